@@ -1,0 +1,2 @@
+//! The `teamlog` binary.
+fn main() {}

@@ -1,0 +1,137 @@
+//! The fence: the one pure function that says which records count.
+//!
+//! It reads headers only, never a value or a schema id, and gives the same answer to every reader for ever, wherever
+//! they started from. Rules:
+//!
+//! - A claim counts if its epoch is exactly the newest counted claim's plus one and its `log_id` is the partition's
+//!   (the first, of epoch 1, chooses it). It opens its epoch with `next_seq = 0`. One that does not count changes
+//!   nothing: it does not close an epoch, and a stray record cannot poison a partition.
+//! - Any other record counts if its epoch is the newest counted claim's and its `seq` is `next_seq`. A lower `seq` is
+//!   a duplicate. A higher one is a gap, which closes the epoch: nothing more of it counts, even if the missing record
+//!   comes later.
+//! - A record above the newest counted epoch, or a claim above it plus one, comes from no correct writer, for who
+//!   wrote it had read the claim. Either it is a stray or this reader's position is of a log that was cut short and
+//!   written on: [`Verdict::Void`] with [`VoidReason::FromTheFuture`] tells the reader to check.
+
+use uuid::Uuid;
+
+use crate::{Position, Stamp};
+
+/// Whether a record counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It counts.
+    Counts,
+    /// It does not and never will.
+    Void(VoidReason),
+}
+
+/// Why a record is void.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum VoidReason {
+    /// Neither or both of `claim` and `seq`, or a malformed header.
+    Malformed,
+    /// Of an epoch that a newer claim has ended, or a claim that came second.
+    Superseded,
+    /// Its `seq` has counted already.
+    Duplicate,
+    /// Its `seq` leaves one out; it closes the epoch.
+    Gap,
+    /// Its epoch had been closed by a gap.
+    Closed,
+    /// A claim of another log.
+    WrongLog,
+    /// Above what its writer can have read: a stray, or the log was rewritten under this reader.
+    FromTheFuture,
+}
+
+impl VoidReason {
+    /// The label in metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            VoidReason::Malformed => "malformed",
+            VoidReason::Superseded => "superseded",
+            VoidReason::Duplicate => "duplicate",
+            VoidReason::Gap => "gap",
+            VoidReason::Closed => "closed",
+            VoidReason::WrongLog => "wrong_log",
+            VoidReason::FromTheFuture => "from_the_future",
+        }
+    }
+}
+
+/// The fence of one partition: folds stamps, one a record, in offset order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Fence {
+    log_id: Uuid,
+    epoch: u64,
+    next_seq: Option<u64>,
+}
+
+impl Fence {
+    /// The fence as of a position.
+    pub const fn at(position: &Position) -> Fence {
+        Fence { log_id: position.log_id, epoch: position.epoch, next_seq: position.next_seq }
+    }
+
+    /// The position of a reader whose fence this is and who has read everything below `offset`.
+    pub const fn position(&self, offset: crate::Offset) -> Position {
+        Position { log_id: self.log_id, offset, epoch: self.epoch, next_seq: self.next_seq }
+    }
+
+    /// The newest counted claim's epoch; 0 before the first.
+    pub const fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// The partition's identity; nil before the first claim.
+    pub const fn log_id(&self) -> Uuid {
+        self.log_id
+    }
+
+    /// Judges the next record and moves on.
+    pub fn judge(&mut self, stamp: Stamp) -> Verdict {
+        match stamp {
+            Stamp::Absent => Verdict::Void(VoidReason::Malformed),
+            Stamp::Claim { epoch, log_id, .. } => self.judge_claim(epoch, log_id),
+            Stamp::Seq { epoch, seq } => self.judge_seq(epoch, seq),
+        }
+    }
+
+    fn judge_claim(&mut self, epoch: u64, log_id: Uuid) -> Verdict {
+        if epoch <= self.epoch {
+            return Verdict::Void(VoidReason::Superseded);
+        }
+        if epoch > self.epoch + 1 {
+            return Verdict::Void(VoidReason::FromTheFuture);
+        }
+        let first = self.epoch == 0;
+        // A nil id would make a claimed partition look unclaimed in a position.
+        if log_id.is_nil() || (!first && log_id != self.log_id) {
+            return Verdict::Void(VoidReason::WrongLog);
+        }
+        *self = Fence { log_id, epoch, next_seq: Some(0) };
+        Verdict::Counts
+    }
+
+    fn judge_seq(&mut self, epoch: u64, seq: u64) -> Verdict {
+        if epoch > self.epoch {
+            return Verdict::Void(VoidReason::FromTheFuture);
+        }
+        if epoch < self.epoch || epoch == 0 {
+            return Verdict::Void(VoidReason::Superseded);
+        }
+        match self.next_seq {
+            None => Verdict::Void(VoidReason::Closed),
+            Some(next) if seq < next => Verdict::Void(VoidReason::Duplicate),
+            Some(next) if seq > next => {
+                self.next_seq = None;
+                Verdict::Void(VoidReason::Gap)
+            }
+            Some(next) => {
+                self.next_seq = Some(next + 1);
+                Verdict::Counts
+            }
+        }
+    }
+}

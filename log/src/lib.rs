@@ -1,0 +1,31 @@
+//! The log: append, read, tail and claim over (topic, partition), with one fence that every reader applies.
+//!
+//! This crate sees bytes, headers and its own two records (claim and barrier). What an event means is the business
+//! of the decoder that a [`Feed`] is given.
+//!
+//! The words for places in one partition, drawn once:
+//!
+//! ```text
+//!   offset   0    1    2    3    4    5    6    7    8
+//!          +----+----+----+----+----+----+----+----+
+//!          | C1 | e0 | e1 | C2 | e0 | z2 | e1 | e3 |            C: claim, e: seq in its epoch, z: a zombie's
+//!          +----+----+----+----+----+----+----+----+
+//!   verdict  ok   ok   ok   ok   ok  void  ok  void(gap)
+//!                               ^                        ^
+//!                               |                        end: the first offset not yet written
+//!                               position (offset 4, epoch 2, next_seq 0): everything below is reflected,
+//!                               the tail is [4, end)
+//! ```
+//!
+//! Read in this order: [`record`](crate::Record) (what lies in the log), [`fence`](crate::Fence) (what of it counts),
+//! [`Log`] (the trait), the engines, then [`Feed`] (the one reader of a partition in a process).
+
+mod engine;
+mod fence;
+mod position;
+mod record;
+
+pub use engine::{Appended, Batch, Log, LogError, Reader};
+pub use fence::{Fence, Verdict, VoidReason};
+pub use position::Position;
+pub use record::{NewRecord, Offset, Partition, Record, Stamp, Topic, TopicPartition, BARRIER_SCHEMA, CLAIM_SCHEMA};

@@ -1,0 +1,246 @@
+//! What lies in the log: topics, partitions, offsets, records and the headers that the fence reads.
+
+use std::fmt;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// The Confluent wire format's schema id of a `Claim` record.
+pub const CLAIM_SCHEMA: u32 = 1;
+/// The Confluent wire format's schema id of a `Barrier` record.
+pub const BARRIER_SCHEMA: u32 = 2;
+
+/// A topic of the log. The name on the broker is the configured prefix plus [`Topic::name`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Topic {
+    /// Every fact about every team, keyed by team id, kept for ever, fenced.
+    Events,
+    /// Which team owns which domain: one partition, kept for ever, fenced.
+    Directory,
+    /// Read marks: compacted, last one wins, not fenced.
+    Marks,
+    /// Sealed password hashes: compacted, not fenced.
+    Credentials,
+    /// Heartbeats of live nodes: compacted, one partition, stamped by the broker, not fenced.
+    Nodes,
+}
+
+impl Topic {
+    /// Every topic, in the order in which they are created.
+    pub const ALL: [Topic; 5] = [Topic::Events, Topic::Directory, Topic::Marks, Topic::Credentials, Topic::Nodes];
+
+    /// The name without the prefix.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Topic::Events => "events",
+            Topic::Directory => "directory",
+            Topic::Marks => "marks",
+            Topic::Credentials => "credentials",
+            Topic::Nodes => "nodes",
+        }
+    }
+
+    /// Whether its records pass the [fence](crate::Fence). In the other topics every record counts, in log order.
+    pub const fn fenced(self) -> bool {
+        matches!(self, Topic::Events | Topic::Directory)
+    }
+
+    /// Whether it has as many partitions as `events` (else one).
+    pub const fn partitioned(self) -> bool {
+        matches!(self, Topic::Events | Topic::Marks | Topic::Credentials)
+    }
+
+    /// Whether only the newest record of a key is kept.
+    pub const fn compacted(self) -> bool {
+        matches!(self, Topic::Marks | Topic::Credentials | Topic::Nodes)
+    }
+}
+
+impl fmt::Display for Topic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The unit of order in the log: the number of one partition of a topic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Partition(pub u32);
+
+impl fmt::Display for Partition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// One partition of one topic: what the log's trait addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct TopicPartition {
+    /// The topic.
+    pub topic: Topic,
+    /// The partition in it.
+    pub partition: Partition,
+}
+
+impl TopicPartition {
+    /// The partition `partition` of `events`.
+    pub const fn events(partition: Partition) -> Self {
+        TopicPartition { topic: Topic::Events, partition }
+    }
+
+    /// The only partition of `directory`.
+    pub const DIRECTORY: Self = TopicPartition { topic: Topic::Directory, partition: Partition(0) };
+}
+
+impl fmt::Display for TopicPartition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.topic, self.partition)
+    }
+}
+
+/// A place in one partition. The first record has offset 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Offset(pub u64);
+
+impl Offset {
+    /// The beginning of a partition.
+    pub const ZERO: Offset = Offset(0);
+
+    /// The offset behind this one.
+    #[must_use]
+    pub const fn next(self) -> Offset {
+        Offset(self.0 + 1)
+    }
+}
+
+impl fmt::Display for Offset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What a record's headers say to the fence.
+///
+/// On the wire these are text headers, so that `kcat` shows them: `epoch` (decimal) on every fenced record; on a claim
+/// `claim` and `log_id` (UUIDs); on every other one `seq` (decimal). This format never changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stamp {
+    /// A claim: a writer takes the partition over.
+    Claim {
+        /// The generation that it opens if it counts.
+        epoch: u64,
+        /// What its sender knows it by.
+        claim: Uuid,
+        /// The partition's identity; the first claim that counts chooses it.
+        log_id: Uuid,
+    },
+    /// An event or a barrier.
+    Seq {
+        /// The generation of its writer.
+        epoch: u64,
+        /// Its number in that generation, from 0.
+        seq: u64,
+    },
+    /// Neither: a record of an unfenced topic, or, in a fenced one, void. Neither or both of `claim` and `seq`, or a
+    /// number or UUID that does not parse, end here.
+    Absent,
+}
+
+impl Stamp {
+    /// The text headers of this stamp, in the order in which they are written.
+    pub fn to_headers(self) -> Vec<(&'static str, String)> {
+        match self {
+            Stamp::Claim { epoch, claim, log_id } => {
+                vec![("epoch", epoch.to_string()), ("claim", claim.to_string()), ("log_id", log_id.to_string())]
+            }
+            Stamp::Seq { epoch, seq } => vec![("epoch", epoch.to_string()), ("seq", seq.to_string())],
+            Stamp::Absent => Vec::new(),
+        }
+    }
+
+    /// Reads the stamp out of a record's headers. Other headers are ignored; a doubled one is malformed.
+    pub fn from_headers<'a>(headers: impl Iterator<Item = (&'a str, &'a [u8])>) -> Stamp {
+        let (mut epoch, mut seq, mut claim, mut log_id) = (None, None, None, None);
+        for (name, value) in headers {
+            let slot = match name {
+                "epoch" => &mut epoch,
+                "seq" => &mut seq,
+                "claim" => &mut claim,
+                "log_id" => &mut log_id,
+                _ => continue,
+            };
+            if slot.replace(value).is_some() {
+                return Stamp::Absent;
+            }
+        }
+        let stamp = match (epoch, seq, claim, log_id) {
+            (Some(epoch), Some(seq), None, _) => {
+                decimal(epoch).zip(decimal(seq)).map(|(epoch, seq)| Stamp::Seq { epoch, seq })
+            }
+            (Some(epoch), None, Some(claim), Some(log_id)) => decimal(epoch)
+                .zip(uuid(claim).zip(uuid(log_id)))
+                .map(|(epoch, (claim, log_id))| Stamp::Claim { epoch, claim, log_id }),
+            _ => None,
+        };
+        stamp.unwrap_or(Stamp::Absent)
+    }
+}
+
+/// A decimal u64 as this crate writes it: digits only, so no sign, no space, no leading zero.
+fn decimal(text: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(text).ok()?;
+    let canonical = text == "0" || (!text.starts_with('0') && text.bytes().all(|b| b.is_ascii_digit()));
+    if canonical { text.parse().ok() } else { None }
+}
+
+fn uuid(text: &[u8]) -> Option<Uuid> {
+    Uuid::try_parse_ascii(text).ok()
+}
+
+/// A record to be appended.
+#[derive(Clone, Debug)]
+pub struct NewRecord {
+    /// The key: a team id, a domain, ...; none on claims and barriers.
+    pub key: Option<Bytes>,
+    /// The value in the Confluent wire format. None is a tombstone (compacted topics only).
+    pub value: Option<Bytes>,
+    /// What the fence reads.
+    pub stamp: Stamp,
+    /// Who wrote it (a node id), for people.
+    pub writer: Option<Bytes>,
+    /// The W3C trace context of the request that caused it, for people.
+    pub traceparent: Option<Bytes>,
+}
+
+/// A record as read from the log.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// Where it lies.
+    pub offset: Offset,
+    /// Its key.
+    pub key: Option<Bytes>,
+    /// Its value; none is a tombstone.
+    pub value: Option<Bytes>,
+    /// What the fence reads.
+    pub stamp: Stamp,
+    /// Milliseconds since 1970: the producer's or, where the topic says so (`nodes`), the broker's.
+    pub timestamp_ms: i64,
+}
+
+impl Record {
+    /// Bytes of key and value, for bounds.
+    pub fn bytes(&self) -> usize {
+        self.key.as_ref().map_or(0, Bytes::len) + self.value.as_ref().map_or(0, Bytes::len)
+    }
+
+    /// The Confluent wire format's schema id, if the value is framed so (magic byte 0, big-endian id).
+    pub fn schema_id(&self) -> Option<u32> {
+        match self.value.as_deref() {
+            Some([0, a, b, c, d, ..]) => Some(u32::from_be_bytes([*a, *b, *c, *d])),
+            _ => None,
+        }
+    }
+}
