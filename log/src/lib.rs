@@ -28,4 +28,4 @@ mod record;
 pub use engine::{Appended, Batch, Log, LogError, Reader};
 pub use fence::{Fence, Verdict, VoidReason};
 pub use position::Position;
-pub use record::{NewRecord, Offset, Partition, Record, Stamp, Topic, TopicPartition, BARRIER_SCHEMA, CLAIM_SCHEMA};
+pub use record::{BARRIER_SCHEMA, CLAIM_SCHEMA, NewRecord, Offset, Partition, Record, Stamp, Topic, TopicPartition};
