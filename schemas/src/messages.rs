@@ -89,3 +89,23 @@ pub fn subtype_in(kind: ConversationKind, subtype: &str) -> String {
 pub fn is_system(subtype: Option<&str>) -> bool {
     subtype.is_some_and(|s| s.starts_with("channel_") || s.starts_with("group_"))
 }
+
+impl Event {
+    /// The newest `ts` that this event gave out to a message of its team's own (an imported one keeps its own, so it
+    /// gives out none); zero if it gave out none.
+    pub fn given_ts(&self) -> Ts {
+        match self {
+            Event::MessagePosted(e) => e.message.ts,
+            Event::ConversationCreated(e) if !e.imported => e.created,
+            Event::MembersJoined(e) => e.joined.iter().map(|one| one.ts).max().unwrap_or(Ts::ZERO),
+            Event::MemberLeft(e) => e.ts,
+            Event::ConversationRenamed(e) => e.ts,
+            Event::TopicSet(e) => e.ts,
+            Event::PurposeSet(e) => e.ts,
+            Event::ConversationArchived(e) => e.ts,
+            Event::ConversationUnarchived(e) => e.ts,
+            Event::MessageEdited(e) => e.after.edited.map_or(Ts::ZERO, |edited| edited.ts),
+            _ => Ts::ZERO,
+        }
+    }
+}

@@ -1,1 +1,18 @@
-//! teamlog.
+//! `Team`, the in-memory view of one team, and `Facts`, what it does not hold. Pure: no I/O, no clock.
+
+mod apply;
+mod facts;
+mod keys;
+mod rows;
+mod segments;
+mod source;
+mod team;
+
+pub use apply::is_countable;
+pub use facts::{Facts, FactsWanted, MessageFact, Reactions, ReplyHead};
+pub use rows::{ConversationRow, TeamRows};
+pub use source::{At, SourceError, TeamSource, UserState};
+pub use team::{
+    Bot, CONVERSATIONS_A_SEGMENT, Conversation, ConversationIndex, Headline, Member, PEOPLE_A_SEGMENT, PersonIndex,
+    Team, TokenHash, TokenState, WriteKey,
+};

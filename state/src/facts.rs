@@ -1,0 +1,172 @@
+//! `Facts`: what `decide` needs and [`Team`](crate::Team) does not hold, read from rows and brought up to date by the
+//! same events as the team.
+
+use std::{collections::HashMap, sync::Arc};
+
+use teamlog_schemas::{ConversationId, Event, Message, Reaction, Thread, Ts, UserId};
+
+use crate::WriteKey;
+
+/// What a command wants to know.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FactsWanted {
+    /// Messages by name, with their reactions and, of a root, its thread.
+    pub messages: Vec<(ConversationId, Ts)>,
+    /// Threads of which every reply's `ts` and author is wanted (to delete one of them), by root.
+    pub replies: Vec<(ConversationId, Ts)>,
+    /// The event of a keyed write.
+    pub key: Option<WriteKey>,
+}
+
+impl FactsWanted {
+    /// Whether nothing is wanted: then no rows are read.
+    pub fn is_empty(&self) -> bool {
+        self.messages.is_empty() && self.replies.is_empty() && self.key.is_none()
+    }
+}
+
+/// A message and what hangs on it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MessageFact {
+    /// The message as it is now.
+    pub message: Message,
+    /// Its reactions, in the order in which they came.
+    pub reactions: Vec<Reaction>,
+    /// Of a root with replies: its thread.
+    pub thread: Option<Thread>,
+    /// A deleted root that stands as a tombstone for its thread.
+    pub tombstone: bool,
+}
+
+/// A reply's name and who wrote it.
+pub type ReplyHead = (Ts, Option<UserId>);
+
+/// The answer to [`FactsWanted`], as of some position.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// Every wanted message; none if there is no such message.
+    pub messages: HashMap<(ConversationId, Ts), Option<MessageFact>>,
+    /// Every wanted thread's replies, oldest first.
+    pub replies: HashMap<(ConversationId, Ts), Vec<ReplyHead>>,
+    /// The wanted key's event, if that write has counted.
+    pub write: Option<Arc<Event>>,
+    /// The wanted key, so that later events can be told to be its.
+    pub key: Option<WriteKey>,
+}
+
+impl Facts {
+    /// The message of this name, if it is there and not deleted.
+    pub fn message(&self, conversation: ConversationId, ts: Ts) -> Option<&MessageFact> {
+        self.messages.get(&(conversation, ts))?.as_ref()
+    }
+
+    /// Folds one event of the team in. The events must be those behind the position that the facts were read at.
+    pub fn apply(&mut self, event: &Arc<Event>) {
+        if self.key.is_some() && self.write.is_none() && WriteKey::of(event) == self.key {
+            self.write = Some(event.clone());
+        }
+        match &**event {
+            Event::MessageEdited(e) => {
+                if let Some(Some(fact)) = self.messages.get_mut(&(e.conversation, e.after.ts)) {
+                    fact.message = e.after.clone();
+                }
+            }
+            Event::MessageDeleted(e) => self.on_deleted(e),
+            Event::ReactionAdded(e) => {
+                let (Some(Some(fact)), Some(user)) = (self.messages.get_mut(&(e.conversation, e.ts)), e.meta.actor)
+                else {
+                    return;
+                };
+                fact.reactions.add_reaction(&e.name, user);
+            }
+            Event::ReactionRemoved(e) => {
+                let (Some(Some(fact)), Some(user)) = (self.messages.get_mut(&(e.conversation, e.ts)), e.meta.actor)
+                else {
+                    return;
+                };
+                fact.reactions.remove_reaction(&e.name, user);
+            }
+            _ => self.on_messages(event),
+        }
+    }
+
+    fn on_messages(&mut self, event: &Event) {
+        if self.messages.is_empty() && self.replies.is_empty() {
+            return;
+        }
+        for (conversation, message) in event.messages() {
+            if message.is_reply()
+                && let Some(root) = message.thread_ts
+            {
+                if let Some(replies) = self.replies.get_mut(&(conversation, root)) {
+                    replies.push((message.ts, message.user));
+                }
+                if let (Event::MessagePosted(e), Some(Some(fact))) =
+                    (event, self.messages.get_mut(&(conversation, root)))
+                {
+                    fact.thread.clone_from(&e.thread);
+                }
+            }
+            if let Some(slot) = self.messages.get_mut(&(conversation, message.ts)) {
+                let reactions = match event {
+                    Event::MessageImported(e) => e.reactions.clone(),
+                    _ => Vec::new(),
+                };
+                *slot = Some(MessageFact { message, reactions, thread: None, tombstone: false });
+            }
+        }
+    }
+
+    fn on_deleted(&mut self, event: &teamlog_schemas::MessageDeleted) {
+        let ts = event.before.ts;
+        if let Some(slot) = self.messages.get_mut(&(event.conversation, ts)) {
+            match slot {
+                Some(fact) if event.tombstone => fact.tombstone = true,
+                _ => *slot = None,
+            }
+        }
+        if let Some(root) = event.before.thread_ts {
+            if let Some(replies) = self.replies.get_mut(&(event.conversation, root)) {
+                replies.retain(|(reply, _)| *reply != ts);
+            }
+            if let Some(Some(fact)) = self.messages.get_mut(&(event.conversation, root)) {
+                fact.thread.clone_from(&event.thread);
+            }
+        }
+    }
+}
+
+/// Adding to and taking from a message's reactions, the one rule for facts, rows and overlays.
+pub trait Reactions {
+    /// Adds `user` under `name`; false if they were there.
+    fn add_reaction(&mut self, name: &str, user: UserId) -> bool;
+    /// Takes `user` from `name`; false if they were not there. The last one takes the emoji away.
+    fn remove_reaction(&mut self, name: &str, user: UserId) -> bool;
+}
+
+impl Reactions for Vec<Reaction> {
+    fn add_reaction(&mut self, name: &str, user: UserId) -> bool {
+        match self.iter_mut().find(|reaction| reaction.name == name) {
+            Some(reaction) if reaction.users.contains(&user) => false,
+            Some(reaction) => {
+                reaction.users.push(user);
+                true
+            }
+            None => {
+                self.push(Reaction { name: name.to_owned(), users: vec![user] });
+                true
+            }
+        }
+    }
+
+    fn remove_reaction(&mut self, name: &str, user: UserId) -> bool {
+        let Some(at) = self.iter().position(|reaction| reaction.name == name) else { return false };
+        let before = self[at].users.len();
+        self[at].users.retain(|one| *one != user);
+        let removed = self[at].users.len() < before;
+        if self[at].users.is_empty() {
+            self.remove(at);
+        }
+        removed
+    }
+}

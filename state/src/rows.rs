@@ -1,0 +1,285 @@
+//! A team as its shard holds it: what is read in one consistent read, and how it becomes a [`Team`].
+
+use std::sync::Arc;
+
+use roaring::RoaringBitmap;
+use teamlog_schemas::{ConversationId, ConversationKind, Person, TeamId, Text, TokenKind, Ts, UserId};
+
+use crate::{Bot, Conversation, Headline, Member, Team, TokenHash, TokenState};
+
+/// All rows of one team that [`Team`] is made of, as of one position.
+#[derive(Clone, Debug)]
+pub struct TeamRows {
+    /// The id.
+    pub team: TeamId,
+    /// The domain.
+    pub domain: String,
+    /// The name.
+    pub name: String,
+    /// The shard.
+    pub shard: String,
+    /// When it began.
+    pub created: Ts,
+    /// The newest `ts` given out.
+    pub last_ts: Ts,
+    /// People with the time they came, in the order of their dense indexes.
+    pub people: Vec<(Person, Ts)>,
+    /// Conversations, in the order of their dense indexes.
+    pub conversations: Vec<ConversationRow>,
+    /// Who is in what.
+    pub members: Vec<(ConversationId, UserId)>,
+    /// Direct messages that are closed for somebody.
+    pub closed: Vec<(ConversationId, UserId)>,
+    /// Bots without a user.
+    pub bots: Vec<Bot>,
+    /// Tokens, the revoked included.
+    pub tokens: Vec<(TokenHash, TokenState)>,
+}
+
+/// One conversation without its members.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConversationRow {
+    /// The id.
+    pub conversation: ConversationId,
+    /// What it is.
+    pub kind: ConversationKind,
+    /// The name.
+    pub name: Option<String>,
+    /// Who made it.
+    pub creator: Option<UserId>,
+    /// When.
+    pub created: Ts,
+    /// The topic.
+    pub topic: Headline,
+    /// The purpose.
+    pub purpose: Headline,
+    /// The channel that everybody is in.
+    pub is_general: bool,
+    /// In the archive.
+    pub is_archived: bool,
+    /// Names it had, newest last.
+    pub previous_names: Vec<String>,
+    /// The newest message's `ts`.
+    pub latest: Ts,
+    /// The oldest posted message's `ts`.
+    pub first_posted: Ts,
+    /// The newest ordinal.
+    pub ordinal: u64,
+    /// What an import brought.
+    pub extra: Option<Text>,
+}
+
+impl Team {
+    /// The team whose rows these are. Rows that name nobody or nothing are left out: `view verify` finds them.
+    pub fn from_rows(rows: TeamRows) -> Team {
+        let mut team = Team::empty(rows.team, rows.domain, rows.name, rows.shard, rows.created);
+        for (person, since) in rows.people {
+            team.add_person(person, since);
+        }
+        for row in rows.conversations {
+            team.add_conversation(row.into_conversation());
+        }
+        for (conversation, user) in rows.members {
+            team.set_member(conversation, user, true);
+        }
+        for (conversation, user) in rows.closed {
+            team.set_closed(conversation, user, true);
+        }
+        for index in 0..team.conversations.len() {
+            team.index_direct(index as u32);
+        }
+        Arc::make_mut(&mut team.bots).extend(rows.bots.into_iter().map(|bot| (bot.bot, bot)));
+        Arc::make_mut(&mut team.tokens).extend(rows.tokens);
+        team.last_ts = rows.last_ts;
+        team
+    }
+
+    /// The rows that [`Team::from_rows`] would make this team of, members and the like in ascending order: what a
+    /// comparison of two teams compares. (Recent keys are no part of it.)
+    pub fn to_rows(&self) -> TeamRows {
+        let mut rows = TeamRows {
+            team: self.team,
+            domain: self.domain.to_string(),
+            name: self.name.to_string(),
+            shard: self.shard.to_string(),
+            created: self.created,
+            last_ts: self.last_ts,
+            people: self.people().map(|member| (member.person.clone(), member.since)).collect(),
+            conversations: self.conversations().map(ConversationRow::of).collect(),
+            members: self.pairs(|conversation| &conversation.members),
+            closed: self.pairs(|conversation| &conversation.closed_for),
+            bots: self.bots().cloned().collect(),
+            tokens: self.tokens.iter().map(|(hash, state)| (*hash, *state)).collect(),
+        };
+        rows.bots.sort_by_key(|bot| bot.bot);
+        rows.tokens.sort_by_key(|(hash, _)| *hash);
+        rows
+    }
+
+    fn pairs(&self, of: impl Fn(&Conversation) -> &RoaringBitmap) -> Vec<(ConversationId, UserId)> {
+        let people = |index| self.person_at(index).map(|member| member.person.user);
+        let mut pairs: Vec<_> = self
+            .conversations()
+            .flat_map(|c| of(c).iter().filter_map(people).map(|user| (c.conversation, user)).collect::<Vec<_>>())
+            .collect();
+        pairs.sort_unstable();
+        pairs
+    }
+}
+
+impl ConversationRow {
+    fn of(c: &Conversation) -> ConversationRow {
+        ConversationRow {
+            conversation: c.conversation,
+            kind: c.kind,
+            name: c.name.clone(),
+            creator: c.creator,
+            created: c.created,
+            topic: c.topic.clone(),
+            purpose: c.purpose.clone(),
+            is_general: c.is_general,
+            is_archived: c.is_archived,
+            previous_names: c.previous_names.clone(),
+            latest: c.latest,
+            first_posted: c.first_posted,
+            ordinal: c.ordinal,
+            extra: c.extra.clone(),
+        }
+    }
+
+    fn into_conversation(self) -> Conversation {
+        Conversation {
+            conversation: self.conversation,
+            kind: self.kind,
+            name: self.name,
+            creator: self.creator,
+            created: self.created,
+            topic: self.topic,
+            purpose: self.purpose,
+            is_general: self.is_general,
+            is_archived: self.is_archived,
+            previous_names: self.previous_names,
+            members: RoaringBitmap::new(),
+            closed_for: RoaringBitmap::new(),
+            latest: self.latest,
+            first_posted: self.first_posted,
+            ordinal: self.ordinal,
+            extra: self.extra,
+        }
+    }
+}
+
+impl Team {
+    pub(crate) fn empty(
+        team: TeamId,
+        domain: impl Into<Arc<str>>,
+        name: impl Into<Arc<str>>,
+        shard: impl Into<Arc<str>>,
+        created: Ts,
+    ) -> Team {
+        Team {
+            team,
+            domain: domain.into(),
+            name: name.into(),
+            shard: shard.into(),
+            created,
+            last_ts: Ts::ZERO,
+            people: Default::default(),
+            people_by_id: Default::default(),
+            people_by_name: Default::default(),
+            people_by_email: Default::default(),
+            conversations: Default::default(),
+            conversations_by_id: Default::default(),
+            channels_by_name: Default::default(),
+            directs: Default::default(),
+            general: None,
+            bots: Default::default(),
+            tokens: Default::default(),
+            keys: Default::default(),
+        }
+    }
+
+    pub(crate) fn add_person(&mut self, person: Person, since: Ts) {
+        if self.people_by_id.contains_key(&person.user) {
+            return;
+        }
+        let (user, name) = (person.user, person.name.plain.clone());
+        let email = person.email.as_ref().map(|email| email.plain.to_lowercase());
+        let index = self.people.push(Member { person, since, conversations: RoaringBitmap::new() });
+        Arc::make_mut(&mut self.people_by_id).insert(user, index);
+        Arc::make_mut(&mut self.people_by_name).entry(name).or_insert(index);
+        if let Some(email) = email {
+            Arc::make_mut(&mut self.people_by_email).entry(email).or_insert(index);
+        }
+    }
+
+    pub(crate) fn add_conversation(&mut self, conversation: Conversation) {
+        let id = conversation.conversation;
+        if self.conversations_by_id.contains_key(&id) {
+            return;
+        }
+        let channel_name = conversation.name.clone().filter(|_| conversation.kind.is_channel());
+        let is_general = conversation.is_general;
+        let index = self.conversations.push(conversation);
+        Arc::make_mut(&mut self.conversations_by_id).insert(id, index);
+        if let Some(name) = channel_name {
+            Arc::make_mut(&mut self.channels_by_name).insert(name, index);
+        }
+        if is_general {
+            self.general = Some(index);
+        }
+    }
+
+    /// Makes a direct message findable by its members. To be called once they are all in.
+    pub(crate) fn index_direct(&mut self, index: u32) {
+        let Some(conversation) = self.conversations.get(index) else { return };
+        if !conversation.kind.is_channel() {
+            let members = conversation.members.iter().collect();
+            Arc::make_mut(&mut self.directs).insert(members, index);
+        }
+    }
+
+    pub(crate) fn set_member(&mut self, conversation: ConversationId, user: UserId, joined: bool) {
+        let (Some(c), Some(p)) = (self.conversation_index(conversation), self.person_index(user)) else { return };
+        if let Some(conversation) = self.conversations.get_mut(c) {
+            set(&mut conversation.members, p, joined);
+        }
+        if let Some(member) = self.people.get_mut(p) {
+            set(&mut member.conversations, c, joined);
+        }
+    }
+
+    pub(crate) fn set_closed(&mut self, conversation: ConversationId, user: UserId, closed: bool) {
+        let (Some(c), Some(p)) = (self.conversation_index(conversation), self.person_index(user)) else { return };
+        // Most posts change nothing here: look before the segment is copied.
+        if self.conversations.get(c).is_some_and(|conversation| conversation.closed_for.contains(p) != closed)
+            && let Some(conversation) = self.conversations.get_mut(c)
+        {
+            set(&mut conversation.closed_for, p, closed);
+        }
+    }
+}
+
+fn set(bitmap: &mut RoaringBitmap, index: u32, present: bool) {
+    if present {
+        bitmap.insert(index);
+    } else {
+        bitmap.remove(index);
+    }
+}
+
+/// The tokens of one person as rows: kept beside the type so that the shard and the team agree on it.
+pub(crate) fn token_hash(hex: &str) -> Option<TokenHash> {
+    let mut hash = [0; 32];
+    if hex.len() != 64 || !hex.is_ascii() {
+        return None;
+    }
+    for (byte, pair) in hash.iter_mut().zip(hex.as_bytes().chunks_exact(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(hash)
+}
+
+pub(crate) fn token_state(user: UserId, kind: TokenKind) -> TokenState {
+    TokenState { user, kind, revoked: false }
+}

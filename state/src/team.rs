@@ -1,0 +1,293 @@
+//! `Team`: the in-memory view of one team.
+
+use std::{collections::HashMap, sync::Arc};
+
+use roaring::RoaringBitmap;
+use teamlog_schemas::{BotId, ConversationId, ConversationKind, Event, Person, TeamId, Text, TokenKind, Ts, UserId};
+
+use crate::segments::Segments;
+
+/// People a segment holds at most.
+pub const PEOPLE_A_SEGMENT: usize = 512;
+/// Conversations a segment holds at most.
+pub const CONVERSATIONS_A_SEGMENT: usize = 256;
+
+/// A person's dense index in their team, given out in the order in which people came.
+pub type PersonIndex = u32;
+/// A conversation's dense index in its team.
+pub type ConversationIndex = u32;
+
+/// One of the team's people.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// Who, as the event told it.
+    pub person: Person,
+    /// When they came.
+    pub since: Ts,
+    /// The conversations that they are in, by index.
+    pub conversations: RoaringBitmap,
+}
+
+/// A topic or a purpose.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Headline {
+    /// The text.
+    pub value: Text,
+    /// Who set it; none if nobody did.
+    pub creator: Option<UserId>,
+    /// When it was set; zero if never.
+    pub last_set: Ts,
+}
+
+/// A conversation of any kind.
+#[derive(Clone, Debug)]
+pub struct Conversation {
+    /// The id.
+    pub conversation: ConversationId,
+    /// What it is.
+    pub kind: ConversationKind,
+    /// The name; none for a direct message of two.
+    pub name: Option<String>,
+    /// Who made it.
+    pub creator: Option<UserId>,
+    /// When.
+    pub created: Ts,
+    /// The topic.
+    pub topic: Headline,
+    /// The purpose.
+    pub purpose: Headline,
+    /// The channel that everybody is in.
+    pub is_general: bool,
+    /// In the archive.
+    pub is_archived: bool,
+    /// Names it had, newest last.
+    pub previous_names: Vec<String>,
+    /// Who is in it, by index.
+    pub members: RoaringBitmap,
+    /// Direct messages only: the members for whom it is closed.
+    pub closed_for: RoaringBitmap,
+    /// The newest message's `ts`; zero if there is none.
+    pub latest: Ts,
+    /// The oldest message that was posted here (not imported); [`Ts::MAX`] if there is none. An import must be older.
+    pub first_posted: Ts,
+    /// How many countable messages were ever posted: the newest one's ordinal.
+    pub ordinal: u64,
+    /// A JSON object with what an import brought and nothing here understands.
+    pub extra: Option<Text>,
+}
+
+/// A bot that sends without a user of its own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bot {
+    /// The id.
+    pub bot: BotId,
+    /// The name.
+    pub name: Text,
+    /// A JSON object with what an import brought.
+    pub extra: Option<Text>,
+}
+
+/// A token that was given out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenState {
+    /// Whose.
+    pub user: UserId,
+    /// How it looks.
+    pub kind: TokenKind,
+    /// Dead.
+    pub revoked: bool,
+}
+
+/// SHA-256 of a token's text.
+pub type TokenHash = [u8; 32];
+
+/// What names a keyed write: good for one actor and method.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct WriteKey {
+    /// Who sent it; none for the operator's tools.
+    pub actor: Option<UserId>,
+    /// The method.
+    pub method: String,
+    /// The client's key.
+    pub key: String,
+}
+
+impl WriteKey {
+    /// The key of an event, if its command had one.
+    pub fn of(event: &Event) -> Option<WriteKey> {
+        let meta = event.meta()?;
+        let (method, key) = (meta.method.clone()?, meta.key.clone()?);
+        Some(WriteKey { actor: meta.actor, method, key })
+    }
+}
+
+/// People, conversations, members, tokens and recent keys of one team, as of some position.
+///
+/// A clone shares its segments with the original until one of them changes. Everything here follows from the team's
+/// events alone, in order: see [`Team::apply`].
+#[derive(Clone, Debug)]
+pub struct Team {
+    pub(crate) team: TeamId,
+    pub(crate) domain: Arc<str>,
+    pub(crate) name: Arc<str>,
+    pub(crate) shard: Arc<str>,
+    pub(crate) created: Ts,
+    pub(crate) last_ts: Ts,
+    pub(crate) people: Segments<Member, PEOPLE_A_SEGMENT>,
+    pub(crate) people_by_id: Arc<HashMap<UserId, PersonIndex>>,
+    pub(crate) people_by_name: Arc<HashMap<String, PersonIndex>>,
+    pub(crate) people_by_email: Arc<HashMap<String, PersonIndex>>,
+    pub(crate) conversations: Segments<Conversation, CONVERSATIONS_A_SEGMENT>,
+    pub(crate) conversations_by_id: Arc<HashMap<ConversationId, ConversationIndex>>,
+    pub(crate) channels_by_name: Arc<HashMap<String, ConversationIndex>>,
+    /// Direct messages by their members' indexes, ascending: a pair (or one, with oneself) or a group.
+    pub(crate) directs: Arc<HashMap<Vec<PersonIndex>, ConversationIndex>>,
+    pub(crate) general: Option<ConversationIndex>,
+    pub(crate) bots: Arc<HashMap<BotId, Bot>>,
+    pub(crate) tokens: Arc<HashMap<TokenHash, TokenState>>,
+    pub(crate) keys: crate::keys::RecentKeys,
+}
+
+impl Team {
+    /// The id.
+    pub fn id(&self) -> TeamId {
+        self.team
+    }
+    /// The domain that names it.
+    pub fn domain(&self) -> &str {
+        &self.domain
+    }
+    /// The name as people write it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+    /// The shard that holds its rows.
+    pub fn shard(&self) -> &str {
+        &self.shard
+    }
+    /// When it began.
+    pub fn created(&self) -> Ts {
+        self.created
+    }
+    /// The newest `ts` that an event of this team gave out; the next one is above it.
+    pub fn last_ts(&self) -> Ts {
+        self.last_ts
+    }
+
+    /// How many people there are, bots' users and the deleted included.
+    pub fn people_len(&self) -> usize {
+        self.people.len()
+    }
+    /// Everybody, in the order in which they came.
+    pub fn people(&self) -> impl DoubleEndedIterator<Item = &Member> {
+        self.people.iter()
+    }
+    /// One by id.
+    pub fn person(&self, user: UserId) -> Option<&Member> {
+        self.people.get(self.person_index(user)?)
+    }
+    /// One's dense index.
+    pub fn person_index(&self, user: UserId) -> Option<PersonIndex> {
+        self.people_by_id.get(&user).copied()
+    }
+    /// One by dense index.
+    pub fn person_at(&self, index: PersonIndex) -> Option<&Member> {
+        self.people.get(index)
+    }
+    /// One by handle.
+    pub fn person_named(&self, name: &str) -> Option<&Member> {
+        self.people.get(*self.people_by_name.get(name)?)
+    }
+    /// One by email, whatever its case.
+    pub fn person_by_email(&self, email: &str) -> Option<&Member> {
+        self.people.get(*self.people_by_email.get(&email.to_lowercase())?)
+    }
+
+    /// How many conversations there are, of all kinds.
+    pub fn conversations_len(&self) -> usize {
+        self.conversations.len()
+    }
+    /// Every conversation, in the order in which they began.
+    pub fn conversations(&self) -> impl DoubleEndedIterator<Item = &Conversation> {
+        self.conversations.iter()
+    }
+    /// One by id.
+    pub fn conversation(&self, conversation: ConversationId) -> Option<&Conversation> {
+        self.conversations.get(self.conversation_index(conversation)?)
+    }
+    /// One's dense index.
+    pub fn conversation_index(&self, conversation: ConversationId) -> Option<ConversationIndex> {
+        self.conversations_by_id.get(&conversation).copied()
+    }
+    /// One by dense index.
+    pub fn conversation_at(&self, index: ConversationIndex) -> Option<&Conversation> {
+        self.conversations.get(index)
+    }
+    /// A channel, public or private, by name.
+    pub fn channel_named(&self, name: &str) -> Option<&Conversation> {
+        self.conversations.get(*self.channels_by_name.get(name)?)
+    }
+    /// The channel that everybody is in.
+    pub fn general(&self) -> Option<&Conversation> {
+        self.conversations.get(self.general?)
+    }
+    /// The direct message of exactly these people; their order and repeats do not matter.
+    pub fn direct(&self, users: &[UserId]) -> Option<&Conversation> {
+        let mut indexes = users.iter().map(|user| self.person_index(*user)).collect::<Option<Vec<_>>>()?;
+        indexes.sort_unstable();
+        indexes.dedup();
+        self.conversations.get(*self.directs.get(&indexes)?)
+    }
+    /// The conversations that somebody is in.
+    pub fn conversations_of(&self, user: UserId) -> impl Iterator<Item = &Conversation> {
+        let indexes = self.person(user).map(|member| &member.conversations);
+        indexes.into_iter().flatten().filter_map(|index| self.conversations.get(index))
+    }
+    /// The people in a conversation, by index.
+    pub fn members_of<'a>(&'a self, conversation: &'a Conversation) -> impl Iterator<Item = &'a Member> {
+        conversation.members.iter().filter_map(|index| self.people.get(index))
+    }
+    /// Whether somebody is in a conversation.
+    pub fn is_member(&self, user: UserId, conversation: ConversationId) -> bool {
+        self.person_index(user)
+            .zip(self.conversation(conversation))
+            .is_some_and(|(index, conversation)| conversation.members.contains(index))
+    }
+    /// Whether somebody may read a conversation: a member, or anybody if it is a public channel.
+    pub fn may_read(&self, user: UserId, conversation: ConversationId) -> bool {
+        self.conversation(conversation).is_some_and(|c| {
+            c.kind == ConversationKind::PublicChannel
+                || self.person_index(user).is_some_and(|index| c.members.contains(index))
+        })
+    }
+
+    /// A bot that sends without a user of its own.
+    pub fn bot(&self, bot: BotId) -> Option<&Bot> {
+        self.bots.get(&bot)
+    }
+    /// All of them, in no order.
+    pub fn bots(&self) -> impl Iterator<Item = &Bot> {
+        self.bots.values()
+    }
+    /// What a token is, by the hash of its text.
+    pub fn token(&self, hash: &TokenHash) -> Option<TokenState> {
+        self.tokens.get(hash).copied()
+    }
+    /// Whether nobody and nothing in this team has this id yet.
+    pub fn is_free_user_id(&self, user: UserId) -> bool {
+        !self.people_by_id.contains_key(&user)
+    }
+    /// Whether no conversation in this team has this id yet.
+    pub fn is_free_conversation_id(&self, conversation: ConversationId) -> bool {
+        !self.conversations_by_id.contains_key(&conversation)
+    }
+    /// The event of a keyed write of the last minutes. That it is not here says nothing: see the shard's table `keys`.
+    pub fn recent_write(&self, key: &WriteKey) -> Option<&Arc<Event>> {
+        self.keys.get(key)
+    }
+
+    /// A rough number of bytes in memory, for the bound of a cache.
+    pub fn bytes(&self) -> usize {
+        4096 + self.people.len() * 640 + self.conversations.len() * 768 + self.tokens.len() * 96 + self.keys.len() * 768
+    }
+}
