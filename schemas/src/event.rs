@@ -103,6 +103,12 @@ macro_rules! events {
                 match self { $(Event::$name(event) => events!(@meta event $at)),* }
             }
 
+            /// As serde has it: timestamps are numbers.
+            pub(crate) fn fields(&self) -> serde_json::Value {
+                match self { $(Event::$name(event) => serde_json::to_value(event)),* }
+                    .expect("an event has string keys and no map")
+            }
+
             /// In the Confluent wire format: a zero byte, the schema's id (four bytes, big-endian), the Avro body.
             ///
             /// # Errors
@@ -128,16 +134,7 @@ macro_rules! events {
     (@meta $event:ident cluster) => { { let _ = $event; None } };
 }
 
-// Ids are for ever. Each area has a range; a second version of a schema takes the next free id of its range.
-//   1..9      the log's own records
-//   10..19    the cluster: directory, nodes
-//   20..49    teams, people, tokens (and user groups, profiles, preferences to come)
-//   50..79    conversations
-//   80..119   messages (and scheduled ones, bookmarks to come)
-//   120..149  reactions, pins, stars, emoji
-//   150..179  files
-//   180..199  marks, credentials, keys of erasure
-//   200..     free
+// The ranges that the ids come from are `ID_RANGES`; `ids.toml` holds every id that was given out.
 events! {
     10 "directory" ClusterFounded cluster,
     11 "directory" TeamRegistered team,
@@ -242,5 +239,8 @@ fn encode<T: serde::Serialize>(event: &T, name: &'static str, schema_id: u32) ->
 
 fn decode<T: serde::de::DeserializeOwned>(mut body: &[u8], schema_id: u32) -> Result<T, CodecError> {
     let codec = Codec::of(schema_id);
-    codec.reader.read_deser(&mut body).map_err(|why| CodecError::Malformed { name: codec.name, why: why.to_string() })
+    let malformed = |why| CodecError::Malformed { name: codec.name, why };
+    let event = codec.reader.read_deser(&mut body).map_err(|why| malformed(why.to_string()))?;
+    // Avro says its own end, so bytes behind it are another schema's or a torn record's.
+    if body.is_empty() { Ok(event) } else { Err(malformed(format!("{} bytes behind its end", body.len()))) }
 }

@@ -3,10 +3,12 @@
 mod event;
 mod events;
 mod ids;
+mod json;
 mod membership;
 mod messages;
 mod partition;
 mod parts;
+mod ranges;
 mod ts;
 
 pub use event::{CodecError, EVENT_BYTES_MAX, Event, NAMESPACE, SchemaVersion, schemas};
@@ -24,4 +26,5 @@ pub use parts::{
     Broadcast, ConversationKind, Edited, FirstChannel, Joined, Message, Meta, Person, Reaction, Text, Thread, Token,
     TokenKind,
 };
+pub use ranges::{ID_RANGES, IdRange};
 pub use ts::{InvalidTs, Ts};
