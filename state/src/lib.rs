@@ -1,6 +1,7 @@
 //! `Team`, the in-memory view of one team, and `Facts`, what it does not hold. Pure: no I/O, no clock.
 
 mod apply;
+mod directory;
 mod facts;
 mod keys;
 mod rows;
@@ -9,6 +10,7 @@ mod source;
 mod team;
 
 pub use apply::is_countable;
+pub use directory::{Directory, DirectoryEntry, DirectoryRows, DirectorySource};
 pub use facts::{Facts, FactsWanted, MessageFact, Reactions, ReplyHead};
 pub use rows::{ConversationRow, TeamRows};
 pub use source::{At, SourceError, TeamSource, UserState};
