@@ -1,0 +1,32 @@
+# Every target installs what it needs and only that; INTERFACES of each stand in README.md. CI calls `make lint` and `make test` and nothing else.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+.PHONY: help dev test lint fmt stack stack-down stack-clean bench
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+
+dev: ## build and run a demo server on the embedded default, in the foreground
+	@scripts/dev
+
+test: ## install what is missing, start real servers on free ports, run every test, stop them
+	@scripts/test
+
+lint: ## rustfmt, clippy with warnings denied, cargo-deny, crate arrows
+	@scripts/lint
+
+fmt: ## format every crate
+	@scripts/fmt
+
+stack: ## start Kafka, two MariaDB and two memcached here, under target/stack (BROKERS=1 or 3)
+	@scripts/stack up
+
+stack-down: ## stop them, keep the data
+	@scripts/stack down
+
+stack-clean: ## stop them and drop the data
+	@scripts/stack clean
+
+bench: ## the benches, each a ratio against a limit or a peer of the same run
+	@scripts/bench
