@@ -20,12 +20,16 @@
 //! Read in this order: [`record`](crate::Record) (what lies in the log), [`fence`](crate::Fence) (what of it counts),
 //! [`Log`] (the trait), the engines, then [`Feed`] (the one reader of a partition in a process).
 
+mod embedded;
 mod engine;
 mod fence;
+mod limits;
 mod position;
 mod record;
 
+pub use embedded::{EmbeddedConfig, EmbeddedLog};
 pub use engine::{Appended, Batch, Log, LogError, Reader};
 pub use fence::{Fence, Verdict, VoidReason};
+pub use limits::RECORD_BYTES_MAX;
 pub use position::Position;
 pub use record::{BARRIER_SCHEMA, CLAIM_SCHEMA, NewRecord, Offset, Partition, Record, Stamp, Topic, TopicPartition};

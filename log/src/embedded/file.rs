@@ -1,0 +1,225 @@
+//! The SQLite file: its tables, its settings, and the codecs of its columns.
+
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::TryStreamExt;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteRow, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection, Row, SqliteConnection};
+
+use crate::limits::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX};
+use crate::{LogError, NewRecord, Offset, Record, Stamp, Topic, TopicPartition};
+
+/// The layout of the tables below; a file with another one is refused.
+const FORMAT: i64 = 1;
+
+/// How long a statement waits for another process's lock: another writer, or a checkpoint of a reader that closes.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The compacted topics' codes stand in the index's condition, literally, and again in the queries that use it: only
+/// so does SQLite know that it may.
+pub(super) const COMPACTED: &str = "topic IN (2, 3, 4)";
+
+const TABLES: &[&str] = &[
+    "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS records (topic INTEGER NOT NULL, partition INTEGER NOT NULL, offset INTEGER NOT NULL,
+     timestamp_ms INTEGER NOT NULL, key BLOB, headers BLOB NOT NULL, value BLOB,
+     PRIMARY KEY (topic, partition, offset)) STRICT, WITHOUT ROWID",
+    "CREATE INDEX IF NOT EXISTS records_by_key ON records (topic, partition, key, offset)
+     WHERE topic IN (2, 3, 4)",
+    "CREATE INDEX IF NOT EXISTS tombstones ON records (topic, partition, timestamp_ms)
+     WHERE topic IN (2, 3, 4) AND value IS NULL",
+    "CREATE TABLE IF NOT EXISTS compactions (topic INTEGER NOT NULL, partition INTEGER NOT NULL,
+     clean_to INTEGER NOT NULL, PRIMARY KEY (topic, partition)) STRICT, WITHOUT ROWID",
+];
+
+/// What a topic is called in the file. These numbers never change.
+pub(super) const fn code(topic: Topic) -> i64 {
+    match topic {
+        Topic::Events => 0,
+        Topic::Directory => 1,
+        Topic::Marks => 2,
+        Topic::Credentials => 3,
+        Topic::Nodes => 4,
+    }
+}
+
+pub(super) fn options(path: &Path, read_only: bool) -> SqliteConnectOptions {
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .busy_timeout(BUSY_TIMEOUT)
+        .thread_name(|number| format!("log-file-{number}"))
+        .disable_statement_logging();
+    if read_only {
+        return options.read_only(true);
+    }
+    options.create_if_missing(true).journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full)
+}
+
+/// Makes the tables if the file is new and returns the number of partitions, fixed when it was made.
+pub(super) async fn prepare(conn: &mut SqliteConnection, partitions: u32) -> Result<u32, LogError> {
+    let mut tx = conn.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
+    for table in TABLES {
+        sqlx::query(*table).execute(&mut *tx).await.map_err(failed)?;
+    }
+    for (name, value) in [("format", FORMAT), ("partitions", i64::from(partitions))] {
+        sqlx::query("INSERT OR IGNORE INTO meta (name, value) VALUES (?, ?)")
+            .bind(name)
+            .bind(value)
+            .execute(&mut *tx)
+            .await
+            .map_err(failed)?;
+    }
+    tx.commit().await.map_err(failed)?;
+    meta(conn).await
+}
+
+/// The number of partitions of an existing file.
+pub(super) async fn meta(conn: &mut SqliteConnection) -> Result<u32, LogError> {
+    let rows: Vec<(String, i64)> =
+        sqlx::query_as("SELECT name, value FROM meta").fetch_all(conn).await.map_err(failed)?;
+    let value = |wanted: &str| rows.iter().find(|(name, _)| name == wanted).map(|(_, value)| *value);
+    match value("format") {
+        Some(FORMAT) => {}
+        other => return Err(LogError::Fatal(format!("the file has format {other:?}, this program knows {FORMAT}"))),
+    }
+    value("partitions")
+        .and_then(|count| u32::try_from(count).ok())
+        .filter(|count| *count > 0)
+        .ok_or_else(|| LogError::Fatal("the file does not say how many partitions it has".into()))
+}
+
+/// The first offset not written. Compaction leaves a partition's newest record alone, so this never goes back.
+pub(super) async fn end(conn: &mut SqliteConnection, of: TopicPartition) -> Result<Offset, LogError> {
+    let newest: Option<i64> = sqlx::query_scalar("SELECT max(offset) FROM records WHERE topic = ? AND partition = ?")
+        .bind(code(of.topic))
+        .bind(i64::from(of.partition.0))
+        .fetch_one(conn)
+        .await
+        .map_err(failed)?;
+    Ok(newest.map_or(Offset::ZERO, |newest| from_sql(newest).next()))
+}
+
+/// Records from `[from, end)`, as many as a batch takes; fewer than that are all that there are.
+pub(super) async fn read(
+    conn: &mut SqliteConnection,
+    of: TopicPartition,
+    from: Offset,
+    end: Offset,
+) -> Result<Vec<Record>, LogError> {
+    let mut rows = sqlx::query(
+        "SELECT offset, timestamp_ms, key, headers, value FROM records
+         WHERE topic = ? AND partition = ? AND offset >= ? AND offset < ? ORDER BY offset LIMIT ?",
+    )
+    .bind(code(of.topic))
+    .bind(i64::from(of.partition.0))
+    .bind(to_sql(from))
+    .bind(to_sql(end))
+    .bind(i64::try_from(BATCH_RECORDS_MAX).unwrap_or(i64::MAX))
+    .fetch(conn);
+    let (mut records, mut bytes) = (Vec::new(), 0);
+    while let Some(row) = rows.try_next().await.map_err(failed)? {
+        let record = decode(&row, of)?;
+        bytes += record.bytes();
+        records.push(record);
+        if bytes >= BATCH_BYTES_MAX {
+            break;
+        }
+    }
+    Ok(records)
+}
+
+fn decode(row: &SqliteRow, of: TopicPartition) -> Result<Record, LogError> {
+    let offset = from_sql(row.try_get(0).map_err(failed)?);
+    let headers: &[u8] = row.try_get(3).map_err(failed)?;
+    let headers =
+        split_headers(headers).ok_or_else(|| LogError::Fatal(format!("broken headers at {of}, offset {offset}")))?;
+    Ok(Record {
+        offset,
+        timestamp_ms: row.try_get(1).map_err(failed)?,
+        key: row.try_get::<Option<Vec<u8>>, _>(2).map_err(failed)?.map(Bytes::from),
+        stamp: Stamp::from_headers(headers.into_iter()),
+        value: row.try_get::<Option<Vec<u8>>, _>(4).map_err(failed)?.map(Bytes::from),
+    })
+}
+
+/// The same text headers that go to Kafka, each as: length of the name (u8), name, length of the value (u32, big
+/// endian), value.
+pub(super) fn join_headers(record: &NewRecord) -> Vec<u8> {
+    let mut joined = Vec::with_capacity(96);
+    let mut push = |name: &str, value: &[u8]| {
+        joined.push(u8::try_from(name.len()).unwrap_or(u8::MAX));
+        joined.extend_from_slice(name.as_bytes());
+        joined.extend_from_slice(&u32::try_from(value.len()).unwrap_or(u32::MAX).to_be_bytes());
+        joined.extend_from_slice(value);
+    };
+    for (name, value) in record.stamp.to_headers() {
+        push(name, value.as_bytes());
+    }
+    for (name, value) in [("writer", &record.writer), ("traceparent", &record.traceparent)] {
+        if let Some(value) = value {
+            push(name, value);
+        }
+    }
+    joined
+}
+
+fn split_headers(mut joined: &[u8]) -> Option<Vec<(&str, &[u8])>> {
+    let mut headers = Vec::with_capacity(4);
+    while let Some((length, rest)) = joined.split_first() {
+        let (name, rest) = rest.split_at_checked(usize::from(*length))?;
+        let (length, rest) = rest.split_first_chunk::<4>()?;
+        let (value, rest) = rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)?;
+        headers.push((std::str::from_utf8(name).ok()?, value));
+        joined = rest;
+    }
+    Some(headers)
+}
+
+/// An offset as SQLite has it; one beyond its integers is beyond every end.
+pub(super) fn to_sql(offset: Offset) -> i64 {
+    i64::try_from(offset.0).unwrap_or(i64::MAX)
+}
+
+pub(super) fn from_sql(offset: i64) -> Offset {
+    Offset(offset.cast_unsigned())
+}
+
+/// A lock or a pool that took too long may pass; anything else says that the file, the disk or this program is broken.
+pub(super) fn failed(error: sqlx::Error) -> LogError {
+    let passes = match &error {
+        sqlx::Error::PoolTimedOut => true,
+        // The low byte is the primary code: SQLITE_BUSY and SQLITE_LOCKED.
+        sqlx::Error::Database(error) => {
+            error.code().and_then(|code| code.parse::<i32>().ok()).is_some_and(|code| matches!(code & 0xff, 5 | 6))
+        }
+        _ => false,
+    };
+    if passes { LogError::Away(error.to_string()) } else { LogError::Fatal(error.to_string()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_survive() {
+        let record = NewRecord {
+            key: None,
+            value: None,
+            stamp: Stamp::Seq { epoch: 3, seq: u64::MAX },
+            writer: Some(Bytes::from_static(b"node-1")),
+            traceparent: Some(Bytes::from_static(b"00-aa-bb-01")),
+        };
+        let joined = join_headers(&record);
+        let headers = split_headers(&joined).unwrap();
+        assert_eq!(Stamp::from_headers(headers.iter().copied()), record.stamp);
+        assert!(headers.contains(&("writer", b"node-1")));
+        assert!(headers.contains(&("traceparent", b"00-aa-bb-01")));
+        for cut in 1..joined.len() {
+            let whole = split_headers(&joined[..cut]).is_some_and(|some| some.len() == headers.len());
+            assert!(!whole, "cut at {cut}");
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! What the writer tells the readers: the end of each partition, its newest records, and that something changed.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use crate::limits::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX};
+use crate::{LogError, Offset, Record, Topic, TopicPartition};
+
+/// Records that a partition's tail holds; a reader that is not further behind reads no file.
+const TAIL_RECORDS_MAX: usize = 512;
+/// Bytes of a partition's tail.
+const TAIL_BYTES_MAX: usize = 256 << 10;
+
+/// The partitions of a log, in one row.
+pub(super) struct Places {
+    partitions: u32,
+    places: Vec<Place>,
+    /// Counts publications. Dropping the sender ends the waiting of readers, so it is an option.
+    changed: Mutex<Option<watch::Sender<u64>>>,
+}
+
+struct Place {
+    end: AtomicU64,
+    tail: Mutex<Tail>,
+}
+
+#[derive(Default)]
+struct Tail {
+    records: VecDeque<Record>,
+    bytes: usize,
+}
+
+impl Places {
+    pub(super) fn new(partitions: u32) -> Places {
+        let count = Topic::ALL.iter().map(|topic| partitions_of(*topic, partitions) as usize).sum();
+        let places = (0..count).map(|_| Place { end: AtomicU64::new(0), tail: Mutex::default() }).collect();
+        Places { partitions, places, changed: Mutex::new(Some(watch::Sender::new(0))) }
+    }
+
+    pub(super) fn partitions(&self, topic: Topic) -> u32 {
+        partitions_of(topic, self.partitions)
+    }
+
+    /// Every partition of every topic.
+    pub(super) fn all(&self) -> impl Iterator<Item = TopicPartition> + '_ {
+        Topic::ALL.into_iter().flat_map(|topic| {
+            (0..self.partitions(topic))
+                .map(move |partition| TopicPartition { topic, partition: crate::Partition(partition) })
+        })
+    }
+
+    /// # Errors
+    /// [`LogError::Topics`] if there is no such partition.
+    pub(super) fn check(&self, of: TopicPartition) -> Result<(), LogError> {
+        let count = self.partitions(of.topic);
+        if of.partition.0 < count {
+            return Ok(());
+        }
+        Err(LogError::Topics(format!("there is no {of}: the topic has {count} partitions")))
+    }
+
+    /// Only for partitions that [`Places::check`] let pass.
+    fn place(&self, of: TopicPartition) -> &Place {
+        let before: u32 =
+            Topic::ALL.iter().take_while(|topic| **topic != of.topic).map(|topic| self.partitions(*topic)).sum();
+        &self.places[(before + of.partition.0) as usize]
+    }
+
+    pub(super) fn end(&self, of: TopicPartition) -> Offset {
+        Offset(self.place(of).end.load(Ordering::Acquire))
+    }
+
+    /// A publication counter to wait on; `None` once the log is closed.
+    pub(super) fn watch(&self) -> Option<watch::Receiver<u64>> {
+        self.changed.lock().as_ref().map(watch::Sender::subscribe)
+    }
+
+    /// Remembers durable records. They are read only once [`Places::publish`] has moved the end behind them.
+    pub(super) fn keep(&self, of: TopicPartition, records: Vec<Record>) {
+        let mut tail = self.place(of).tail.lock();
+        for record in records {
+            tail.bytes += record.bytes();
+            tail.records.push_back(record);
+        }
+        while tail.records.len() > TAIL_RECORDS_MAX || tail.bytes > TAIL_BYTES_MAX {
+            let Some(oldest) = tail.records.pop_front() else { break };
+            tail.bytes -= oldest.bytes();
+        }
+    }
+
+    /// Moves an end; wakes nobody yet.
+    pub(super) fn set_end(&self, of: TopicPartition, end: Offset) {
+        self.place(of).end.store(end.0, Ordering::Release);
+    }
+
+    /// Forgets the tail of a partition whose file says something else than the writer thought.
+    pub(super) fn forget(&self, of: TopicPartition) {
+        *self.place(of).tail.lock() = Tail::default();
+    }
+
+    /// Wakes every reader.
+    pub(super) fn publish(&self) {
+        if let Some(changed) = self.changed.lock().as_ref() {
+            changed.send_modify(|count| *count += 1);
+        }
+    }
+
+    /// Ends the waiting of every reader, for good.
+    pub(super) fn close(&self) {
+        self.changed.lock().take();
+    }
+
+    /// What lies in `[from, end)`, if the tail reaches back that far. The tail has no holes.
+    pub(super) fn recent(&self, of: TopicPartition, from: Offset, end: Offset) -> Option<Vec<Record>> {
+        let tail = self.place(of).tail.lock();
+        let first = tail.records.front()?.offset;
+        let skip = usize::try_from(from.0.checked_sub(first.0)?).ok()?;
+        let mut bytes = 0;
+        let records: Vec<Record> = tail
+            .records
+            .iter()
+            .skip(skip)
+            .take(BATCH_RECORDS_MAX)
+            .take_while(|record| {
+                let fits = bytes < BATCH_BYTES_MAX;
+                bytes += record.bytes();
+                fits && record.offset < end
+            })
+            .cloned()
+            .collect();
+        (!records.is_empty()).then_some(records)
+    }
+}
+
+const fn partitions_of(topic: Topic, partitions: u32) -> u32 {
+    if topic.partitioned() { partitions } else { 1 }
+}

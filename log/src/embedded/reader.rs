@@ -1,0 +1,78 @@
+//! A reader of the file: the partitions' newest records from memory, older ones from the file, and no polling.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use sqlx::SqlitePool;
+use tokio::sync::watch;
+
+use super::file;
+use super::places::Places;
+use crate::{Batch, LogError, Offset, Reader, TopicPartition};
+
+pub(super) struct FileReader {
+    places: Arc<Places>,
+    pool: SqlitePool,
+    changed: watch::Receiver<u64>,
+    /// The next offset of each partition.
+    cursors: Vec<(TopicPartition, Offset)>,
+    /// Which of them is asked first, so that a busy one does not starve the others.
+    turn: usize,
+}
+
+impl FileReader {
+    /// # Errors
+    /// [`LogError::Fatal`] if the log is closed.
+    pub(super) fn new(
+        places: Arc<Places>,
+        pool: SqlitePool,
+        cursors: Vec<(TopicPartition, Offset)>,
+    ) -> Result<FileReader, LogError> {
+        let changed = places.watch().ok_or_else(closed)?;
+        Ok(FileReader { places, pool, changed, cursors, turn: 0 })
+    }
+
+    /// Moves cursors only once it has the records in hand, in the same poll, so that a dropped `next` loses nothing.
+    async fn ready(&mut self) -> Result<Option<Batch>, LogError> {
+        for step in 0..self.cursors.len() {
+            let turn = (self.turn + step) % self.cursors.len();
+            let (source, from) = self.cursors[turn];
+            let end = self.places.end(source);
+            if from >= end {
+                continue;
+            }
+            let records = match self.places.recent(source, from, end) {
+                Some(records) => records,
+                None => {
+                    let mut conn = self.pool.acquire().await.map_err(file::failed)?;
+                    file::read(&mut conn, source, from, end).await?
+                }
+            };
+            // Nothing in between: the rest up to the end is a hole that compaction left.
+            self.cursors[turn].1 = records.last().map_or(end, |last| last.offset.next());
+            self.turn = turn + 1;
+            if !records.is_empty() {
+                return Ok(Some(Batch { source, records }));
+            }
+        }
+        Ok(None)
+    }
+}
+
+#[async_trait]
+impl Reader for FileReader {
+    async fn next(&mut self) -> Result<Batch, LogError> {
+        loop {
+            // Before the ends are looked at, so that a publication in between wakes.
+            self.changed.borrow_and_update();
+            if let Some(batch) = self.ready().await? {
+                return Ok(batch);
+            }
+            self.changed.changed().await.map_err(|_| closed())?;
+        }
+    }
+}
+
+fn closed() -> LogError {
+    LogError::Fatal("it was closed".into())
+}

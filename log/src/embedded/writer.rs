@@ -1,0 +1,252 @@
+//! The one task that writes: everything queued goes in one transaction, many rows a statement, one fsync.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use sqlx::sqlite::SqliteArguments;
+use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
+use tokio::time::Instant;
+
+use super::compact::Compaction;
+use super::file;
+use super::places::Places;
+use super::queue::{Job, Outcome, Queue};
+use crate::{LogError, NewRecord, Offset, Record, TopicPartition};
+
+/// Records after which a transaction takes no more, so that the first one's caller does not wait for the last one's
+/// bytes.
+const COMMIT_RECORDS_MAX: usize = 4096;
+/// Bytes after which it takes no more.
+const COMMIT_BYTES_MAX: usize = 8 << 20;
+
+/// Rows of the statements, largest first. Few different sizes, so that each is prepared once; the largest makes the
+/// cost of a statement (about 55 us through the driver, however many rows) vanish.
+const STATEMENT_ROWS: [usize; 5] = [128, 64, 16, 4, 1];
+
+/// Under load, compaction gets one bounded step this often.
+const COMPACTION_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long the writer waits before it opens a file again that it could not open.
+const REOPEN_PAUSE: Duration = Duration::from_millis(200);
+
+pub(super) struct Writer {
+    path: PathBuf,
+    conn: Option<SqliteConnection>,
+    queue: Arc<Queue>,
+    places: Arc<Places>,
+    compaction: Compaction,
+    inserts: Vec<(usize, Arc<str>)>,
+}
+
+/// How far a transaction came.
+enum Broken {
+    /// Before its commit: nothing of it is, or ever will be, in the file.
+    Before(LogError),
+    /// In its commit: the frames may be in the write-ahead log, whole, for the next opening to find.
+    Commit(LogError),
+}
+
+impl Writer {
+    pub(super) fn new(
+        path: PathBuf,
+        conn: SqliteConnection,
+        queue: Arc<Queue>,
+        places: Arc<Places>,
+        compaction: Compaction,
+    ) -> Writer {
+        let inserts = STATEMENT_ROWS
+            .iter()
+            .map(|rows| {
+                let values = vec!["(?,?,?,?,?,?,?)"; *rows].join(",");
+                let sql = format!(
+                    "INSERT INTO records (topic, partition, offset, timestamp_ms, key, headers, value) VALUES {values}"
+                );
+                (*rows, Arc::from(sql))
+            })
+            .collect();
+        Writer { path, conn: Some(conn), queue, places, compaction, inserts }
+    }
+
+    /// Writes until the queue is closed and empty.
+    pub(super) async fn run(mut self) {
+        let mut stepped = Instant::now();
+        loop {
+            let wake = self.queue.wake.notified();
+            let jobs = self.queue.take(COMMIT_RECORDS_MAX, COMMIT_BYTES_MAX);
+            let idle = jobs.is_empty();
+            if idle && self.queue.closed() {
+                break;
+            }
+            if idle && !self.compaction.pending() {
+                tokio::select! {
+                    () = wake => {}
+                    () = tokio::time::sleep_until(self.compaction.next_round()) => self.compaction.begin(&self.places),
+                }
+                continue;
+            }
+            drop(wake);
+            if !idle {
+                self.write(jobs).await;
+                metrics::gauge!("teamlog_log_queue_records", "engine" => "embedded").set(self.queue.depth() as f64);
+            }
+            if idle || stepped.elapsed() >= COMPACTION_PAUSE {
+                self.compact().await;
+                stepped = Instant::now();
+            }
+        }
+        if let Some(conn) = self.conn.take()
+            && let Err(error) = conn.close().await
+        {
+            tracing::warn!(%error, "closing the log's file");
+        }
+        self.places.close();
+    }
+
+    async fn write(&mut self, jobs: Vec<Job>) {
+        if self.conn.is_none()
+            && let Err(error) = self.reopen().await
+        {
+            self.settle(jobs, |_| Outcome::Failed(error.clone()));
+            tokio::time::sleep(REOPEN_PAUSE).await;
+            return;
+        }
+        let Some(conn) = self.conn.as_mut() else { return };
+        let mut ends = BTreeMap::new();
+        let firsts: Vec<Offset> = jobs
+            .iter()
+            .map(|job| {
+                let end = ends.entry(job.to).or_insert_with(|| self.places.end(job.to));
+                let first = *end;
+                end.0 += job.records.len() as u64;
+                first
+            })
+            .collect();
+        let timestamp_ms = now_ms();
+        match commit(conn, &self.inserts, &jobs, &firsts, timestamp_ms).await {
+            Ok(()) => {
+                for (job, first) in jobs.iter().zip(&firsts) {
+                    self.places.keep(job.to, landed(&job.records, *first, timestamp_ms));
+                }
+                for (of, end) in ends {
+                    self.places.set_end(of, end);
+                }
+                self.places.publish();
+                let mut firsts = firsts.into_iter();
+                self.settle(jobs, |_| Outcome::At(firsts.next().unwrap_or_default()));
+            }
+            Err(broken) => {
+                // Dropping the connection rolls back what was not committed; the next one asks the file how far it is.
+                self.conn = None;
+                self.settle(jobs, |_| match &broken {
+                    Broken::Before(error) => Outcome::Failed(error.clone()),
+                    Broken::Commit(error) => Outcome::Unknown(error.clone()),
+                });
+            }
+        }
+    }
+
+    fn settle(&self, jobs: Vec<Job>, mut outcome: impl FnMut(&Job) -> Outcome) {
+        for job in jobs {
+            let outcome = outcome(&job);
+            self.queue.release(job.records.len(), job.bytes);
+            // A caller who dropped its future does not want to know.
+            let _ = job.reply.send(outcome);
+        }
+    }
+
+    /// Opens the file again after a failure and takes the ends from it: a commit that failed may have landed.
+    async fn reopen(&mut self) -> Result<(), LogError> {
+        let mut conn = SqliteConnection::connect_with(&file::options(&self.path, false)).await.map_err(file::failed)?;
+        for of in self.places.all() {
+            let end = file::end(&mut conn, of).await?;
+            if end != self.places.end(of) {
+                self.places.forget(of);
+                self.places.set_end(of, end);
+            }
+        }
+        self.places.publish();
+        self.conn = Some(conn);
+        Ok(())
+    }
+
+    async fn compact(&mut self) {
+        if self.compaction.next_round() <= Instant::now() {
+            self.compaction.begin(&self.places);
+        }
+        if let Some(conn) = self.conn.as_mut()
+            && let Err(error) = self.compaction.step(conn).await
+        {
+            tracing::warn!(%error, "compacting the log; it goes on at the next round");
+            self.compaction.give_up();
+            self.conn = None;
+        } else if self.conn.is_none() {
+            self.compaction.give_up();
+        }
+    }
+}
+
+async fn commit(
+    conn: &mut SqliteConnection,
+    inserts: &[(usize, Arc<str>)],
+    jobs: &[Job],
+    firsts: &[Offset],
+    timestamp_ms: i64,
+) -> Result<(), Broken> {
+    let before = |error| Broken::Before(file::failed(error));
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut *conn).await.map_err(before)?;
+    let rows: Vec<(TopicPartition, Offset, &NewRecord)> = jobs
+        .iter()
+        .zip(firsts)
+        .flat_map(|(job, first)| (first.0..).zip(&job.records).map(|(offset, record)| (job.to, Offset(offset), record)))
+        .collect();
+    let mut rest = rows.as_slice();
+    for (size, sql) in inserts {
+        while let Some((chunk, behind)) = rest.split_at_checked(*size) {
+            let mut statement = sqlx::query::<sqlx::Sqlite>(AssertSqlSafe(Arc::clone(sql)));
+            for row in chunk {
+                statement = bind(statement, row, timestamp_ms);
+            }
+            statement.execute(&mut *conn).await.map_err(before)?;
+            rest = behind;
+        }
+    }
+    sqlx::query("COMMIT").execute(&mut *conn).await.map_err(|error| Broken::Commit(file::failed(error)))?;
+    Ok(())
+}
+
+type Statement<'q> = sqlx::query::Query<'q, sqlx::Sqlite, SqliteArguments>;
+
+fn bind<'q>(
+    statement: Statement<'q>,
+    (to, offset, record): &(TopicPartition, Offset, &'q NewRecord),
+    timestamp_ms: i64,
+) -> Statement<'q> {
+    statement
+        .bind(file::code(to.topic))
+        .bind(i64::from(to.partition.0))
+        .bind(file::to_sql(*offset))
+        .bind(timestamp_ms)
+        .bind(record.key.as_deref())
+        .bind(file::join_headers(record))
+        .bind(record.value.as_deref())
+}
+
+fn landed(records: &[NewRecord], first: Offset, timestamp_ms: i64) -> Vec<Record> {
+    (first.0..)
+        .zip(records)
+        .map(|(offset, record)| Record {
+            offset: Offset(offset),
+            key: record.key.clone(),
+            value: record.value.clone(),
+            stamp: record.stamp,
+            timestamp_ms,
+        })
+        .collect()
+}
+
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
