@@ -55,7 +55,7 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// The message of this name, if it is there and not deleted.
+    /// The message of this name, if it is there; a deleted root with replies is, as a tombstone.
     pub fn message(&self, conversation: ConversationId, ts: Ts) -> Option<&MessageFact> {
         self.messages.get(&(conversation, ts))?.as_ref()
     }
@@ -99,7 +99,9 @@ impl Facts {
                 && let Some(root) = message.thread_ts
             {
                 if let Some(replies) = self.replies.get_mut(&(conversation, root)) {
-                    replies.push((message.ts, message.user));
+                    // An imported reply may be older than those that are there.
+                    let at = replies.partition_point(|(reply, _)| *reply < message.ts);
+                    replies.insert(at, (message.ts, message.user));
                 }
                 if let (Event::MessagePosted(e), Some(Some(fact))) =
                     (event, self.messages.get_mut(&(conversation, root)))
@@ -125,7 +127,10 @@ impl Facts {
                 _ => *slot = None,
             }
         }
-        if let Some(root) = event.before.thread_ts {
+        // A root may name itself (an import's does); its thread is not its reply's to change.
+        if event.before.is_reply()
+            && let Some(root) = event.before.thread_ts
+        {
             if let Some(replies) = self.replies.get_mut(&(event.conversation, root)) {
                 replies.retain(|(reply, _)| *reply != ts);
             }
