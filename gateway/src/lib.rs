@@ -1,1 +1,3 @@
-//! teamlog.
+//! The public edge: the Web API, RTM, and the reads behind them.
+
+pub mod render;

@@ -1,0 +1,101 @@
+//! The seam between the Web API half of the gateway and its websocket half: what the one asks of the other.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::{Sink, Stream};
+use serde_json::Value;
+use std::pin::Pin;
+use teamlog_schemas::{TeamId, UserId};
+
+use crate::{ApiError, Args, Caller, Gateway};
+
+/// One message from a socket. Fragments are put together before, pings are told apart from what clients say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Incoming {
+    /// A text frame.
+    Text(Bytes),
+    /// A websocket ping; the transport does not answer it by itself.
+    Ping(Bytes),
+    /// The answer to an [`Outgoing::Ping`].
+    Pong(Bytes),
+    /// The client closes.
+    Close,
+}
+
+/// One message to a socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outgoing {
+    /// A text frame; the bytes must be UTF-8 and may be shared by many sockets.
+    Text(Bytes),
+    /// A websocket ping.
+    Ping(Bytes),
+    /// The answer to an [`Incoming::Ping`], with its payload.
+    Pong(Bytes),
+    /// A close frame with its code (RFC 6455, 7.4) and a reason of at most 123 bytes.
+    Close(u16, &'static str),
+}
+
+/// Why a socket broke.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum SocketError {
+    /// A frame past the bound of [`crate::limits::SOCKET_FRAME_BYTES_MAX`]. The socket must be closed.
+    #[error("a frame past the bound")]
+    TooLarge,
+    /// Anything else; the socket is gone.
+    #[error("{0}")]
+    Broken(String),
+}
+
+/// What comes from a socket.
+pub type SocketStream = Pin<Box<dyn Stream<Item = Result<Incoming, SocketError>> + Send>>;
+/// What goes to a socket: feed what is queued, then flush once.
+pub type SocketSink = Pin<Box<dyn Sink<Outgoing, Error = SocketError> + Send>>;
+
+/// Whether somebody is there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Presence {
+    /// `active` rather than `away`.
+    pub active: bool,
+    /// Said to be away by themselves.
+    pub manual_away: bool,
+    /// Sockets open here.
+    pub connections: usize,
+}
+
+/// The websocket half.
+#[async_trait]
+pub trait Realtime: Send + Sync + 'static {
+    /// `rtm.connect`: the whole answer but for `ok`.
+    async fn connect(&self, gateway: &Gateway, caller: &Caller, args: &Args) -> Result<Value, ApiError>;
+
+    /// `rtm.start`: the whole answer but for `ok`.
+    async fn start(&self, gateway: &Gateway, caller: &Caller, args: &Args) -> Result<Value, ApiError>;
+
+    /// Serves a socket that came with `ticket` (the last part of the url's path), to its end.
+    async fn serve(&self, gateway: Gateway, ticket: String, stream: SocketStream, sink: SocketSink);
+
+    /// Whether somebody is there, as far as this gateway knows.
+    fn presence(&self, team: TeamId, user: UserId) -> Presence;
+
+    /// `users.setPresence`: away by one's own word, or whatever the sockets say again.
+    fn set_presence(&self, team: TeamId, user: UserId, away: bool);
+
+    /// Somebody's mark moved to `mark` (its event counts nowhere): their own sessions are told.
+    fn marked(&self, gateway: &Gateway, team: TeamId, user: UserId, mark: Mark);
+
+    /// Sessions open on a team here.
+    fn sessions(&self, team: TeamId) -> usize;
+}
+
+/// A read mark that moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// The conversation.
+    pub conversation: teamlog_schemas::ConversationId,
+    /// The newest message that was read.
+    pub ts: teamlog_schemas::Ts,
+    /// Messages above it.
+    pub unread: u64,
+    /// Mentions above it.
+    pub mentions: u64,
+}

@@ -1,0 +1,30 @@
+//! From the team's state to the JSON that clients read. Pure functions: no I/O, nothing is looked up elsewhere.
+
+mod conversation;
+mod message;
+mod team;
+mod timezone;
+mod user;
+
+pub use conversation::{Reader, conversation, legacy_conversation, members, name_of};
+pub use message::{TOMBSTONE_TEXT, message, message_fact, reactions, reply, thread_keys};
+pub use team::{own_self, self_prefs, team, team_prefs};
+pub use user::{bot, bot_id_of, color, user, user_bot};
+
+use serde_json::{Map, Value};
+use teamlog_schemas::Text;
+
+/// What an import brought, as the object it is; nothing if it is no object.
+fn extra_of(extra: Option<&Text>) -> Map<String, Value> {
+    match extra.and_then(|extra| serde_json::from_str(extra.as_str()).ok()) {
+        Some(Value::Object(extra)) => extra,
+        _ => Map::new(),
+    }
+}
+
+/// Adds what an import brought, where nothing here says it better.
+fn merge_extra(object: &mut Map<String, Value>, extra: Option<&Text>) {
+    for (key, value) in extra_of(extra) {
+        object.entry(key).or_insert(value);
+    }
+}
