@@ -22,6 +22,7 @@
 
 mod embedded;
 mod engine;
+mod feed;
 mod fence;
 mod limits;
 mod position;
@@ -29,6 +30,7 @@ mod record;
 
 pub use embedded::{EmbeddedConfig, EmbeddedLog};
 pub use engine::{Appended, Batch, Log, LogError, Reader};
+pub use feed::{Body, Decoder, Entry, Feed, FeedConfig, FeedError, Subscriber, Undecodable};
 pub use fence::{Fence, Verdict, VoidReason};
 pub use limits::RECORD_BYTES_MAX;
 pub use position::Position;
