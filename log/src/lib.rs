@@ -27,6 +27,8 @@ mod fence;
 mod limits;
 mod position;
 mod record;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use embedded::{EmbeddedConfig, EmbeddedLog};
 pub use engine::{Appended, Batch, Log, LogError, Reader};

@@ -1,0 +1,4 @@
+//! For tests, of this crate and of others: the conformance suite that every engine passes, and an engine that is
+//! faulty on purpose.
+
+pub mod conformance;
