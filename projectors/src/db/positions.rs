@@ -1,0 +1,80 @@
+//! The positions of a view, committed with its rows.
+
+use std::collections::HashMap;
+
+use teamlog_log::{Offset, Partition, Position, Topic, TopicPartition};
+use uuid::Uuid;
+
+use super::{Cell, Cells, DbError, Table, Tx, bytes, int, optional, word};
+
+/// One row a source: everything below `next_offset` is in the rows.
+pub(crate) static POSITIONS: Table = Table {
+    name: "positions",
+    columns: &[
+        word("topic", 32),
+        int("part"),
+        bytes("log_id", 16),
+        int("next_offset"),
+        int("epoch"),
+        optional(int("next_seq")),
+    ],
+    key: 2,
+    indexes: &[],
+    pruned: true,
+};
+
+fn key(of: TopicPartition) -> Cells {
+    vec![of.topic.name().into(), of.partition.0.into()]
+}
+
+fn values(position: &Position) -> Cells {
+    vec![
+        position.log_id.as_bytes().as_slice().into(),
+        position.offset.0.into(),
+        position.epoch.into(),
+        position.next_seq.into(),
+    ]
+}
+
+fn parse(row: &[Cell]) -> Result<(TopicPartition, Position), DbError> {
+    let name = row[0].as_text()?;
+    let topic = Topic::ALL.into_iter().find(|topic| topic.name() == name);
+    let topic = topic.ok_or_else(|| DbError::broken(format!("a position in a topic {name}")))?;
+    let number = |cell: &Cell| cell.as_int().map(i64::cast_unsigned);
+    let partition = Partition(u32::try_from(row[1].as_int()?).map_err(DbError::broken)?);
+    let position = Position {
+        log_id: Uuid::from_slice(row[2].as_bytes()?).map_err(DbError::broken)?,
+        offset: Offset(number(&row[3])?),
+        epoch: number(&row[4])?,
+        next_seq: row[5].present().map(number).transpose()?,
+    };
+    Ok((TopicPartition { topic, partition }, position))
+}
+
+/// How far one source has been projected.
+pub(crate) async fn read_position(tx: &mut Tx, of: TopicPartition) -> Result<Position, DbError> {
+    let rows = tx.select(&POSITIONS, vec![key(of)]).await?;
+    rows.first().map_or(Ok(Position::START), |row| Ok(parse(row)?.1))
+}
+
+/// How far every source has been projected; one that is not there has not begun.
+pub(crate) async fn read_positions(tx: &mut Tx) -> Result<HashMap<TopicPartition, Position>, DbError> {
+    let rows = tx.rows(format!("SELECT {} FROM positions", POSITIONS.names()), Vec::new()).await?;
+    rows.iter().map(|row| parse(row)).collect()
+}
+
+/// Moves one source on, if it still stands at `from`. To be called before the rows are read: it takes the lock that
+/// makes a second projector of this view wait, and then see that it was overtaken.
+pub(crate) async fn advance(tx: &mut Tx, of: TopicPartition, from: Position, to: Position) -> Result<(), DbError> {
+    let args = [values(&to), key(of), vec![from.offset.0.into(), from.log_id.as_bytes().as_slice().into()]].concat();
+    let update = "UPDATE positions SET log_id = ?, next_offset = ?, epoch = ?, next_seq = ? \
+                  WHERE topic = ? AND part = ? AND next_offset = ? AND log_id = ?";
+    if tx.execute(update, args).await? == 1 {
+        return Ok(());
+    }
+    if from != Position::START || !tx.select(&POSITIONS, vec![key(of)]).await?.is_empty() {
+        return Err(DbError::Overtaken(of));
+    }
+    let insert = "INSERT INTO positions (topic, part, log_id, next_offset, epoch, next_seq) VALUES (?, ?, ?, ?, ?, ?)";
+    tx.execute(insert, [key(of), values(&to)].concat()).await.map(drop)
+}

@@ -1,0 +1,60 @@
+//! What the runner runs: one view on one replica.
+
+use std::{collections::HashMap, sync::Arc};
+
+use async_trait::async_trait;
+use teamlog_log::{Entry, Position, TopicPartition};
+use teamlog_schemas::Event;
+
+use crate::db::DbError;
+
+/// Entries of several sources, each source's in log order and without a hole.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    /// What was read, void records and claims included.
+    pub entries: Vec<Arc<Entry<Event>>>,
+    /// Each source that moved: from which position to which.
+    pub moved: HashMap<TopicPartition, (Position, Position)>,
+}
+
+impl Batch {
+    /// Adds entries of one source that stood at `from`.
+    pub fn extend(&mut self, source: TopicPartition, from: Position, entries: Vec<Arc<Entry<Event>>>) {
+        let Some(to) = entries.last().map(|last| last.after) else { return };
+        self.moved.entry(source).and_modify(|(_, end)| *end = to).or_insert((from, to));
+        self.entries.extend(entries);
+    }
+}
+
+/// Why a projector could not go on.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ProjectError {
+    /// Its database.
+    #[error(transparent)]
+    Db(#[from] DbError),
+    /// Anything else that it writes to, in its own words.
+    #[error("{0}")]
+    Other(String),
+}
+
+/// One view on one replica.
+#[async_trait]
+pub trait Projector: Send + Sync + 'static {
+    /// The view, as `shard s1`, `mains`, `search`.
+    fn name(&self) -> &str;
+
+    /// Which copy of it, without credentials.
+    fn replica(&self) -> &str;
+
+    /// What it reads.
+    fn sources(&self) -> Vec<TopicPartition>;
+
+    /// How far it has come, durably, in each source; one that is missing has not begun.
+    async fn positions(&self) -> Result<HashMap<TopicPartition, Position>, ProjectError>;
+
+    /// Applies a batch. After an error nothing may have been applied, or all: the runner asks for the positions anew.
+    async fn apply(&self, batch: &Batch) -> Result<(), ProjectError>;
+
+    /// The last call of all: what was applied and is not durable yet is made so.
+    async fn close(&self) {}
+}

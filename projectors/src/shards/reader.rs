@@ -1,0 +1,216 @@
+//! `Shards`: the readers of every shard, with failover over each one's replicas.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use teamlog_log::{Partition, Position, Topic, TopicPartition};
+use teamlog_schemas::{ConversationId, TeamId, Ts, UserId, partition_of};
+use teamlog_state::{At, Facts, FactsWanted, MessageFact, SourceError, TeamRows, TeamSource, UserState};
+use uuid::Uuid;
+
+use super::{
+    ShardProjector,
+    queries::{CredentialQuery, FactsQuery, HistoryQuery, TeamQuery, TeamsQuery, UnreadQuery, UserQuery},
+    tables::SHARD,
+};
+use crate::{
+    db::{DbError, Query, Replica, Replicas},
+    projector::Projector,
+};
+
+/// One shard as it is configured.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShardConfig {
+    /// What the directory calls it.
+    pub name: String,
+    /// `mysql://user@host:port/database` or `sqlite://path`, nearest first.
+    pub replicas: Vec<String>,
+}
+
+/// Which messages of a conversation are wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistoryPage {
+    /// Older ones are left out, and this one itself unless `inclusive`.
+    pub oldest: Ts,
+    /// Newer ones are left out, and this one itself unless `inclusive`.
+    pub latest: Ts,
+    /// Whether the bounds themselves are in.
+    pub inclusive: bool,
+    /// At most so many.
+    pub limit: usize,
+    /// The order, and from which end the limit counts.
+    pub newest_first: bool,
+    /// A thread's root, then its replies, oldest first, instead of the conversation's own messages. The root is there
+    /// whatever the bounds.
+    pub replies_of: Option<Ts>,
+}
+
+impl Default for HistoryPage {
+    fn default() -> Self {
+        HistoryPage {
+            oldest: Ts::ZERO,
+            latest: Ts::MAX,
+            inclusive: false,
+            limit: 100,
+            newest_first: true,
+            replies_of: None,
+        }
+    }
+}
+
+/// What somebody has not read of one conversation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unread {
+    /// Countable messages.
+    pub count: u64,
+    /// Messages that name them, or call everybody.
+    pub mentions: u64,
+}
+
+/// Every shard. Cheap to clone.
+#[derive(Clone)]
+pub struct Shards {
+    partitions: u32,
+    shards: Arc<BTreeMap<String, Replicas>>,
+}
+
+impl Shards {
+    /// The shards of a log with so many partitions. Nothing is opened before it is used.
+    ///
+    /// # Errors
+    /// [`DbError::Url`] for a replica's url that is none, or a shard without a replica.
+    pub fn new(partitions: u32, shards: &[ShardConfig]) -> Result<Shards, DbError> {
+        let open = |shard: &ShardConfig| {
+            if shard.replicas.is_empty() {
+                return Err(DbError::Url(format!("shard {} has no replica", shard.name)));
+            }
+            let replicas = shard.replicas.iter().map(|url| Replica::open(url, &SHARD)).collect::<Result<_, _>>()?;
+            Ok((shard.name.clone(), Replicas::new(&shard.name, replicas)))
+        };
+        let shards = shards.iter().map(open).collect::<Result<_, _>>()?;
+        Ok(Shards { partitions, shards: Arc::new(shards) })
+    }
+
+    /// The shards' names, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.shards.keys().map(String::as_str)
+    }
+
+    /// Which shard has the teams of a partition: by turns, in the order of their names. None if there is no shard.
+    pub fn shard_of(&self, partition: Partition) -> Option<&str> {
+        let turn = partition.0 as usize % self.shards.len().max(1);
+        self.shards.keys().nth(turn).map(String::as_str)
+    }
+
+    /// The partitions of a shard.
+    pub fn partitions_of(&self, shard: &str) -> Vec<Partition> {
+        let all = (0..self.partitions).map(Partition);
+        all.filter(|partition| self.shard_of(*partition) == Some(shard)).collect()
+    }
+
+    /// A shard's replicas.
+    pub fn replicas(&self, shard: &str) -> Vec<Replica> {
+        self.shards.get(shard).into_iter().flat_map(Replicas::iter).cloned().collect()
+    }
+
+    /// One projector for each replica of each shard.
+    pub fn projectors(&self) -> Vec<Arc<dyn Projector>> {
+        let one = |shard: &str, replica: Replica| {
+            Arc::new(ShardProjector::new(shard, self.partitions_of(shard), replica)) as Arc<dyn Projector>
+        };
+        self.names()
+            .flat_map(|shard| self.replicas(shard).into_iter().map(move |replica| one(shard, replica)))
+            .collect()
+    }
+
+    /// A page of messages. History leaves out replies that stay in their thread, and what was deleted; a deleted root
+    /// with replies is there as a tombstone.
+    ///
+    /// # Errors
+    /// If no replica answers, or one holds what cannot be.
+    pub async fn history(
+        &self,
+        shard: &str,
+        team: TeamId,
+        conversation: ConversationId,
+        page: &HistoryPage,
+    ) -> Result<At<Position, Vec<MessageFact>>, SourceError> {
+        let query = HistoryQuery { team, conversation, page: page.clone() };
+        self.ask(shard, team, Topic::Events, &query).await
+    }
+
+    /// What somebody has not read, one answer for each of `marks`, in order.
+    ///
+    /// # Errors
+    /// If no replica answers, or one holds what cannot be.
+    pub async fn unread(
+        &self,
+        shard: &str,
+        team: TeamId,
+        user: UserId,
+        marks: &[(ConversationId, Ts)],
+    ) -> Result<At<Position, Vec<Unread>>, SourceError> {
+        let query = UnreadQuery { team, user, marks: marks.to_vec() };
+        self.ask(shard, team, Topic::Events, &query).await
+    }
+
+    /// Which credential counts for somebody, and the sealed hash if it has been projected already. None if they have
+    /// no password.
+    ///
+    /// # Errors
+    /// If no replica answers, or one holds what cannot be.
+    pub async fn credential(
+        &self,
+        shard: &str,
+        team: TeamId,
+        user: UserId,
+    ) -> Result<At<Position, Option<(Uuid, Option<String>)>>, SourceError> {
+        self.ask(shard, team, Topic::Events, &CredentialQuery(team, user)).await
+    }
+
+    /// The teams that a shard holds, of whichever partition. The position is that of `partition`.
+    ///
+    /// # Errors
+    /// If no replica answers, or one holds what cannot be.
+    pub async fn teams(&self, shard: &str, partition: Partition) -> Result<At<Position, Vec<TeamId>>, SourceError> {
+        self.replicas_of(shard)?.ask(TopicPartition::events(partition), &TeamsQuery).await
+    }
+
+    fn replicas_of(&self, shard: &str) -> Result<&Replicas, SourceError> {
+        let unknown = || SourceError::Away { shard: shard.to_owned(), why: "it is not configured here".to_owned() };
+        self.shards.get(shard).ok_or_else(unknown)
+    }
+
+    async fn ask<Q: Query>(
+        &self,
+        shard: &str,
+        team: TeamId,
+        topic: Topic,
+        query: &Q,
+    ) -> Result<At<Position, Q::Answer>, SourceError> {
+        let partition = Partition(partition_of(team, self.partitions));
+        self.replicas_of(shard)?.ask(TopicPartition { topic, partition }, query).await
+    }
+}
+
+#[async_trait]
+impl TeamSource<Position> for Shards {
+    async fn team(&self, shard: &str, team: TeamId) -> Result<At<Position, Option<TeamRows>>, SourceError> {
+        self.ask(shard, team, Topic::Events, &TeamQuery(team)).await
+    }
+
+    async fn facts(
+        &self,
+        shard: &str,
+        team: TeamId,
+        wanted: &[FactsWanted],
+    ) -> Result<At<Position, Vec<Facts>>, SourceError> {
+        self.ask(shard, team, Topic::Events, &FactsQuery { team, wanted: wanted.to_vec() }).await
+    }
+
+    async fn user(&self, shard: &str, team: TeamId, user: UserId) -> Result<At<Position, UserState>, SourceError> {
+        self.ask(shard, team, Topic::Marks, &UserQuery(team, user)).await
+    }
+}
