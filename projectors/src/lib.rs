@@ -3,9 +3,11 @@
 mod db;
 mod mains;
 mod projector;
+mod runner;
 mod shards;
 
 pub use db::{DbError, Replica};
 pub use mains::{Mains, MainsProjector};
 pub use projector::{Batch, ProjectError, Projector};
+pub use runner::{Progress, Runner, ViewStatus, WaitError, lowest_positions};
 pub use shards::{HistoryPage, ShardConfig, ShardProjector, Shards, Unread};

@@ -1,0 +1,60 @@
+//! Reading goes on with any one replica.
+
+use std::time::Instant;
+
+use teamlog_log::Topic;
+use teamlog_projectors::Batch;
+use teamlog_state::{SourceError, TeamSource};
+
+use crate::{
+    events::{life, team},
+    house::{House, on_each, shard, source},
+};
+
+/// Nobody listens there.
+const DEAD: &str = "mysql://root@127.0.0.1:1/teamlog_s1";
+
+#[tokio::test]
+async fn a_dead_replica_is_passed_over() {
+    on_each(|house, url| async move {
+        let shards = shard(vec![DEAD.to_owned(), url]);
+        let life = life("s1");
+        house.append(source(Topic::Events), life.iter().map(|event| &**event)).await;
+        let mut batch = Batch::default();
+        let entries = house.entries(source(Topic::Events)).await;
+        batch.extend(source(Topic::Events), teamlog_log::Position::START, entries);
+        let projectors = shards.projectors();
+        assert!(projectors[0].apply(&batch).await.is_err());
+        projectors[1].apply(&batch).await.unwrap();
+        let began = Instant::now();
+        for _ in 0..20 {
+            assert!(shards.team("s1", team()).await.unwrap().rows.is_some());
+        }
+        assert!(began.elapsed().as_secs() < 8, "the dead one is asked last for a while");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn with_no_replica_the_shard_is_away() {
+    let shards = shard(vec![DEAD.to_owned()]);
+    let away = shards.team("s1", team()).await;
+    assert!(matches!(away, Err(SourceError::Away { ref shard, .. }) if shard == "s1"), "{away:?}");
+    let unknown = shards.team("s9", team()).await;
+    assert!(matches!(unknown, Err(SourceError::Away { ref shard, .. }) if shard == "s9"), "{unknown:?}");
+}
+
+#[tokio::test]
+async fn a_broken_row_is_said_to_be_one() {
+    let house = House::new().await;
+    let url = format!("sqlite://{}", house.dir.path().join("s1.db").display());
+    let shards = shard(vec![url.clone()]);
+    let life = life("s1");
+    house.append(source(Topic::Events), life.iter().map(|event| &**event)).await;
+    let mut batch = Batch::default();
+    batch.extend(source(Topic::Events), teamlog_log::Position::START, house.entries(source(Topic::Events)).await);
+    shards.projectors()[0].apply(&batch).await.unwrap();
+    crate::house::by_hand(&url, "UPDATE people SET body = 'no JSON'").await;
+    let broken = shards.team("s1", team()).await;
+    assert!(matches!(broken, Err(SourceError::Broken { .. })), "{broken:?}");
+}

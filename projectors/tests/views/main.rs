@@ -1,0 +1,10 @@
+//! The views in databases: on SQLite always, on MySQL or MariaDB where `TEAMLOG_TEST_MYSQL` names a server
+//! (`mysql://root@127.0.0.1:3306`).
+#![allow(clippy::unwrap_used)]
+
+mod events;
+mod failover;
+mod house;
+mod mains;
+mod running;
+mod shard;
