@@ -24,7 +24,9 @@ mod embedded;
 mod engine;
 mod feed;
 mod fence;
+mod kafka;
 mod limits;
+mod own;
 mod position;
 mod record;
 #[cfg(feature = "testing")]
@@ -34,6 +36,8 @@ pub use embedded::{EmbeddedConfig, EmbeddedLog};
 pub use engine::{Appended, Batch, Log, LogError, Reader};
 pub use feed::{Body, Decoder, Entry, Feed, FeedConfig, FeedError, Subscriber, Undecodable};
 pub use fence::{Fence, Verdict, VoidReason};
+pub use kafka::{Compression, KafkaConfig, KafkaLog};
 pub use limits::RECORD_BYTES_MAX;
+pub use own::{barrier_value, claim_value};
 pub use position::Position;
 pub use record::{BARRIER_SCHEMA, CLAIM_SCHEMA, NewRecord, Offset, Partition, Record, Stamp, Topic, TopicPartition};

@@ -1,0 +1,194 @@
+//! The engine on Kafka.
+//!
+//! What librdkafka reports is sorted into what surely is not in the log and what may be; there is no cleverness beyond
+//! that, for the fence and the writer's next claim settle the rest.
+
+mod client;
+mod producer;
+mod query;
+mod reader;
+mod topics;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use serde::{Deserialize, Serialize};
+
+use self::producer::Producers;
+use self::query::{Query, no_such};
+use self::reader::KafkaReader;
+use self::topics::Names;
+use crate::limits::RECORD_BYTES_MAX;
+use crate::{Appended, Log, LogError, NewRecord, Offset, Reader, Topic, TopicPartition};
+
+/// Settings of the engine on Kafka.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct KafkaConfig {
+    /// `host:port`, several with commas between them.
+    pub brokers: String,
+    /// What every topic's name begins with.
+    pub prefix: String,
+    /// Partitions of `events`, `marks` and `credentials`; used only when the topics are made.
+    pub partitions: u32,
+    /// Copies of each partition; used only when the topics are made.
+    pub replication: u32,
+    /// Producers. Exactly one serves a given partition; more of them keep one partition's trouble from the others.
+    pub producers: usize,
+    /// How batches are compressed.
+    pub compression: Compression,
+    /// How long a producer waits for more records for a batch, in milliseconds. 0 has the lowest latency, 2 the best
+    /// rate under load.
+    pub linger_ms: u32,
+    /// Records whose outcome may be open; past it `QueueFull`.
+    pub queue_records_max: usize,
+    /// Bytes of records whose outcome may be open; past it `QueueFull`.
+    pub queue_bytes_max: usize,
+    /// After this time without an acknowledgement, retries included, a record's outcome is unknown, in milliseconds.
+    /// Longer than the election of a partition's leader.
+    pub delivery_timeout_ms: u64,
+    /// After this time without an answer a question to the brokers ends with `Away`, in milliseconds.
+    pub request_timeout_ms: u64,
+    /// How long a broker may hold a fetch that finds nothing, in milliseconds. A record that arrives ends the wait.
+    pub fetch_wait_ms: u32,
+    /// What the brokers' logs and metrics call this process.
+    pub client_id: String,
+}
+
+/// How batches are compressed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Compression {
+    /// Cheap for both sides.
+    #[default]
+    Lz4,
+    /// Smaller, for more CPU.
+    Zstd,
+}
+
+impl Compression {
+    const fn name(self) -> &'static str {
+        match self {
+            Compression::Lz4 => "lz4",
+            Compression::Zstd => "zstd",
+        }
+    }
+}
+
+impl Default for KafkaConfig {
+    fn default() -> Self {
+        KafkaConfig {
+            brokers: "127.0.0.1:9092".into(),
+            prefix: "teamlog.".into(),
+            partitions: 64,
+            replication: 1,
+            producers: 4,
+            compression: Compression::Lz4,
+            linger_ms: 0,
+            queue_records_max: 32_768,
+            queue_bytes_max: 64 << 20,
+            delivery_timeout_ms: 15_000,
+            request_timeout_ms: 5_000,
+            fetch_wait_ms: 100,
+            client_id: "teamlog".into(),
+        }
+    }
+}
+
+/// The engine on Kafka.
+pub struct KafkaLog {
+    config: KafkaConfig,
+    names: Arc<Names>,
+    producers: Arc<Producers>,
+    query: Arc<Query>,
+}
+
+impl KafkaLog {
+    /// Sets the clients up. They connect by themselves, now or when the brokers come; operations say `Away` until then.
+    ///
+    /// # Errors
+    /// [`LogError::Fatal`] if librdkafka refuses the settings.
+    pub fn connect(config: KafkaConfig) -> Result<Arc<KafkaLog>, LogError> {
+        let names = Arc::new(Names::new(&config.prefix));
+        let query = Arc::new(Query::new(&config, Arc::clone(&names))?);
+        let producers = Arc::new(Producers::new(&config)?);
+        Ok(Arc::new(KafkaLog { config, names, producers, query }))
+    }
+
+    /// Creates the topics that are missing. Safe to repeat.
+    ///
+    /// # Errors
+    /// [`LogError::Topics`] if one that is there has another number of partitions than configured, or the brokers
+    /// cannot make it so (more replicas than brokers); [`LogError::Away`].
+    pub async fn create_topics(&self) -> Result<(), LogError> {
+        if self.config.partitions == 0 || self.config.replication == 0 {
+            return Err(LogError::Topics("a topic has at least one partition and one replica".into()));
+        }
+        topics::create(&self.config, Arc::clone(&self.names)).await
+    }
+
+    /// Refuses new records and waits for the outcome of those on their way, at most for the delivery timeout and a
+    /// little. Readers go on.
+    pub async fn close(&self) {
+        self.producers.close();
+        let producers = Arc::clone(&self.producers);
+        if let Err(error) = tokio::task::spawn_blocking(move || producers.flush()).await {
+            tracing::warn!(%error, "waiting for the log's producers");
+        }
+    }
+
+    fn refuse(&self, to: TopicPartition, record: &NewRecord) -> Option<LogError> {
+        // Unknown as long as nobody asked; then librdkafka finds out.
+        if let Some(count) = self.query.known_partitions(to.topic)
+            && to.partition.0 >= count
+        {
+            return Some(no_such(to, count));
+        }
+        let bytes =
+            record.key.as_ref().map_or(0, bytes::Bytes::len) + record.value.as_ref().map_or(0, bytes::Bytes::len);
+        (bytes > RECORD_BYTES_MAX).then_some(LogError::TooLarge { bytes })
+    }
+}
+
+impl Drop for KafkaLog {
+    /// What is on its way still goes out. Waiting for it must not hold up the runtime.
+    fn drop(&mut self) {
+        self.producers.close();
+        let producers = Arc::clone(&self.producers);
+        let query = Arc::clone(&self.query);
+        std::thread::spawn(move || {
+            producers.flush();
+            drop((producers, query));
+        });
+    }
+}
+
+#[async_trait]
+impl Log for KafkaLog {
+    async fn partitions(&self, topic: Topic) -> Result<u32, LogError> {
+        self.query.partitions(topic).await
+    }
+
+    fn append(&self, to: TopicPartition, records: Vec<NewRecord>) -> BoxFuture<'static, Vec<Appended>> {
+        let errors: Vec<Option<LogError>> = records.iter().map(|record| self.refuse(to, record)).collect();
+        let mut refused = errors.iter();
+        let mut good = records;
+        good.retain(|_| refused.next().is_some_and(Option::is_none));
+        let count = errors.len();
+        let outcome = self.producers.append(to, self.names.of(to.topic), &good, errors);
+        metrics::gauge!("teamlog_log_queue_records", "engine" => "kafka").set(self.producers.depth() as f64);
+        let lost = move |_| vec![Appended::Unknown(LogError::Fatal("a producer lost its records".into())); count];
+        outcome.map(move |outcome| outcome.unwrap_or_else(lost)).boxed()
+    }
+
+    async fn end(&self, of: TopicPartition) -> Result<Offset, LogError> {
+        self.query.end(of).await
+    }
+
+    async fn reader(&self, from: Vec<(TopicPartition, Offset)>) -> Result<Box<dyn Reader>, LogError> {
+        let reader = KafkaReader::open(&self.config, Arc::clone(&self.names), Arc::clone(&self.query), from).await?;
+        Ok(Box::new(reader))
+    }
+}

@@ -1,0 +1,192 @@
+//! Questions to the brokers: how many partitions, where do they begin and end. librdkafka asks them blocking, so they
+//! run off the runtime, a few at a time, each with a deadline.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use super::KafkaConfig;
+use super::client::{Quiet, common, failed};
+use super::topics::Names;
+use crate::{LogError, Offset, Topic, TopicPartition};
+
+/// Threads that may wait for the brokers at once.
+const AT_ONCE: usize = 8;
+
+/// Between two looks at a partition that has no leader at the moment.
+const LEADER_PAUSE: Duration = Duration::from_millis(20);
+
+pub(super) struct Query {
+    consumer: Arc<BaseConsumer<Quiet>>,
+    permits: Arc<Semaphore>,
+    timeout: Duration,
+    names: Arc<Names>,
+    counts: [OnceLock<u32>; Topic::ALL.len()],
+}
+
+impl Query {
+    pub(super) fn new(config: &KafkaConfig, names: Arc<Names>) -> Result<Query, LogError> {
+        let consumer = common(config).create_with_context(Quiet).map_err(|error| LogError::Fatal(error.to_string()))?;
+        Ok(Query {
+            consumer: Arc::new(consumer),
+            permits: Arc::new(Semaphore::new(AT_ONCE)),
+            timeout: Duration::from_millis(config.request_timeout_ms),
+            names,
+            counts: Default::default(),
+        })
+    }
+
+    /// The number of partitions, if it has been asked for before: it never changes.
+    pub(super) fn known_partitions(&self, topic: Topic) -> Option<u32> {
+        self.counts[index(topic)].get().copied()
+    }
+
+    pub(super) async fn partitions(&self, topic: Topic) -> Result<u32, LogError> {
+        if let Some(count) = self.known_partitions(topic) {
+            return Ok(count);
+        }
+        let name = self.names.of(topic).to_owned();
+        let count = self.ask(move |consumer, timeout| count_partitions(consumer, &name, timeout)).await?;
+        Ok(*self.counts[index(topic)].get_or_init(|| count))
+    }
+
+    /// # Errors
+    /// [`LogError::Topics`] if there is no such partition.
+    pub(super) async fn check(&self, of: TopicPartition) -> Result<(), LogError> {
+        let count = self.partitions(of.topic).await?;
+        if of.partition.0 < count { Ok(()) } else { Err(no_such(of, count)) }
+    }
+
+    /// The first offset that is left and the first that is not written, of each partition.
+    pub(super) async fn bounds(
+        &self,
+        of: Vec<TopicPartition>,
+    ) -> Result<HashMap<TopicPartition, (Offset, Offset)>, LogError> {
+        for one in &of {
+            self.check(*one).await?;
+        }
+        let names = Arc::clone(&self.names);
+        self.ask(move |consumer, timeout| {
+            // The start first: both only grow, so no answer has the start behind the end.
+            let starts = offsets(consumer, &names, &of, KafkaOffset::Beginning, timeout)?;
+            let ends = offsets(consumer, &names, &of, KafkaOffset::End, timeout)?;
+            Ok(of.iter().zip(starts.into_iter().zip(ends)).map(|(one, bounds)| (*one, bounds)).collect())
+        })
+        .await
+    }
+
+    pub(super) async fn end(&self, of: TopicPartition) -> Result<Offset, LogError> {
+        self.check(of).await?;
+        let names = Arc::clone(&self.names);
+        self.ask(move |consumer, timeout| {
+            let ends = offsets(consumer, &names, &[of], KafkaOffset::End, timeout)?;
+            ends.first().copied().ok_or_else(|| LogError::Away(format!("no answer for {of}")))
+        })
+        .await
+    }
+
+    /// Runs a blocking question. The time for a thread counts towards its deadline.
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&BaseConsumer<Quiet>, Duration) -> Result<T, LogError> + Send + 'static,
+    ) -> Result<T, LogError> {
+        let deadline = Instant::now() + self.timeout;
+        let permit = tokio::time::timeout_at(deadline, Arc::clone(&self.permits).acquire_owned())
+            .await
+            .map_err(|_| LogError::Away("too many questions wait for the brokers".into()))?
+            .map_err(|_| LogError::Away("it is being closed".into()))?;
+        let consumer = Arc::clone(&self.consumer);
+        let asked = tokio::task::spawn_blocking(move || {
+            // Nobody else takes the client's error events off its queue.
+            while consumer.poll(Duration::ZERO).is_some() {}
+            let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+            let answer = question(&consumer, left);
+            drop(permit);
+            answer
+        });
+        asked.await.map_err(|error| LogError::Fatal(error.to_string()))?
+    }
+}
+
+/// The partitions of a topic as a broker has them now.
+pub(super) fn count_partitions(consumer: &BaseConsumer<Quiet>, name: &str, timeout: Duration) -> Result<u32, LogError> {
+    let metadata = consumer.fetch_metadata(Some(name), timeout).map_err(|error| failed(&error))?;
+    let Some(topic) = metadata.topics().iter().find(|topic| topic.name() == name) else {
+        return Err(LogError::Away(format!("no answer for the topic {name}")));
+    };
+    match topic.error().map(RDKafkaErrorCode::from) {
+        None => {}
+        Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
+            return Err(LogError::Topics(format!("there is no topic {name}: create the topics first")));
+        }
+        Some(code) => return Err(failed(&KafkaError::MetadataFetch(code))),
+    }
+    let count = u32::try_from(topic.partitions().len()).unwrap_or(0);
+    if count == 0 { Err(LogError::Away(format!("the topic {name} is being made"))) } else { Ok(count) }
+}
+
+pub(super) fn no_such(of: TopicPartition, count: u32) -> LogError {
+    LogError::Topics(format!("there is no {of}: the topic has {count} partitions"))
+}
+
+/// `which` offset of each partition, asked again while a partition has no leader, as long as `timeout` lasts.
+fn offsets(
+    consumer: &BaseConsumer<Quiet>,
+    names: &Names,
+    of: &[TopicPartition],
+    which: KafkaOffset,
+    timeout: Duration,
+) -> Result<Vec<Offset>, LogError> {
+    let deadline = std::time::Instant::now() + timeout;
+    loop {
+        let left = deadline.saturating_duration_since(std::time::Instant::now()).max(Duration::from_millis(1));
+        match offsets_once(consumer, names, of, which, left) {
+            Err(LogError::Away(_)) if std::time::Instant::now() + LEADER_PAUSE < deadline => {
+                std::thread::sleep(LEADER_PAUSE);
+            }
+            answer => return answer,
+        }
+    }
+}
+
+/// By way of the lookup by time, for which the beginning and the end are special times: unlike the query for watermarks
+/// it asks for any number of partitions at once.
+fn offsets_once(
+    consumer: &BaseConsumer<Quiet>,
+    names: &Names,
+    of: &[TopicPartition],
+    which: KafkaOffset,
+    timeout: Duration,
+) -> Result<Vec<Offset>, LogError> {
+    let mut list = TopicPartitionList::with_capacity(of.len());
+    for one in of {
+        list.add_partition_offset(names.of(one.topic), number(*one), which).map_err(|error| failed(&error))?;
+    }
+    let answer = consumer.offsets_for_times(list, timeout).map_err(|error| failed(&error))?;
+    let found = |one: &TopicPartition| {
+        let element = answer
+            .find_partition(names.of(one.topic), number(*one))
+            .ok_or_else(|| LogError::Away(format!("no answer for {one}")))?;
+        element.error().map_err(|error| failed(&error))?;
+        match element.offset() {
+            KafkaOffset::Offset(offset) => Ok(Offset(u64::try_from(offset).unwrap_or(0))),
+            other => Err(LogError::Away(format!("{other:?} is no offset of {one}"))),
+        }
+    };
+    of.iter().map(found).collect()
+}
+
+/// A partition's number as librdkafka has it.
+pub(super) fn number(of: TopicPartition) -> i32 {
+    i32::try_from(of.partition.0).unwrap_or(i32::MAX)
+}
+
+fn index(topic: Topic) -> usize {
+    Topic::ALL.iter().position(|one| *one == topic).unwrap_or(0)
+}
