@@ -1,9 +1,6 @@
 //! The questions that a shard answers, one struct each.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
 use async_trait::async_trait;
 use teamlog_schemas::{BotId, ConversationId, Event, TeamId, Text, Thread, Ts, UserId};
@@ -237,7 +234,7 @@ impl Query for UnreadQuery {
 
     /// Ordinals behind the mark less deletions; mentions one by one, for they are few.
     async fn run(&self, tx: &mut Tx) -> Result<Vec<Unread>, DbError> {
-        let one = "SELECT c.conversation, c.ordinal \
+        let one = "c.ordinal \
             - COALESCE((SELECT m.ordinal FROM messages m WHERE m.team = c.team AND m.conversation = c.conversation \
               AND m.ts <= ? ORDER BY m.ts DESC LIMIT 1), 0) \
             - (SELECT COUNT(*) FROM deletions d WHERE d.team = c.team AND d.conversation = c.conversation AND d.ts > ?), \
@@ -245,19 +242,19 @@ impl Query for UnreadQuery {
               ON m.team = n.team AND m.conversation = n.conversation AND m.ts = n.ts AND m.state = 0 \
               WHERE n.team = c.team AND n.person IN (0, ?) AND n.conversation = c.conversation AND n.ts > ?) \
             FROM conversations c WHERE c.team = ? AND c.conversation = ? AND c.latest > ?";
-        let mut found: BTreeMap<ConversationId, Unread> = BTreeMap::new();
-        for marks in self.marks.chunks(UNREAD_A_STATEMENT) {
-            let sql = vec![one; marks.len()].join(" UNION ALL ");
+        let mut all = vec![Unread::default(); self.marks.len()];
+        for (marks, answers) in self.marks.chunks(UNREAD_A_STATEMENT).zip(all.chunks_mut(UNREAD_A_STATEMENT)) {
+            let selects: Vec<_> = (0..marks.len()).map(|place| format!("SELECT {place}, {one}")).collect();
             let args = marks.iter().flat_map(|(conversation, mark)| -> [Cell; 7] {
                 let mark = || Cell::from(*mark);
                 [mark(), mark(), self.user.into(), mark(), self.team.into(), (*conversation).into(), mark()]
             });
-            for row in tx.rows(sql, args.collect()).await? {
-                let unread = Unread { count: number(&row[1])?, mentions: number(&row[2])? };
-                found.insert(conversation_of(&row[0])?, unread);
+            for row in tx.rows(selects.join(" UNION ALL "), args.collect()).await? {
+                let place: usize = number(&row[0])?;
+                answers[place] = Unread { count: number(&row[1])?, mentions: number(&row[2])? };
             }
         }
-        Ok(self.marks.iter().map(|(conversation, _)| found.get(conversation).copied().unwrap_or_default()).collect())
+        Ok(all)
     }
 }
 
