@@ -5,9 +5,13 @@ mod mains;
 mod projector;
 mod runner;
 mod shards;
+mod verify;
+mod view;
 
 pub use db::{DbError, Replica};
 pub use mains::{Mains, MainsProjector};
 pub use projector::{Batch, ProjectError, Projector};
 pub use runner::{Progress, Runner, ViewStatus, WaitError, lowest_positions};
 pub use shards::{HistoryPage, ShardConfig, ShardProjector, Shards, Unread};
+pub use verify::{Difference, Rebuilt, Verified, VerifyError, rebuild, verify};
+pub use view::View;

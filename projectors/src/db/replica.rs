@@ -126,17 +126,16 @@ impl Replica {
         &self.inner.name
     }
 
-    pub(crate) fn schema(&self) -> &'static Schema {
-        self.inner.schema
-    }
-
     /// The same place, at one generation for good.
     pub(crate) fn generation(&self, generation: u32) -> Replica {
         Replica::at(self.inner.place.clone(), self.inner.schema, Some(generation))
     }
 
-    /// The current generation.
-    pub(crate) async fn current_generation(&self) -> Result<u32, DbError> {
+    /// The current generation: 0 until it was built anew.
+    ///
+    /// # Errors
+    /// If it does not answer.
+    pub async fn current_generation(&self) -> Result<u32, DbError> {
         Ok(self.current().await?.generation)
     }
 
@@ -168,7 +167,10 @@ impl Replica {
     }
 
     /// Makes `generation` the current one, for every process that looks.
-    pub(crate) async fn switch(&self, generation: u32) -> Result<(), DbError> {
+    ///
+    /// # Errors
+    /// If it does not answer.
+    pub async fn switch(&self, generation: u32) -> Result<(), DbError> {
         let base = self.current().await?.base;
         let mut tx = self.begin(&base).await?;
         tx.upsert(&META, vec![vec!["generation".into(), generation.to_string().as_str().into()]]).await?;
@@ -180,6 +182,17 @@ impl Replica {
     /// Opens everything anew at the next use: a database that was dropped or restored is seen then.
     pub(crate) fn forget(&self) {
         *self.inner.current.write() = None;
+    }
+
+    /// Closes its connections; the next use opens new ones.
+    pub(crate) async fn close(&self) {
+        let current = self.inner.current.write().take();
+        for pool in current.into_iter().flat_map(|current| [current.pool, current.base]) {
+            match pool {
+                Pool::MySql(pool) => pool.close().await,
+                Pool::Sqlite(pool) => pool.close().await,
+            }
+        }
     }
 
     /// Drops the database of `generation`; of the first one the tables, for its `meta` says which is current.
