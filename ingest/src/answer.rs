@@ -25,6 +25,18 @@ pub enum Answer {
     Unknown,
 }
 
+impl Answer {
+    /// Surely not done, to be tried again after a time that fits the reason.
+    pub fn not_accepted(why: NotAccepted) -> Answer {
+        let retry_after = match why {
+            NotAccepted::Busy | NotAccepted::Late | NotAccepted::NotOwner => Duration::from_secs(1),
+            NotAccepted::TeamAway | NotAccepted::Stopping => Duration::from_secs(2),
+            NotAccepted::LogAway => Duration::from_secs(5),
+        };
+        Answer::NotAccepted { retry_after, why }
+    }
+}
+
 /// A command's event and where it lies.
 #[derive(Clone, Debug)]
 pub struct Acked {

@@ -1,1 +1,28 @@
-//! teamlog.
+//! Writing: commands, deciding, the one fenced writer of each partition, and the live teams that it decides against.
+//!
+//! Read in this order: [`Request`] and [`Answer`], `decide`, `writer` (how a decision becomes a fact), [`Teams`] (the
+//! counted state), [`Ingest`] (the facade).
+
+mod answer;
+mod command;
+mod decide;
+mod directory_fold;
+mod limits;
+mod marks;
+mod secrets;
+mod service;
+mod team_fold;
+mod teams;
+mod writer;
+
+pub use answer::{Acked, Answer, NotAccepted, Nothing, Refusal};
+pub use command::{
+    Command, Edit, ImportedConversation, ImportedMessage, NewConversation, NewPerson, NewTeam, Post, Request,
+};
+pub use decide::{Decision, Now, decide, decide_team, facts_wanted, team_begun};
+pub use directory_fold::DirectoryRequest;
+pub use marks::Marks;
+pub use secrets::{InvalidKeys, Secrets, hash as token_hash, team_named_by};
+pub use service::{Ingest, IngestConfig, IngestParts};
+pub use teams::{DirectoryHandle, LiveTeam, Observer, TeamGuard, Teams, TeamsConfig, TeamsError};
+pub use writer::{WriterConfig, WriterHandle};

@@ -1,0 +1,177 @@
+//! The fold of the topic `directory`: which team owns a domain.
+
+use std::{collections::HashMap, sync::Arc, time::Instant};
+
+use bytes::Bytes;
+use teamlog_log::{Offset, Position, TopicPartition};
+use teamlog_schemas::{ClusterFounded, Event, TeamRegistered, UserId};
+use uuid::Uuid;
+
+use crate::{
+    Decision, DirectoryHandle, NewTeam, NotAccepted, Nothing, Now, Refusal, Teams,
+    decide::decide_team,
+    writer::{Fold, Loaded, Lookup},
+};
+
+/// What can be wanted of the directory.
+#[derive(Clone, Debug)]
+pub enum DirectoryRequest {
+    /// The first event of all.
+    Found {
+        /// The cluster's identity.
+        cluster_id: Uuid,
+        /// Its key's check, as [`Secrets::key_check`](crate::Secrets::key_check) makes it.
+        key_check: String,
+        /// When the caller stops waiting.
+        deadline: Instant,
+    },
+    /// A domain gets its team.
+    Register(Box<NewTeam>),
+}
+
+/// What this writer appended since it took the directory over; the rest is the counted directory.
+#[derive(Default)]
+pub(crate) struct Ahead {
+    domains: HashMap<String, Arc<Event>>,
+    founded: bool,
+}
+
+pub(crate) struct DirectoryFold {
+    pub(crate) directory: DirectoryHandle,
+    pub(crate) teams: Teams,
+    pub(crate) partitions: u32,
+    /// The shard of a partition.
+    pub(crate) shard_of: Arc<dyn Fn(u32) -> String + Send + Sync>,
+}
+
+impl Fold for DirectoryFold {
+    type Request = DirectoryRequest;
+    type Lane = ();
+    type State = Ahead;
+    /// Where the registration of the wanted domain lies.
+    type Wanted = Offset;
+    /// That registration.
+    type Facts = Option<Arc<Event>>;
+
+    fn lane(&self, _: &DirectoryRequest) {}
+
+    fn actor(&self, _: &DirectoryRequest) -> Option<UserId> {
+        None
+    }
+
+    fn deadline(&self, request: &DirectoryRequest) -> Instant {
+        match request {
+            DirectoryRequest::Found { deadline, .. } => *deadline,
+            DirectoryRequest::Register(new) => new.deadline,
+        }
+    }
+
+    fn traceparent(&self, _: &DirectoryRequest) -> Option<Bytes> {
+        None
+    }
+
+    fn load(&self, (): (), reflect: Offset) -> Lookup<Loaded<Ahead>> {
+        let directory = self.directory.clone();
+        Box::pin(async move {
+            directory.wait_for(reflect).await.map_err(|_| NotAccepted::LogAway)?;
+            Ok((Ahead::default(), Position::START))
+        })
+    }
+
+    fn wanted(&self, state: &Ahead, request: &DirectoryRequest) -> Option<Offset> {
+        let DirectoryRequest::Register(new) = request else { return None };
+        new.key.as_ref()?;
+        if state.domains.contains_key(&new.domain) {
+            return None;
+        }
+        self.directory.with(|directory| directory.by_domain(&new.domain).map(|entry| Offset(entry.offset)))
+    }
+
+    fn facts(&self, (): (), wanted: Vec<Offset>) -> Lookup<Loaded<Vec<Self::Facts>>> {
+        let teams = self.teams.clone();
+        Box::pin(async move {
+            let mut read = Vec::with_capacity(wanted.len());
+            for offset in wanted {
+                read.push(registration(&teams, offset).await);
+            }
+            // What is written is written: it is as good at every later position.
+            Ok((read, teams.feed().position(TopicPartition::DIRECTORY)))
+        })
+    }
+
+    fn apply(&self, state: &mut Ahead, event: &Arc<Event>) {
+        match &**event {
+            Event::TeamRegistered(registered) => {
+                state.domains.entry(registered.domain.clone()).or_insert_with(|| event.clone());
+            }
+            Event::ClusterFounded(_) => state.founded = true,
+            _ => {}
+        }
+    }
+
+    fn apply_facts(&self, _: &mut Self::Facts, _: &Arc<Event>) {}
+
+    fn belongs(&self, (): (), _: &Event) -> bool {
+        true
+    }
+
+    fn written(&self, state: &Ahead, facts: &Self::Facts, request: &DirectoryRequest) -> Option<Arc<Event>> {
+        let DirectoryRequest::Register(new) = request else { return None };
+        let event = state.domains.get(&new.domain).or(facts.as_ref())?;
+        let Event::TeamRegistered(registered) = &**event else { return None };
+        is_repeat(registered, new).then(|| event.clone())
+    }
+
+    fn decide(
+        &self,
+        state: &Ahead,
+        _: &Self::Facts,
+        request: &DirectoryRequest,
+        now: Now<'_>,
+    ) -> Result<Decision, Refusal> {
+        match request {
+            DirectoryRequest::Found { cluster_id, key_check, .. } => {
+                if state.founded || self.directory.with(|directory| directory.cluster().is_some()) {
+                    return Ok(Decision::Nothing(Nothing::AlreadyBegun));
+                }
+                Ok(Decision::Event(Event::ClusterFounded(ClusterFounded {
+                    event_id: now.event_id,
+                    at: now.at,
+                    cluster_id: *cluster_id,
+                    key_check: key_check.clone(),
+                })))
+            }
+            DirectoryRequest::Register(new) => self.directory.with(|directory| {
+                let taken = |domain: &str| state.domains.contains_key(domain) || directory.by_domain(domain).is_some();
+                let exists = |team| {
+                    directory.by_team(team).is_some() || state.domains.values().any(|event| event.team() == Some(team))
+                };
+                decide_team(new, taken, exists, self.partitions, |partition| (self.shard_of)(partition), now)
+                    .map(Decision::Event)
+            }),
+        }
+    }
+
+    fn record_key(&self, event: &Event) -> Bytes {
+        match event {
+            Event::TeamRegistered(registered) => Bytes::from(registered.domain.clone()),
+            _ => Bytes::from_static(b"cluster"),
+        }
+    }
+}
+
+/// A key of this method is good for the same domain and the same owner's address only.
+fn is_repeat(registered: &TeamRegistered, new: &NewTeam) -> bool {
+    let email = |text: Option<&str>| text.map(str::to_lowercase);
+    new.key.is_some()
+        && registered.meta.key == new.key
+        && email(registered.owner.email.as_ref().map(|text| text.as_str())) == email(new.owner.email.as_deref())
+}
+
+/// Reads the registration at an offset of the directory.
+pub(crate) async fn registration(teams: &Teams, offset: Offset) -> Option<Arc<Event>> {
+    let mut reader = teams.feed().log().reader(vec![(TopicPartition::DIRECTORY, offset)]).await.ok()?;
+    let batch = tokio::time::timeout(std::time::Duration::from_secs(5), reader.next()).await.ok()?.ok()?;
+    let record = batch.records.first().filter(|record| record.offset == offset)?;
+    Event::decode(record.value.as_deref()?).ok().map(Arc::new)
+}

@@ -1,0 +1,249 @@
+//! The facade: one handle through which gateways and tools write and find live teams.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use teamlog_log::{Feed, Offset, Position, TopicPartition};
+use teamlog_schemas::{Event, TeamId, Ts};
+use teamlog_state::{DirectoryRows, TeamSource};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use uuid::Uuid;
+
+use crate::{
+    Acked, Answer, Command, DirectoryHandle, DirectoryRequest, LiveTeam, Marks, NewTeam, NotAccepted, Observer,
+    Refusal, Request, Secrets, Teams, TeamsConfig, TeamsError, WriterConfig, WriterHandle,
+    directory_fold::{DirectoryFold, registration},
+    team_fold::TeamFold,
+    writer,
+};
+
+/// Sizes of the writers and of the live teams.
+#[derive(Clone, Debug)]
+pub struct IngestConfig {
+    /// Commands that wait or are in flight for one team.
+    pub team_max: usize,
+    /// Commands that wait for one partition.
+    pub partition_max: usize,
+    /// Records in flight for one partition.
+    pub in_flight_max: usize,
+    /// The live teams' sizes.
+    pub teams: TeamsConfig,
+}
+
+impl Default for IngestConfig {
+    fn default() -> Self {
+        IngestConfig { team_max: 256, partition_max: 4096, in_flight_max: 4096, teams: TeamsConfig::default() }
+    }
+}
+
+/// What the service is made of.
+pub struct IngestParts {
+    /// The feed of `events`, `directory` and `marks`.
+    pub feed: Feed<Event>,
+    /// Where teams' rows come from.
+    pub source: Arc<dyn TeamSource<Position>>,
+    /// The directory's rows, and what they reflect.
+    pub directory: (DirectoryRows, Position),
+    /// Where the feed begins, for each partition of `events`.
+    pub from: Vec<Position>,
+    /// The shard of a partition, for new teams.
+    pub shard_of: Arc<dyn Fn(u32) -> String + Send + Sync>,
+    /// The cluster's keys.
+    pub secrets: Arc<Secrets>,
+    /// This node's id.
+    pub node: Uuid,
+    /// Who sees every entry as it passes.
+    pub observer: Option<Arc<dyn Observer>>,
+    /// Sizes.
+    pub config: IngestConfig,
+}
+
+/// The way in. Cheap to clone.
+#[derive(Clone)]
+pub struct Ingest {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    teams: Teams,
+    directory: DirectoryHandle,
+    marks: Marks,
+    secrets: Arc<Secrets>,
+    writers: Vec<WriterHandle<Request>>,
+    registrar: WriterHandle<DirectoryRequest>,
+}
+
+/// How long the second step of making a team may take, when somebody else's first touch does it.
+const BEGIN: Duration = Duration::from_secs(10);
+
+impl Ingest {
+    /// Starts the writer of every partition and of the directory, and what they need. Everything ends with `stop`;
+    /// `tasks` has ended once what was in flight is drained.
+    pub fn start(parts: IngestParts, tasks: &TaskTracker, stop: &CancellationToken) -> Ingest {
+        let IngestParts { feed, source, directory: (rows, at), from, shard_of, secrets, node, observer, config } =
+            parts;
+        let directory = DirectoryHandle::start(&feed, rows, at, stop.child_token());
+        let teams = Teams::start(
+            feed.clone(),
+            source.clone(),
+            directory.clone(),
+            &from,
+            config.teams.clone(),
+            observer,
+            &stop.child_token(),
+        );
+        let writing = WriterConfig {
+            lane_max: config.team_max,
+            inbox_max: config.partition_max,
+            in_flight_max: config.in_flight_max,
+            node,
+            clock: Arc::new(wall_clock),
+            secrets: secrets.clone(),
+        };
+        let partitions = u32::try_from(from.len()).unwrap_or(u32::MAX);
+        let writers = from.iter().zip(0..).map(|(position, number)| {
+            let partition = teamlog_log::Partition(number);
+            let fold = TeamFold { partition, teams: teams.clone(), source: source.clone() };
+            let events = TopicPartition::events(partition);
+            writer::start(fold, feed.clone(), events, *position, writing.clone(), tasks, stop.child_token())
+        });
+        let writers = writers.collect();
+        let fold = DirectoryFold { directory: directory.clone(), teams: teams.clone(), partitions, shard_of };
+        // Every claim on a domain in one lane, so its bound is the partition's.
+        let registering = WriterConfig { lane_max: config.partition_max, ..writing };
+        let registrar =
+            writer::start(fold, feed, TopicPartition::DIRECTORY, at, registering, tasks, stop.child_token());
+        let marks = Marks::start(teams.clone(), directory.clone(), source, tasks, stop.child_token());
+        Ingest { inner: Arc::new(Inner { teams, directory, marks, secrets, writers, registrar }) }
+    }
+
+    /// Hands a command in and waits for what becomes of it, at most to its deadline.
+    pub async fn submit(&self, request: Request) -> Answer {
+        let Some(entry) = self.inner.directory.by_team(request.team) else {
+            return Answer::Refused(Refusal::TeamNotFound);
+        };
+        let Some(writer) = self.inner.writers.get(entry.partition as usize) else {
+            return Answer::not_accepted(NotAccepted::NotOwner);
+        };
+        let deadline = request.deadline;
+        writer.submit(request, deadline).await
+    }
+
+    /// Makes a team, in two steps: the directory gives out the domain, then the team begins. The answer's event is the
+    /// team's registration, now or at an earlier try with the same key.
+    pub async fn create_team(&self, new: NewTeam) -> Answer {
+        let deadline = new.deadline;
+        let answer = self.inner.registrar.submit(DirectoryRequest::Register(Box::new(new)), deadline).await;
+        let Answer::Acked(acked) = answer else { return answer };
+        let Event::TeamRegistered(registered) = &*acked.event else { return Answer::Unknown };
+        if self.inner.directory.wait_for(acked.seen_at.offset).await.is_err() {
+            return Answer::Unknown;
+        }
+        match self.begin(registered.clone(), deadline).await {
+            Ok(seen_at) => {
+                let partition = teamlog_log::Partition(registered.partition.unsigned_abs());
+                let seen_at = seen_at.unwrap_or_else(|| self.inner.teams.position(partition));
+                Answer::Acked(Acked { event: acked.event.clone(), partition, seen_at, repeated: acked.repeated })
+            }
+            // The team is there for good, and the first who touches it will begin it; but this caller cannot know
+            // that it did, so it must ask again.
+            Err(_) => Answer::Unknown,
+        }
+    }
+
+    /// The live team; one that is registered and has not begun, for its maker crashed in between, begins now.
+    ///
+    /// # Errors
+    /// All of [`TeamsError`] but `NotBegun`.
+    pub async fn team(&self, team: TeamId) -> Result<Arc<LiveTeam>, TeamsError> {
+        let away = || TeamsError::Away("the team has not begun and cannot at the moment".to_owned());
+        match self.inner.teams.get(team).await {
+            Err(TeamsError::NotBegun(_)) => {
+                let entry = self.inner.directory.by_team(team).ok_or(TeamsError::NotFound)?;
+                let event = registration(&self.inner.teams, Offset(entry.offset)).await.ok_or_else(away)?;
+                let Event::TeamRegistered(registered) = &*event else { return Err(TeamsError::NotFound) };
+                if let Some(seen_at) = self.begin(registered.clone(), Instant::now() + BEGIN).await? {
+                    self.inner.teams.wait_for(teamlog_log::Partition(entry.partition), seen_at.offset).await?;
+                }
+                self.inner.teams.get(team).await
+            }
+            other => other,
+        }
+    }
+
+    /// The second step. Says where to have read to, if it happened just now.
+    async fn begin(
+        &self,
+        registered: teamlog_schemas::TeamRegistered,
+        deadline: Instant,
+    ) -> Result<Option<Position>, TeamsError> {
+        let request = Request {
+            team: registered.meta.team,
+            actor: None,
+            method: "teamlog.teams.begin",
+            key: None,
+            deadline,
+            traceparent: None,
+            command: Command::BeginTeam(Box::new(registered)),
+        };
+        match self.submit(request).await {
+            Answer::Acked(acked) => Ok(Some(acked.seen_at)),
+            Answer::Nothing(_) => Ok(None),
+            other => Err(TeamsError::Away(format!("the team could not begin: {other:?}"))),
+        }
+    }
+
+    /// Founds the cluster, if nobody did, and checks that its key is ours.
+    ///
+    /// # Errors
+    /// With the reason, if the cluster has another key, or its founding is not known in time.
+    pub async fn found_cluster(&self, wait: Duration) -> Result<Uuid, String> {
+        let cluster_id = Uuid::new_v4();
+        let key_check = self.inner.secrets.key_check(cluster_id);
+        let deadline = Instant::now() + wait;
+        let answer =
+            self.inner.registrar.submit(DirectoryRequest::Found { cluster_id, key_check, deadline }, deadline).await;
+        match answer {
+            Answer::Acked(acked) => {
+                let waited = self.inner.directory.wait_for(acked.seen_at.offset).await;
+                waited.map_err(|why| why.to_string())?;
+            }
+            Answer::Nothing(_) => {}
+            other => return Err(format!("the cluster's founding is not known: {other:?}")),
+        }
+        let founded = self.inner.directory.with(|directory| directory.cluster().cloned());
+        let founded = founded.ok_or("the cluster's founding has not been read")?;
+        if !self.inner.secrets.founded(founded.cluster_id, &founded.key_check) {
+            return Err(format!("this node's [cluster] keys are not those of cluster {}", founded.cluster_id));
+        }
+        Ok(founded.cluster_id)
+    }
+
+    /// The live teams.
+    pub fn teams(&self) -> &Teams {
+        &self.inner.teams
+    }
+
+    /// The directory.
+    pub fn directory(&self) -> &DirectoryHandle {
+        &self.inner.directory
+    }
+
+    /// The read marks.
+    pub fn marks(&self) -> &Marks {
+        &self.inner.marks
+    }
+
+    /// What tokens, tickets and cursors are made with.
+    pub fn secrets(&self) -> &Arc<Secrets> {
+        &self.inner.secrets
+    }
+}
+
+/// Microseconds since 1970 by this machine's clock.
+fn wall_clock() -> Ts {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Ts::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}

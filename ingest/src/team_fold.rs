@@ -1,0 +1,143 @@
+//! The fold of a partition of `events`: its teams.
+
+use std::{sync::Arc, time::Instant};
+
+use bytes::Bytes;
+use teamlog_log::{Offset, Partition, Position, TopicPartition};
+use teamlog_schemas::{Event, TeamId, UserId};
+use teamlog_state::{Facts, FactsWanted, Team, TeamSource, WriteKey};
+
+use crate::{
+    Command, Decision, NotAccepted, Nothing, Now, Refusal, Request, Teams, TeamsError,
+    decide::{decide, facts_wanted, team_begun},
+    writer::{Fold, Loaded, Lookup},
+};
+
+/// Teams by id; none for one that has not begun.
+pub(crate) struct TeamFold {
+    pub(crate) partition: Partition,
+    pub(crate) teams: Teams,
+    pub(crate) source: Arc<dyn TeamSource<Position>>,
+}
+
+impl Fold for TeamFold {
+    type Request = Request;
+    type Lane = TeamId;
+    type State = Option<Box<Team>>;
+    type Wanted = FactsWanted;
+    type Facts = Facts;
+
+    fn lane(&self, request: &Request) -> TeamId {
+        request.team
+    }
+
+    fn actor(&self, request: &Request) -> Option<UserId> {
+        request.actor
+    }
+
+    fn deadline(&self, request: &Request) -> Instant {
+        request.deadline
+    }
+
+    fn traceparent(&self, request: &Request) -> Option<Bytes> {
+        request.traceparent.clone().map(Bytes::from)
+    }
+
+    fn load(&self, team: TeamId, reflect: Offset) -> Lookup<Loaded<Self::State>> {
+        let (teams, partition) = (self.teams.clone(), self.partition);
+        Box::pin(async move {
+            match teams.snapshot(team, partition, reflect).await {
+                Ok(Some((team, position))) => Ok((Some(Box::new(team)), position)),
+                Ok(None) => Ok((None, teams.position(partition))),
+                Err(why) => {
+                    tracing::warn!(%team, %why, "a team cannot be loaded for its writer");
+                    Err(match why {
+                        TeamsError::Stopped(_) => NotAccepted::LogAway,
+                        _ => NotAccepted::TeamAway,
+                    })
+                }
+            }
+        })
+    }
+
+    fn wanted(&self, state: &Self::State, request: &Request) -> Option<FactsWanted> {
+        let wanted = facts_wanted(state.as_deref()?, request);
+        if wanted.is_empty() { None } else { Some(wanted) }
+    }
+
+    fn facts(&self, team: TeamId, wanted: Vec<FactsWanted>) -> Lookup<Loaded<Vec<Facts>>> {
+        let (teams, source, partition) = (self.teams.clone(), self.source.clone(), self.partition);
+        Box::pin(async move {
+            let away = |why: String| {
+                tracing::warn!(%team, why, "facts cannot be read");
+                NotAccepted::TeamAway
+            };
+            let live = teams.get(team).await.map_err(|why| away(why.to_string()))?;
+            let shard = live.read().shard().to_owned();
+            let mut wanted = wanted;
+            let mut at = source.facts(&shard, team, &wanted).await.map_err(|why| away(why.to_string()))?;
+            if name_roots(&mut wanted, &at.rows) {
+                at = source.facts(&shard, team, &wanted).await.map_err(|why| away(why.to_string()))?;
+            }
+            // Bridged here, by the ring or one shared scan, however far the shard lags; the writer adds the rest.
+            let events = TopicPartition::events(partition);
+            let tail = teams.feed().scan(events, at.position).await.map_err(|why| away(why.to_string()))?;
+            let mut facts = at.rows;
+            for event in tail.iter().filter_map(|entry| entry.event()).filter(|event| event.team() == Some(team)) {
+                facts.iter_mut().for_each(|one| one.apply(event));
+            }
+            Ok((facts, tail.last().map_or(at.position, |entry| entry.after)))
+        })
+    }
+
+    fn apply(&self, state: &mut Self::State, event: &Arc<Event>) {
+        match state {
+            Some(team) => team.apply(event),
+            None => *state = Team::begin(event).map(Box::new),
+        }
+    }
+
+    fn apply_facts(&self, facts: &mut Facts, event: &Arc<Event>) {
+        facts.apply(event);
+    }
+
+    fn belongs(&self, team: TeamId, event: &Event) -> bool {
+        event.team() == Some(team)
+    }
+
+    fn written(&self, state: &Self::State, facts: &Facts, request: &Request) -> Option<Arc<Event>> {
+        let key = WriteKey { actor: request.actor, method: request.method.to_owned(), key: request.key.clone()? };
+        let recent = state.as_deref().and_then(|team| team.recent_write(&key));
+        recent.or(facts.write.as_ref()).cloned()
+    }
+
+    fn decide(&self, state: &Self::State, facts: &Facts, request: &Request, now: Now<'_>) -> Result<Decision, Refusal> {
+        match (state, &request.command) {
+            (None, Command::BeginTeam(registered)) => Ok(Decision::Event(team_begun(registered, now.event_id, now.at))),
+            (Some(_), Command::BeginTeam(_)) => Ok(Decision::Nothing(Nothing::AlreadyBegun)),
+            (None, _) => Err(Refusal::TeamNotFound),
+            (Some(team), _) => decide(team, facts, request, now),
+        }
+    }
+
+    fn record_key(&self, event: &Event) -> Bytes {
+        event.team().map_or_else(Bytes::new, |team| Bytes::from(team.to_string()))
+    }
+}
+
+/// Who deletes a reply names the reply alone; that it is one, and of which thread, the first read tells. A message
+/// never changes its thread, so the second read is of the same thread. True if there is anything more to read.
+fn name_roots(wanted: &mut [FactsWanted], found: &[Facts]) -> bool {
+    let mut more = false;
+    for (wanted, facts) in wanted.iter_mut().zip(found) {
+        for (conversation, ts) in wanted.replies.clone() {
+            let message = facts.message(conversation, ts).map(|fact| &fact.message);
+            if let Some(root) = message.filter(|message| message.is_reply()).and_then(|message| message.thread_ts) {
+                wanted.replies.push((conversation, root));
+                wanted.messages.push((conversation, root));
+                more = true;
+            }
+        }
+    }
+    more
+}

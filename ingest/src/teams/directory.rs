@@ -1,0 +1,90 @@
+//! The directory in this process, kept true by the feed.
+
+use std::{sync::Arc, time::Duration};
+
+use parking_lot::RwLock;
+use teamlog_log::{Body, Feed, FeedError, Offset, Position, TopicPartition};
+use teamlog_schemas::{Event, TeamId};
+use teamlog_state::{Directory, DirectoryEntry, DirectoryRows};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::error;
+
+use super::TeamsError;
+
+/// The directory. Cheap to clone.
+#[derive(Clone)]
+pub struct DirectoryHandle {
+    directory: Arc<RwLock<Directory>>,
+    progress: Arc<watch::Sender<Offset>>,
+}
+
+impl DirectoryHandle {
+    /// Follows the topic `directory` from the position of `rows` on, in a task that ends with `stop`.
+    pub fn start(feed: &Feed<Event>, rows: DirectoryRows, from: Position, stop: CancellationToken) -> DirectoryHandle {
+        let handle = DirectoryHandle {
+            directory: Arc::new(RwLock::new(Directory::from_rows(rows))),
+            progress: Arc::new(watch::Sender::new(from.offset)),
+        };
+        let mut subscriber = feed.subscribe(TopicPartition::DIRECTORY, from);
+        let follower = handle.clone();
+        tokio::spawn(stop.run_until_cancelled_owned(async move {
+            loop {
+                match subscriber.next().await {
+                    Ok(entries) => {
+                        let mut directory = follower.directory.write();
+                        for entry in &entries {
+                            match &entry.body {
+                                Body::Event(event) => directory.apply(event, entry.offset.0),
+                                Body::Undecodable(why) => {
+                                    error!(%why, offset = %entry.offset, "the directory holds an event that this version cannot read; new teams are not seen from here on");
+                                    return;
+                                }
+                                _ => {}
+                            }
+                        }
+                        drop(directory);
+                        follower.progress.send_replace(subscriber.position().offset);
+                    }
+                    Err(why) if why.may_pass() => tokio::time::sleep(Duration::from_millis(200)).await,
+                    Err(FeedError::Stopping) => return,
+                    Err(why) => return error!(%why, "the directory is not followed any more"),
+                }
+            }
+        }));
+        handle
+    }
+
+    /// The team of a domain.
+    pub fn by_domain(&self, domain: &str) -> Option<DirectoryEntry> {
+        self.directory.read().by_domain(domain).cloned()
+    }
+
+    /// A team's line.
+    pub fn by_team(&self, team: TeamId) -> Option<DirectoryEntry> {
+        self.directory.read().by_team(team).cloned()
+    }
+
+    /// Every line, in no order.
+    pub fn entries(&self) -> Vec<DirectoryEntry> {
+        self.directory.read().entries().cloned().collect()
+    }
+
+    /// Looks at the whole of it, for a short time.
+    pub fn with<R>(&self, look: impl FnOnce(&Directory) -> R) -> R {
+        look(&self.directory.read())
+    }
+
+    /// Ends once everything below `offset` is reflected.
+    ///
+    /// # Errors
+    /// [`TeamsError::Away`] after five seconds.
+    pub async fn wait_for(&self, offset: Offset) -> Result<(), TeamsError> {
+        let mut progress = self.progress.subscribe();
+        let reached = progress.wait_for(|reached| *reached >= offset);
+        match tokio::time::timeout(Duration::from_secs(5), reached).await {
+            Ok(Ok(_)) => Ok(()),
+            _ => Err(TeamsError::Away(format!("the directory did not reach offset {offset} in 5 s"))),
+        }
+    }
+}

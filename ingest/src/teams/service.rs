@@ -1,0 +1,328 @@
+//! The fold of each partition, and the handle in front of it.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use futures::future::{BoxFuture, Shared};
+use parking_lot::{Mutex, RwLock};
+use teamlog_log::{Body, Entry, Feed, FeedError, Offset, Partition, Position, TopicPartition};
+use teamlog_schemas::{Event, TeamId};
+use teamlog_state::{Team, TeamSource};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::error;
+
+use super::{DirectoryHandle, LiveTeam, load};
+
+/// Sizes of the service.
+#[derive(Clone, Debug)]
+pub struct TeamsConfig {
+    /// Bytes of teams kept in memory in all; teams in use count but are never dropped.
+    pub bytes_max: usize,
+}
+
+impl Default for TeamsConfig {
+    fn default() -> Self {
+        TeamsConfig { bytes_max: 512 << 20 }
+    }
+}
+
+/// Why a team cannot be had.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum TeamsError {
+    /// The directory does not know it.
+    #[error("no such team")]
+    NotFound,
+    /// It is registered and has not begun: the second step of making it is still to be done.
+    #[error("the team has not begun as of offset {0}")]
+    NotBegun(Offset),
+    /// Something that it is made of does not answer. It may pass.
+    #[error("{0}")]
+    Away(String),
+    /// Its shard lags further behind than one scan may bridge. It passes when the projector catches up.
+    #[error("{0}")]
+    TooFar(String),
+    /// Its partition cannot be read on: a person must act.
+    #[error("{0}")]
+    Stopped(String),
+}
+
+impl From<FeedError> for TeamsError {
+    fn from(error: FeedError) -> Self {
+        match error {
+            FeedError::TooFar { .. } => TeamsError::TooFar(error.to_string()),
+            _ if error.may_pass() => TeamsError::Away(error.to_string()),
+            _ => TeamsError::Stopped(error.to_string()),
+        }
+    }
+}
+
+/// Sees every entry of every partition, in order.
+pub trait Observer: Send + Sync + 'static {
+    /// Called under the partition's lock, after the event was applied to its team, if that is live. Must be quick and
+    /// must not call back into [`Teams`].
+    fn on_entry(&self, partition: Partition, entry: &Arc<Entry<Event>>, team: Option<&Team>);
+}
+
+/// The service of live teams. Cheap to clone.
+#[derive(Clone)]
+pub struct Teams {
+    pub(super) inner: Arc<Inner>,
+}
+
+type Load = Shared<BoxFuture<'static, Result<Arc<LiveTeam>, TeamsError>>>;
+
+pub(super) struct Inner {
+    pub(super) feed: Feed<Event>,
+    pub(super) source: Arc<dyn TeamSource<Position>>,
+    pub(super) directory: DirectoryHandle,
+    pub(super) partitions: Vec<PartitionTeams>,
+    loads: Mutex<HashMap<TeamId, Load>>,
+    observer: OnceLock<Arc<dyn Observer>>,
+    config: TeamsConfig,
+    clock: AtomicU64,
+}
+
+pub(super) struct PartitionTeams {
+    pub(super) partition: Partition,
+    /// The lock under which the fold moves: whoever holds it sees no event pass.
+    pub(super) live: Mutex<HashMap<TeamId, Arc<LiveTeam>>>,
+    pub(super) position: Arc<RwLock<Position>>,
+    progress: watch::Sender<Offset>,
+    stopped: OnceLock<TeamsError>,
+}
+
+impl Teams {
+    /// Follows every partition of `events` from where the feed stands, in tasks that end with `stop`.
+    pub fn start(
+        feed: Feed<Event>,
+        source: Arc<dyn TeamSource<Position>>,
+        directory: DirectoryHandle,
+        from: &[Position],
+        config: TeamsConfig,
+        observer: Option<Arc<dyn Observer>>,
+        stop: &CancellationToken,
+    ) -> Teams {
+        let partitions = from.iter().zip(0..).map(|(position, number)| PartitionTeams {
+            partition: Partition(number),
+            live: Mutex::default(),
+            position: Arc::new(RwLock::new(*position)),
+            progress: watch::Sender::new(position.offset),
+            stopped: OnceLock::new(),
+        });
+        let inner = Inner {
+            feed,
+            source,
+            directory,
+            partitions: partitions.collect(),
+            loads: Mutex::default(),
+            observer: observer.map_or_else(OnceLock::new, OnceLock::from),
+            config,
+            clock: AtomicU64::new(0),
+        };
+        let teams = Teams { inner: Arc::new(inner) };
+        for (number, position) in from.iter().enumerate() {
+            let fold = teams.clone().fold(number, *position);
+            tokio::spawn(stop.clone().run_until_cancelled_owned(fold));
+        }
+        teams
+    }
+
+    /// The team, loaded if need be: once, however many ask.
+    ///
+    /// # Errors
+    /// All of [`TeamsError`].
+    pub async fn get(&self, team: TeamId) -> Result<Arc<LiveTeam>, TeamsError> {
+        let entry = self.inner.directory.with(|d| d.by_team(team).map(|e| (e.partition, e.shard.clone())));
+        let (number, shard) = entry.ok_or(TeamsError::NotFound)?;
+        let partition = self.inner.partition(Partition(number))?;
+        if let Some(live) = partition.live.lock().get(&team) {
+            live.touch(self.inner.clock.fetch_add(1, Ordering::Relaxed));
+            return Ok(live.clone());
+        }
+        let load = {
+            let mut loads = self.inner.loads.lock();
+            let start = || -> Load {
+                let teams = self.clone();
+                let task = tokio::spawn(async move {
+                    let loaded = load::load(&teams.inner, Partition(number), &shard, team).await;
+                    teams.inner.loads.lock().remove(&team);
+                    loaded
+                });
+                let joined = async move {
+                    task.await.unwrap_or_else(|_| Err(TeamsError::Away("the load of a team broke off".to_owned())))
+                };
+                futures::FutureExt::shared(Box::pin(joined))
+            };
+            loads.entry(team).or_insert_with(start).clone()
+        };
+        load.await
+    }
+
+    /// The team as of a position that reflects everything below `reflect`; none if it has not begun by then.
+    pub(crate) async fn snapshot(
+        &self,
+        team: TeamId,
+        partition: Partition,
+        reflect: Offset,
+    ) -> Result<Option<(Team, Position)>, TeamsError> {
+        loop {
+            self.wait_for(partition, reflect).await?;
+            match self.get(team).await {
+                Ok(live) => {
+                    let guard = live.read();
+                    if guard.position().offset >= reflect {
+                        return Ok(Some((guard.clone(), guard.position())));
+                    }
+                }
+                Err(TeamsError::NotBegun(as_of)) if as_of >= reflect => return Ok(None),
+                Err(TeamsError::NotBegun(_)) => {}
+                Err(why) => return Err(why),
+            }
+            // A load that ended just before `reflect`: ask again, once it is out of the way.
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Counted up to here; [`Position::START`] of a partition that is not there.
+    pub fn position(&self, partition: Partition) -> Position {
+        self.inner.partition(partition).map_or(Position::START, |p| *p.position.read())
+    }
+
+    /// Ends once everything below `offset` is reflected by the live teams: whoever was acknowledged there sees their
+    /// own write.
+    ///
+    /// # Errors
+    /// If the partition stops, or has not come so far in ten seconds.
+    pub async fn wait_for(&self, partition: Partition, offset: Offset) -> Result<(), TeamsError> {
+        let here = self.inner.partition(partition)?;
+        let mut progress = here.progress.subscribe();
+        let reached = async {
+            loop {
+                if *progress.borrow_and_update() >= offset {
+                    return Ok(());
+                }
+                if let Some(why) = here.stopped.get() {
+                    return Err(why.clone());
+                }
+                let _ = progress.changed().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), reached).await.unwrap_or_else(|_| {
+            Err(TeamsError::Away(format!("partition {partition} did not reach offset {offset} in 10 s")))
+        })
+    }
+
+    /// Runs `step` while no event of the partition passes: what it sees and what it registers is one atomic step.
+    pub fn join<R>(&self, partition: Partition, step: impl FnOnce(Position) -> R) -> R {
+        match self.inner.partition(partition) {
+            Ok(here) => {
+                let _no_event_passes = here.live.lock();
+                let position = *here.position.read();
+                step(position)
+            }
+            Err(_) => step(Position::START),
+        }
+    }
+
+    /// The feed beneath.
+    pub fn feed(&self) -> &Feed<Event> {
+        &self.inner.feed
+    }
+
+    /// How many teams are live in all.
+    pub fn live_len(&self) -> usize {
+        self.inner.partitions.iter().map(|partition| partition.live.lock().len()).sum()
+    }
+
+    async fn fold(self, number: usize, from: Position) {
+        let here = &self.inner.partitions[number];
+        let mut subscriber = self.inner.feed.subscribe(TopicPartition::events(here.partition), from);
+        let why = loop {
+            match subscriber.next().await {
+                Ok(entries) => {
+                    if let Err(why) = self.take(here, &entries) {
+                        break why;
+                    }
+                }
+                Err(FeedError::Stopping) => return,
+                Err(why) if why.may_pass() => tokio::time::sleep(Duration::from_millis(200)).await,
+                Err(why) => break TeamsError::Stopped(why.to_string()),
+            }
+        };
+        error!(partition = %here.partition, %why, "the teams of a partition are not followed any more");
+        let _ = here.stopped.set(why);
+        here.progress.send_modify(|_| {});
+    }
+
+    fn take(&self, here: &PartitionTeams, entries: &[Arc<Entry<Event>>]) -> Result<(), TeamsError> {
+        let live = here.live.lock();
+        let observer = self.inner.observer.get();
+        let mut reached = here.position.read().offset;
+        let mut outcome = Ok(());
+        for entry in entries {
+            if let Body::Undecodable(why) = &entry.body {
+                outcome = Err(TeamsError::Stopped(format!("offset {}: {why}", entry.offset)));
+                break;
+            }
+            let observe = |team: Option<&Team>| {
+                if let Some(observer) = observer {
+                    observer.on_entry(here.partition, entry, team);
+                }
+            };
+            let team = entry.event().and_then(|event| Some((event, live.get(&event.team()?)?)));
+            match team {
+                Some((event, team)) => team.apply(event, entry.after, |team| observe(Some(team))),
+                None => {
+                    *here.position.write() = entry.after;
+                    observe(None);
+                }
+            }
+            reached = entry.after.offset;
+        }
+        drop(live);
+        here.progress.send_replace(reached);
+        outcome
+    }
+}
+
+impl Inner {
+    pub(super) fn partition(&self, partition: Partition) -> Result<&PartitionTeams, TeamsError> {
+        self.partitions
+            .get(partition.0 as usize)
+            .ok_or_else(|| TeamsError::Stopped(format!("no partition {partition}")))
+    }
+
+    /// Forgets the teams that were not asked for the longest, until the rest fits. A team that somebody holds stays.
+    pub(super) fn evict(&self) {
+        let mut all: Vec<(u64, usize, usize, TeamId)> = Vec::new();
+        let mut bytes = 0;
+        for (number, partition) in self.partitions.iter().enumerate() {
+            for (team, live) in partition.live.lock().iter() {
+                let size = live.bytes();
+                bytes += size;
+                all.push((live.used.load(Ordering::Relaxed), size, number, *team));
+            }
+        }
+        metrics::gauge!("teamlog_teams_live").set(all.len() as f64);
+        metrics::gauge!("teamlog_teams_bytes").set(bytes as f64);
+        all.sort_unstable();
+        for (_, size, number, team) in all {
+            if bytes <= self.config.bytes_max {
+                return;
+            }
+            let mut live = self.partitions[number].live.lock();
+            // Nobody can come to hold it meanwhile: it is handed out under this lock only.
+            if live.get(&team).is_some_and(|one| Arc::strong_count(one) == 1) {
+                live.remove(&team);
+                bytes -= size;
+            }
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! What a writer is generic over.
+
+use std::{fmt::Debug, hash::Hash, sync::Arc, time::Instant};
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use teamlog_log::{Offset, Position};
+use teamlog_schemas::{Event, UserId};
+
+use crate::{Decision, NotAccepted, Now, Refusal};
+
+/// Something with the position that it reflects.
+pub(crate) type Loaded<T> = (T, Position);
+/// A look-up that leaves the writer's task: retryable, or final for the commands that wait for it.
+pub(crate) type Lookup<T> = BoxFuture<'static, Result<T, NotAccepted>>;
+
+/// The state that a writer decides against, by lane.
+pub(crate) trait Fold: Send + Sync + 'static {
+    /// A command with all that its decision depends on.
+    type Request: Send + Sync + 'static;
+    /// Whom commands take their turn with: a team; the directory has one lane.
+    type Lane: Copy + Eq + Hash + Send + Debug + 'static;
+    /// The state of a lane.
+    type State: Send + 'static;
+    /// What a command wants to know beside it.
+    type Wanted: Send + 'static;
+    /// The answer to that.
+    type Facts: Default + Send + 'static;
+
+    fn lane(&self, request: &Self::Request) -> Self::Lane;
+    /// Whose later commands wait while this one waits for facts.
+    fn actor(&self, request: &Self::Request) -> Option<UserId>;
+    fn deadline(&self, request: &Self::Request) -> Instant;
+    fn traceparent(&self, request: &Self::Request) -> Option<Bytes>;
+
+    /// The counted state of a lane, as of a position that reflects everything below `reflect`.
+    fn load(&self, lane: Self::Lane, reflect: Offset) -> Lookup<Loaded<Self::State>>;
+    /// What a command wants to know; none if the state says it all.
+    fn wanted(&self, state: &Self::State, request: &Self::Request) -> Option<Self::Wanted>;
+    /// Facts for several commands of a lane, one each, in order, as of one position.
+    fn facts(&self, lane: Self::Lane, wanted: Vec<Self::Wanted>) -> Lookup<Loaded<Vec<Self::Facts>>>;
+
+    fn apply(&self, state: &mut Self::State, event: &Arc<Event>);
+    fn apply_facts(&self, facts: &mut Self::Facts, event: &Arc<Event>);
+    /// Whether an event belongs to a lane.
+    fn belongs(&self, lane: Self::Lane, event: &Event) -> bool;
+
+    /// The event of an earlier try of the same idempotency key.
+    fn written(&self, state: &Self::State, facts: &Self::Facts, request: &Self::Request) -> Option<Arc<Event>>;
+    fn decide(
+        &self,
+        state: &Self::State,
+        facts: &Self::Facts,
+        request: &Self::Request,
+        now: Now<'_>,
+    ) -> Result<Decision, Refusal>;
+    /// The key of an event's record.
+    fn record_key(&self, event: &Event) -> Bytes;
+}

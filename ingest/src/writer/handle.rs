@@ -1,0 +1,65 @@
+//! The cheap clone in front of a writer.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use teamlog_schemas::Ts;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{Answer, NotAccepted, Secrets};
+
+/// Sizes and times of a writer.
+#[derive(Clone)]
+pub struct WriterConfig {
+    /// Commands that wait or are in flight for one lane (a team); past it, `Busy`.
+    pub lane_max: usize,
+    /// Commands that wait for the partition; past it, `Busy`.
+    pub inbox_max: usize,
+    /// Records in flight for the partition; past it commands wait.
+    pub in_flight_max: usize,
+    /// The node's id, for people who read the log's headers.
+    pub node: uuid::Uuid,
+    /// The wall clock, already within its bound.
+    pub clock: Arc<dyn Fn() -> Ts + Send + Sync>,
+    /// What tokens are derived from.
+    pub secrets: Arc<Secrets>,
+}
+
+/// A command on its way, and where its answer goes.
+pub(crate) struct Submission<R> {
+    pub(crate) request: R,
+    pub(crate) reply: oneshot::Sender<Answer>,
+}
+
+/// Commands go in here.
+pub struct WriterHandle<R> {
+    pub(super) inbox: mpsc::Sender<Submission<R>>,
+}
+
+impl<R> Clone for WriterHandle<R> {
+    fn clone(&self) -> Self {
+        WriterHandle { inbox: self.inbox.clone() }
+    }
+}
+
+/// How long behind its deadline a command's answer may still come: the writer answers at the deadline by itself.
+const GRACE: Duration = Duration::from_secs(2);
+
+impl<R> WriterHandle<R> {
+    /// Hands a command in and waits for what becomes of it, at most to its deadline.
+    pub async fn submit(&self, request: R, deadline: Instant) -> Answer {
+        let (reply, answer) = oneshot::channel();
+        match self.inbox.try_send(Submission { request, reply }) {
+            Ok(()) => {}
+            Err(mpsc::error::TrySendError::Full(_)) => return Answer::not_accepted(NotAccepted::Busy),
+            Err(mpsc::error::TrySendError::Closed(_)) => return Answer::not_accepted(NotAccepted::Stopping),
+        }
+        match tokio::time::timeout_at((deadline + GRACE).into(), answer).await {
+            Ok(Ok(answer)) => answer,
+            // The writer's task is gone, or stuck: what it did with the command nobody knows.
+            Ok(Err(_)) | Err(_) => Answer::Unknown,
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Commands that wait, lane by lane, in turn.
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    hash::Hash,
+    time::{Duration, Instant},
+};
+
+use teamlog_log::Position;
+use teamlog_schemas::UserId;
+use tokio::sync::oneshot;
+
+use crate::Answer;
+
+/// A command that has no answer yet.
+pub(super) struct Pending<R, F> {
+    pub(super) request: R,
+    pub(super) actor: Option<UserId>,
+    pub(super) deadline: Instant,
+    /// Gone once it was answered, which for a record in flight may be before its end: at its deadline.
+    pub(super) reply: Option<oneshot::Sender<Answer>>,
+    /// What it wanted to know, and the position of that.
+    pub(super) facts: Option<(F, Position)>,
+}
+
+impl<R, F> Pending<R, F> {
+    pub(super) fn answer(&mut self, answer: Answer) {
+        if let Some(reply) = self.reply.take() {
+            // Who asked may have gone away.
+            let _ = reply.send(answer);
+        }
+    }
+}
+
+/// Where a lane's state is.
+pub(super) enum Held<S> {
+    Absent,
+    Loading,
+    Here(S),
+}
+
+/// One lane.
+pub(super) struct Lane<S, R, F> {
+    pub(super) state: Held<S>,
+    pub(super) queue: VecDeque<Pending<R, F>>,
+    /// Commands whose facts are to be read, or are being read.
+    pub(super) wanting: Vec<Pending<R, F>>,
+    pub(super) reading: Vec<Pending<R, F>>,
+    /// Actors whose earlier command waits for facts, and their later commands.
+    pub(super) behind: HashMap<Option<UserId>, VecDeque<Pending<R, F>>>,
+    pub(super) holding: HashSet<Option<UserId>>,
+    /// Records in flight.
+    pub(super) in_flight: usize,
+    pub(super) used: Instant,
+    pub(super) queued_turn: bool,
+}
+
+impl<S, R, F> Lane<S, R, F> {
+    fn new() -> Self {
+        Lane {
+            state: Held::Absent,
+            queue: VecDeque::new(),
+            wanting: Vec::new(),
+            reading: Vec::new(),
+            behind: HashMap::new(),
+            holding: HashSet::new(),
+            in_flight: 0,
+            used: Instant::now(),
+            queued_turn: false,
+        }
+    }
+
+    /// Commands that wait, wherever.
+    pub(super) fn waiting(&self) -> usize {
+        let behind: usize = self.behind.values().map(VecDeque::len).sum();
+        self.queue.len() + self.wanting.len() + self.reading.len() + behind
+    }
+
+    /// Lets an actor's later commands go on, ahead of everybody else's.
+    pub(super) fn release(&mut self, actor: Option<UserId>) {
+        self.holding.remove(&actor);
+        if let Some(behind) = self.behind.remove(&actor) {
+            for pending in behind.into_iter().rev() {
+                self.queue.push_front(pending);
+            }
+        }
+    }
+
+    /// Every command back into the queue, for the state that they were looked at against is gone. The order of each
+    /// actor's commands stays.
+    pub(super) fn reset(&mut self) {
+        self.state = Held::Absent;
+        let mut first: VecDeque<Pending<R, F>> = self.reading.drain(..).chain(self.wanting.drain(..)).collect();
+        for (_, behind) in self.behind.drain() {
+            first.extend(behind);
+        }
+        self.holding.clear();
+        first.append(&mut self.queue);
+        self.queue = first;
+        for pending in &mut self.queue {
+            pending.facts = None;
+        }
+    }
+
+    /// Answers and drops the commands whose time is up.
+    pub(super) fn expire(&mut self, now: Instant, answer: &Answer) {
+        let mut alive = |pending: &mut Pending<R, F>| {
+            if pending.deadline > now {
+                return true;
+            }
+            pending.answer(answer.clone());
+            false
+        };
+        self.queue.retain_mut(&mut alive);
+        self.wanting.retain_mut(&mut alive);
+        self.behind.values_mut().for_each(|behind| behind.retain_mut(&mut alive));
+        // Those being read keep their place, for the answers come by place.
+        for pending in &mut self.reading {
+            alive(pending);
+        }
+    }
+}
+
+/// All lanes of a partition and whose turn it is.
+pub(super) struct Lanes<L, S, R, F> {
+    lanes: HashMap<L, Lane<S, R, F>>,
+    turns: VecDeque<L>,
+}
+
+/// Commands that one lane may have decided before the next one's turn.
+pub(super) const QUANTUM: usize = 16;
+/// How long the state of a lane with nothing to do is kept.
+const IDLE: Duration = Duration::from_secs(60);
+
+impl<L: Copy + Eq + Hash, S, R, F> Lanes<L, S, R, F> {
+    pub(super) fn new() -> Self {
+        Lanes { lanes: HashMap::new(), turns: VecDeque::new() }
+    }
+
+    pub(super) fn lane(&mut self, lane: L) -> &mut Lane<S, R, F> {
+        self.lanes.entry(lane).or_insert_with(Lane::new)
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (L, &mut Lane<S, R, F>)> {
+        self.lanes.iter_mut().map(|(lane, it)| (*lane, it))
+    }
+
+    pub(super) fn waiting(&self) -> usize {
+        self.lanes.values().map(Lane::waiting).sum()
+    }
+
+    /// Gives a lane a turn, if it has none yet.
+    pub(super) fn wake(&mut self, lane: L) {
+        let it = self.lanes.entry(lane).or_insert_with(Lane::new);
+        if !std::mem::replace(&mut it.queued_turn, true) {
+            self.turns.push_back(lane);
+        }
+    }
+
+    /// Whose turn it is.
+    pub(super) fn next_turn(&mut self) -> Option<L> {
+        let lane = self.turns.pop_front()?;
+        self.lane(lane).queued_turn = false;
+        Some(lane)
+    }
+
+    /// Starts over: every state is gone, every command waits for its lane's state again.
+    pub(super) fn reset(&mut self) {
+        let all: Vec<L> = self.lanes.keys().copied().collect();
+        for lane in all {
+            self.lane(lane).reset();
+            self.lane(lane).in_flight = 0;
+            self.wake(lane);
+        }
+    }
+
+    /// Forgets lanes that have had nothing to do for a while.
+    pub(super) fn forget_idle(&mut self, now: Instant) {
+        self.lanes.retain(|_, lane| {
+            lane.in_flight > 0
+                || lane.queued_turn
+                || lane.waiting() > 0
+                || matches!(lane.state, Held::Loading)
+                || now.duration_since(lane.used) < IDLE
+        });
+    }
+}

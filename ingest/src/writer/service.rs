@@ -1,0 +1,660 @@
+//! The writer's task.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use rand::RngCore;
+use teamlog_log::{
+    Appended, Body, Entry, Feed, FeedError, Log, LogError, NewRecord, Offset, Position, Stamp, Subscriber,
+    TopicPartition, barrier_value, claim_value,
+};
+use teamlog_schemas::Event;
+use tokio::sync::mpsc;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{error, info, warn};
+use uuid::Uuid;
+
+use super::{
+    Fold, Loaded, Submission, WriterConfig, WriterHandle,
+    inflight::{InFlight, Queue},
+    lanes::{Held, Lanes, Pending, QUANTUM},
+};
+use crate::{Acked, Answer, Decision, NotAccepted, Now, Refusal};
+
+/// Records of one append at most: larger ones gain nothing (group commit is the engine's) and delay the first.
+const BATCH_MAX: usize = 1024;
+/// How often deadlines and pauses are looked at.
+const TICK: Duration = Duration::from_millis(50);
+/// The pause before a claim that follows a lost one, and its bound: it doubles each time.
+const PAUSE: Duration = Duration::from_millis(100);
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// A claim that has not been read back by then is taken for lost.
+const CLAIM_TIMEOUT: Duration = Duration::from_secs(10);
+/// What is in flight at a stop gets this long.
+const DRAIN: Duration = Duration::from_secs(5);
+
+type PendingOf<F> = Pending<<F as Fold>::Request, <F as Fold>::Facts>;
+type Counted<F> = (<F as Fold>::Lane, Arc<Event>, PendingOf<F>, Position);
+
+/// Where the writer stands with its partition.
+enum Role {
+    /// Reads to the end that the log had when it was asked; none while it is being asked.
+    Opening { end: Option<Offset> },
+    /// Has sent a claim and reads up to it.
+    Claiming { claim: Uuid, since: Instant },
+    /// Its last claim counts.
+    Leading { next_seq: u64 },
+    /// Waits before it claims.
+    Pausing { until: Instant },
+}
+
+enum Done<F: Fold> {
+    End(Result<Offset, LogError>),
+    Appended { epoch: u64, first_seq: u64, outcomes: Vec<Appended> },
+    Claimed { claim: Uuid, outcome: Option<Appended> },
+    State { generation: u64, lane: F::Lane, loaded: Result<Loaded<F::State>, NotAccepted> },
+    Facts { generation: u64, lane: F::Lane, read: Result<Loaded<Vec<F::Facts>>, NotAccepted> },
+}
+
+struct Service<F: Fold> {
+    fold: Arc<F>,
+    log: Arc<dyn Log>,
+    feed: Feed<Event>,
+    source: TopicPartition,
+    config: WriterConfig,
+    writer: Bytes,
+    role: Role,
+    /// The newest counted claim's epoch that was read.
+    newest: u64,
+    /// The epoch that the records in flight belong to.
+    epoch: u64,
+    /// Counts the times that all state was dropped, so that late look-ups are known to be of another life.
+    generation: u64,
+    pause: Duration,
+    position: Position,
+    lanes: Lanes<F::Lane, F::State, F::Request, F::Facts>,
+    in_flight: Queue<F::Lane, F::Request, F::Facts>,
+    /// Answers that wait for the next record.
+    riders: Vec<(Answer, PendingOf<F>)>,
+    /// Counted, but neither acknowledged by the log nor followed by a record of ours yet.
+    settled: Vec<Counted<F>>,
+    /// Facts that reflect more than was read here yet.
+    early: Vec<(F::Lane, Loaded<Vec<F::Facts>>)>,
+    done: mpsc::UnboundedSender<Done<F>>,
+}
+
+/// Starts the writer of a partition, in a task of `tasks` that drains and ends with `stop`. It reads from `from` on,
+/// claims, and then decides.
+pub(crate) fn start<F: Fold>(
+    fold: F,
+    feed: Feed<Event>,
+    source: TopicPartition,
+    from: Position,
+    config: WriterConfig,
+    tasks: &TaskTracker,
+    stop: CancellationToken,
+) -> WriterHandle<F::Request> {
+    let (inbox, submissions) = mpsc::channel(config.inbox_max);
+    // Bounded by what can be under way: one end, one claim, an append a batch, a look-up a lane.
+    let (done, results) = mpsc::unbounded_channel();
+    let service = Service {
+        fold: Arc::new(fold),
+        log: feed.log().clone(),
+        source,
+        writer: Bytes::from(config.node.to_string()),
+        role: Role::Opening { end: None },
+        newest: from.epoch,
+        epoch: 0,
+        generation: 0,
+        pause: PAUSE,
+        position: from,
+        lanes: Lanes::new(),
+        in_flight: Queue::default(),
+        riders: Vec::new(),
+        settled: Vec::new(),
+        early: Vec::new(),
+        done,
+        config,
+        feed: feed.clone(),
+    };
+    let subscriber = feed.subscribe(source, from);
+    tasks.spawn(service.run(subscriber, submissions, results, stop));
+    WriterHandle { inbox }
+}
+
+impl<F: Fold> Service<F> {
+    async fn run(
+        mut self,
+        mut subscriber: Subscriber<Event>,
+        mut submissions: mpsc::Receiver<Submission<F::Request>>,
+        mut results: mpsc::UnboundedReceiver<Done<F>>,
+        stop: CancellationToken,
+    ) {
+        self.ask_for_end();
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut stopping: Option<Instant> = None;
+        loop {
+            tokio::select! {
+                entries = subscriber.next() => match entries {
+                    Ok(entries) => self.on_entries(&entries),
+                    Err(why) if why.may_pass() => tokio::time::sleep(TICK).await,
+                    Err(FeedError::Stopping) => break,
+                    Err(why) => {
+                        error!(partition = %self.source, %why, "a writer stops: its partition cannot be read on");
+                        break;
+                    }
+                },
+                Some(done) = results.recv() => self.on_done(done),
+                Some(submission) = submissions.recv() => {
+                    self.on_submission(submission);
+                    // What came with it is decided with it: group commit.
+                    while let Ok(more) = submissions.try_recv() {
+                        self.on_submission(more);
+                    }
+                }
+                _ = tick.tick() => self.on_tick(),
+                () = stop.cancelled(), if stopping.is_none() => {
+                    stopping = Some(Instant::now() + DRAIN);
+                    submissions.close();
+                }
+            }
+            self.decide();
+            let idle = self.in_flight.is_empty() && self.lanes.waiting() == 0 && self.settled.is_empty();
+            if stopping.is_some_and(|until| idle || until < Instant::now()) {
+                break;
+            }
+        }
+        self.give_up();
+    }
+
+    // --- claims -----------------------------------------------------------------------------------------------
+
+    fn ask_for_end(&mut self) {
+        self.role = Role::Opening { end: None };
+        let (log, source, done) = (self.log.clone(), self.source, self.done.clone());
+        tokio::spawn(async move {
+            let end = log.end(source).await;
+            let _ = done.send(Done::End(end));
+        });
+    }
+
+    fn claim(&mut self) {
+        let claim = Uuid::new_v4();
+        let log_id = if self.position.log_id.is_nil() { Uuid::new_v4() } else { self.position.log_id };
+        let record = NewRecord {
+            key: None,
+            value: Some(claim_value(&self.config.node.to_string(), (self.config.clock)().micros())),
+            stamp: Stamp::Claim { epoch: self.newest + 1, claim, log_id },
+            writer: Some(self.writer.clone()),
+            traceparent: None,
+        };
+        self.role = Role::Claiming { claim, since: Instant::now() };
+        let (append, done) = (self.log.append(self.source, vec![record]), self.done.clone());
+        tokio::spawn(async move {
+            let outcome = append.await.pop();
+            let _ = done.send(Done::Claimed { claim, outcome });
+        });
+    }
+
+    fn pause(&mut self) {
+        self.role = Role::Pausing { until: Instant::now() + self.pause };
+        self.pause = (self.pause * 2).min(PAUSE_MAX);
+    }
+
+    fn claim_once_at_end(&mut self) {
+        if matches!(self.role, Role::Opening { end: Some(end) } if self.position.offset >= end) {
+            self.claim();
+        }
+    }
+
+    fn on_claim(&mut self, epoch: u64, claim: Uuid) {
+        self.newest = epoch;
+        match self.role {
+            Role::Opening { .. } => return,
+            Role::Claiming { claim: mine, .. } if mine == claim => {
+                // Whatever was in flight before lies below this claim, so its fate is known and the log has it.
+                self.settle();
+                for (lane, event, mut pending, seen_at) in std::mem::take(&mut self.settled) {
+                    let _ = lane;
+                    pending.answer(self.acked(event, seen_at, false));
+                }
+                self.epoch = epoch;
+                self.role = Role::Leading { next_seq: 0 };
+                self.pause = PAUSE;
+                info!(partition = %self.source, epoch, "this node writes the partition");
+            }
+            _ => {
+                warn!(partition = %self.source, epoch, "another writer claimed the partition");
+                metrics::counter!("teamlog_writer_superseded_total").increment(1);
+                self.settle();
+                self.pause();
+            }
+        }
+    }
+
+    /// The epoch is over: what counted waits for its acknowledgement, the rest never will count and is decided anew.
+    fn settle(&mut self) {
+        let mut again: HashMap<F::Lane, Vec<PendingOf<F>>> = HashMap::new();
+        for record in self.in_flight.drain().collect::<Vec<_>>() {
+            for (answer, mut pending) in record.riders {
+                match record.counted {
+                    Some(position) => pending.answer(seen_at(answer, position)),
+                    None => again.entry(self.fold.lane(&pending.request)).or_default().push(pending),
+                }
+            }
+            match (record.event, record.counted) {
+                (Some((lane, event, pending)), Some(position)) => {
+                    self.settled.push((lane, event, pending, position));
+                }
+                (Some((lane, _, pending)), None) => again.entry(lane).or_default().push(pending),
+                (None, _) => {}
+            }
+        }
+        for (_, pending) in std::mem::take(&mut self.riders) {
+            again.entry(self.fold.lane(&pending.request)).or_default().push(pending);
+        }
+        self.generation += 1;
+        self.early.clear();
+        self.lanes.reset();
+        for (lane, pendings) in again {
+            // An answer at the deadline may have come before: then there is nobody to decide for.
+            for mut pending in pendings.into_iter().rev().filter(|pending| pending.reply.is_some()) {
+                pending.facts = None;
+                self.lanes.lane(lane).queue.push_front(pending);
+            }
+            self.lanes.wake(lane);
+        }
+    }
+
+    // --- what comes in ----------------------------------------------------------------------------------------
+
+    fn on_entries(&mut self, entries: &[Arc<Entry<Event>>]) {
+        for entry in entries {
+            self.position = entry.after;
+            match &entry.body {
+                Body::Claim { epoch, claim } => self.on_claim(*epoch, *claim),
+                Body::Undecodable(why) => {
+                    // A newer program's event: this one's state would lose it, so it must not decide any more.
+                    error!(partition = %self.source, offset = %entry.offset, %why, "a writer stops deciding: it cannot read an event that counts");
+                    self.role = Role::Pausing { until: Instant::now() + Duration::from_secs(86_400 * 365) };
+                }
+                Body::Event(_) | Body::Barrier => {
+                    if let Some((epoch, seq)) = entry.epoch_and_seq()
+                        && epoch == self.epoch
+                        && let Some(record) = self.in_flight.get_mut(seq)
+                    {
+                        record.counted = Some(entry.after);
+                        for (answer, mut pending) in record.riders.drain(..) {
+                            pending.answer(seen_at(answer, entry.after));
+                        }
+                    }
+                }
+                Body::Void(_) | Body::Tombstone(_) => {}
+            }
+        }
+        self.answer_done();
+        self.claim_once_at_end();
+        for (lane, loaded) in std::mem::take(&mut self.early) {
+            self.on_facts(lane, loaded);
+        }
+    }
+
+    fn on_done(&mut self, done: Done<F>) {
+        match done {
+            Done::End(Ok(end)) => {
+                if let Role::Opening { end: slot } = &mut self.role {
+                    *slot = Some(end);
+                }
+                self.claim_once_at_end();
+            }
+            Done::End(Err(why)) => {
+                warn!(partition = %self.source, %why, "the end of a partition is not known");
+                self.pause();
+            }
+            Done::Claimed { claim, outcome } => {
+                let lost = !matches!(outcome, Some(Appended::At(_)));
+                if lost && matches!(self.role, Role::Claiming { claim: mine, .. } if mine == claim) {
+                    warn!(partition = %self.source, ?outcome, "a claim may not have come into the log");
+                    self.pause();
+                }
+            }
+            Done::Appended { epoch, first_seq, outcomes } if epoch == self.epoch => {
+                let mut failed = false;
+                for (outcome, seq) in outcomes.iter().zip(first_seq..) {
+                    match (outcome, self.in_flight.get_mut(seq)) {
+                        (Appended::At(_), Some(record)) => record.acked = true,
+                        (Appended::At(_), None) => {}
+                        (Appended::Failed(why) | Appended::Unknown(why), _) => {
+                            if !std::mem::replace(&mut failed, true) {
+                                warn!(partition = %self.source, %why, "an append failed; the partition is claimed anew");
+                            }
+                        }
+                    }
+                }
+                self.answer_done();
+                if failed && matches!(self.role, Role::Leading { .. }) {
+                    metrics::counter!("teamlog_writer_failed_appends_total").increment(1);
+                    self.pause();
+                }
+            }
+            Done::Appended { .. } => {}
+            Done::State { generation, lane, loaded } if generation == self.generation => {
+                let it = self.lanes.lane(lane);
+                match loaded {
+                    Ok((state, _)) => it.state = Held::Here(state),
+                    Err(why) => {
+                        it.state = Held::Absent;
+                        for mut pending in it.queue.drain(..) {
+                            pending.answer(Answer::not_accepted(why));
+                        }
+                    }
+                }
+                self.lanes.wake(lane);
+            }
+            Done::Facts { generation, lane, read } if generation == self.generation => match read {
+                Ok(loaded) => self.on_facts(lane, loaded),
+                Err(why) => {
+                    let it = self.lanes.lane(lane);
+                    for mut pending in std::mem::take(&mut it.reading) {
+                        pending.answer(Answer::not_accepted(why));
+                        it.release(pending.actor);
+                    }
+                    self.lanes.wake(lane);
+                }
+            },
+            Done::State { .. } | Done::Facts { .. } => {}
+        }
+    }
+
+    fn on_submission(&mut self, submission: Submission<F::Request>) {
+        let Submission { request, reply } = submission;
+        let (lane, actor, deadline) =
+            (self.fold.lane(&request), self.fold.actor(&request), self.fold.deadline(&request));
+        let mut pending = Pending { request, actor, deadline, reply: Some(reply), facts: None };
+        let lane_max = self.config.lane_max;
+        let inbox_max = self.config.inbox_max;
+        let full = self.lanes.waiting() >= inbox_max;
+        let it = self.lanes.lane(lane);
+        it.used = Instant::now();
+        if full || it.waiting() + it.in_flight >= lane_max {
+            metrics::counter!("teamlog_writer_busy_total").increment(1);
+            return pending.answer(Answer::not_accepted(NotAccepted::Busy));
+        }
+        it.queue.push_back(pending);
+        self.lanes.wake(lane);
+    }
+
+    fn on_tick(&mut self) {
+        let now = Instant::now();
+        match self.role {
+            Role::Pausing { until } if until <= now => self.ask_for_end(),
+            Role::Claiming { since, .. } if now.duration_since(since) > CLAIM_TIMEOUT => self.pause(),
+            _ => {}
+        }
+        let why = if matches!(self.role, Role::Leading { .. }) { NotAccepted::Late } else { NotAccepted::LogAway };
+        let late = Answer::not_accepted(why);
+        for (_, lane) in self.lanes.iter_mut() {
+            lane.expire(now, &late);
+        }
+        for record in self.in_flight.iter_mut() {
+            if let Some((_, _, pending)) = record.event.as_mut().filter(|(_, _, pending)| pending.deadline <= now) {
+                pending.answer(Answer::Unknown);
+            }
+            for (_, pending) in record.riders.iter_mut().filter(|(_, pending)| pending.deadline <= now) {
+                pending.answer(late.clone());
+            }
+        }
+        for (_, _, pending, _) in self.settled.iter_mut().filter(|(_, _, pending, _)| pending.deadline <= now) {
+            pending.answer(Answer::Unknown);
+        }
+        self.lanes.forget_idle(now);
+        let partition = self.source.to_string();
+        metrics::gauge!("teamlog_writer_waiting", "partition" => partition.clone()).set(self.lanes.waiting() as f64);
+        metrics::gauge!("teamlog_writer_in_flight", "partition" => partition).set(self.in_flight.len() as f64);
+    }
+
+    fn answer_done(&mut self) {
+        while let Some(record) = self.in_flight.pop_done() {
+            if let (Some((lane, event, mut pending)), Some(position)) = (record.event, record.counted) {
+                let it = self.lanes.lane(lane);
+                it.in_flight = it.in_flight.saturating_sub(1);
+                pending.answer(self.acked(event, position, false));
+            }
+        }
+    }
+
+    // --- deciding ---------------------------------------------------------------------------------------------
+
+    fn decide(&mut self) {
+        let Role::Leading { mut next_seq } = self.role else { return };
+        let first_seq = next_seq;
+        let mut records = Vec::new();
+        while records.len() < BATCH_MAX && self.in_flight.len() < self.config.in_flight_max {
+            let Some(lane) = self.lanes.next_turn() else { break };
+            self.turn(lane, &mut next_seq, &mut records);
+        }
+        if !self.riders.is_empty() {
+            let riders = std::mem::take(&mut self.riders);
+            let value = barrier_value((self.config.clock)().micros());
+            records.push(self.record(None, value, next_seq, None));
+            self.in_flight.push(InFlight { seq: next_seq, event: None, riders, counted: None, acked: false });
+            next_seq += 1;
+        }
+        if records.is_empty() {
+            return;
+        }
+        self.role = Role::Leading { next_seq };
+        metrics::histogram!("teamlog_writer_batch_records").record(records.len() as f64);
+        let (epoch, done) = (self.epoch, self.done.clone());
+        let append = self.log.append(self.source, records);
+        tokio::spawn(async move {
+            let outcomes = append.await;
+            let _ = done.send(Done::Appended { epoch, first_seq, outcomes });
+        });
+    }
+
+    fn record(&self, key: Option<Bytes>, value: Bytes, seq: u64, traceparent: Option<Bytes>) -> NewRecord {
+        NewRecord {
+            key,
+            value: Some(value),
+            stamp: Stamp::Seq { epoch: self.epoch, seq },
+            writer: Some(self.writer.clone()),
+            traceparent,
+        }
+    }
+
+    /// One lane's turn: up to a quantum of its commands.
+    fn turn(&mut self, lane: F::Lane, next_seq: &mut u64, records: &mut Vec<NewRecord>) {
+        let it = self.lanes.lane(lane);
+        match it.state {
+            Held::Loading => return,
+            Held::Absent => {
+                if !it.queue.is_empty() {
+                    it.state = Held::Loading;
+                    self.load(lane);
+                }
+                return;
+            }
+            Held::Here(_) => {}
+        }
+        for _ in 0..QUANTUM {
+            let it = self.lanes.lane(lane);
+            let Held::Here(state) = &mut it.state else { return };
+            let Some(mut pending) = it.queue.pop_front() else { break };
+            if pending.deadline <= Instant::now() {
+                pending.answer(Answer::not_accepted(NotAccepted::Late));
+                continue;
+            }
+            if pending.facts.is_none() {
+                if it.holding.contains(&pending.actor) {
+                    it.behind.entry(pending.actor).or_default().push_back(pending);
+                    continue;
+                }
+                if self.fold.wanted(state, &pending.request).is_some() {
+                    it.holding.insert(pending.actor);
+                    it.wanting.push(pending);
+                    continue;
+                }
+            }
+            let facts = pending.facts.take().map(|(facts, _)| facts).unwrap_or_default();
+            if let Some(event) = self.fold.written(state, &facts, &pending.request) {
+                let under_way = self.in_flight.holds(lane, &event);
+                let answer = self.acked(event, self.position, true);
+                if under_way {
+                    self.riders.push((answer, pending));
+                } else {
+                    pending.answer(answer);
+                }
+                continue;
+            }
+            let mut random = || rand::rng().next_u64();
+            let now = Now {
+                at: (self.config.clock)(),
+                event_id: Uuid::now_v7(),
+                random: &mut random,
+                secrets: &self.config.secrets,
+            };
+            let decided = self.fold.decide(state, &facts, &pending.request, now).and_then(|decision| match decision {
+                Decision::Event(event) => match event.encode() {
+                    Ok(value) => Ok(Ok((Arc::new(event), value))),
+                    Err(_) => Err(Refusal::MsgTooLong),
+                },
+                Decision::Nothing(nothing) => Ok(Err(nothing)),
+            });
+            match decided {
+                Ok(Ok((event, value))) => {
+                    self.fold.apply(state, &event);
+                    for other in it.queue.iter_mut() {
+                        if let Some((facts, _)) = &mut other.facts {
+                            self.fold.apply_facts(facts, &event);
+                        }
+                    }
+                    it.in_flight += 1;
+                    let key = self.fold.record_key(&event);
+                    let traceparent = self.fold.traceparent(&pending.request);
+                    records.push(self.record(Some(key), value, *next_seq, traceparent));
+                    let riders = std::mem::take(&mut self.riders);
+                    let event = Some((lane, event, pending));
+                    self.in_flight.push(InFlight { seq: *next_seq, event, riders, counted: None, acked: false });
+                    *next_seq += 1;
+                }
+                Ok(Err(nothing)) => self.riders.push((Answer::Nothing(nothing), pending)),
+                Err(refusal) => self.riders.push((Answer::Refused(refusal), pending)),
+            }
+        }
+        let it = self.lanes.lane(lane);
+        it.used = Instant::now();
+        if !it.queue.is_empty() {
+            self.lanes.wake(lane);
+        }
+        self.read_facts(lane);
+    }
+
+    fn load(&self, lane: F::Lane) {
+        let (load, done, generation) = (self.fold.load(lane, self.position.offset), self.done.clone(), self.generation);
+        tokio::spawn(async move {
+            let loaded = load.await;
+            let _ = done.send(Done::State { generation, lane, loaded });
+        });
+    }
+
+    /// Starts to read what a lane's commands want to know, all at once, unless a read is under way.
+    fn read_facts(&mut self, lane: F::Lane) {
+        let it = self.lanes.lane(lane);
+        let Held::Here(state) = &it.state else { return };
+        if !it.reading.is_empty() || it.wanting.is_empty() {
+            return;
+        }
+        it.reading = std::mem::take(&mut it.wanting);
+        let wanted =
+            it.reading.iter().filter_map(|pending| self.fold.wanted(state, &pending.request)).collect::<Vec<_>>();
+        if wanted.len() != it.reading.len() {
+            // The state learned meanwhile what they wanted to know: they take their turn again.
+            for pending in std::mem::take(&mut it.reading).into_iter().rev() {
+                it.release(pending.actor);
+                it.queue.push_front(pending);
+            }
+            return self.lanes.wake(lane);
+        }
+        let (read, done, generation) = (self.fold.facts(lane, wanted), self.done.clone(), self.generation);
+        tokio::spawn(async move {
+            let read = read.await;
+            let _ = done.send(Done::Facts { generation, lane, read });
+        });
+    }
+
+    /// Facts as of some position: brought to where this writer's state is, with what is in flight, then decided with.
+    fn on_facts(&mut self, lane: F::Lane, (facts, position): Loaded<Vec<F::Facts>>) {
+        if position.offset > self.position.offset {
+            return self.early.push((lane, (facts, position)));
+        }
+        let tail = match self.feed.recent(self.source, &position) {
+            Ok(Some(tail)) => tail,
+            Ok(None) | Err(_) => {
+                // The shard lags behind the ring. Read again: it is catching up, and deadlines bound the tries.
+                let it = self.lanes.lane(lane);
+                let again = std::mem::take(&mut it.reading);
+                it.wanting.splice(0..0, again);
+                return self.read_facts(lane);
+            }
+        };
+        let it = self.lanes.lane(lane);
+        let mut ready = Vec::new();
+        for (mut pending, mut facts) in std::mem::take(&mut it.reading).into_iter().zip(facts) {
+            let counted =
+                tail.iter().filter(|entry| entry.offset < self.position.offset).filter_map(|entry| entry.event());
+            for event in counted.filter(|event| self.fold.belongs(lane, event)) {
+                self.fold.apply_facts(&mut facts, event);
+            }
+            for event in self.in_flight.uncounted(lane) {
+                self.fold.apply_facts(&mut facts, event);
+            }
+            pending.facts = Some((facts, self.position));
+            ready.push(pending);
+        }
+        for pending in ready.into_iter().rev() {
+            it.release(pending.actor);
+            it.queue.push_front(pending);
+        }
+        self.lanes.wake(lane);
+    }
+
+    // --- the end ----------------------------------------------------------------------------------------------
+
+    fn give_up(mut self) {
+        for record in self.in_flight.drain().collect::<Vec<_>>() {
+            if let Some((_, _, mut pending)) = record.event {
+                pending.answer(Answer::Unknown);
+            }
+            for (_, mut pending) in record.riders {
+                pending.answer(Answer::not_accepted(NotAccepted::Stopping));
+            }
+        }
+        for (_, _, mut pending, _) in self.settled.drain(..) {
+            pending.answer(Answer::Unknown);
+        }
+        for (_, lane) in self.lanes.iter_mut() {
+            lane.reset();
+            for mut pending in lane.queue.drain(..) {
+                pending.answer(Answer::not_accepted(NotAccepted::Stopping));
+            }
+        }
+    }
+
+    fn acked(&self, event: Arc<Event>, seen_at: Position, repeated: bool) -> Answer {
+        Answer::Acked(Acked { event, partition: self.source.partition, seen_at, repeated })
+    }
+}
+
+/// A repeat's answer, which rode on a record that counts: whoever has read up to that has seen the event too.
+fn seen_at(answer: Answer, position: Position) -> Answer {
+    match answer {
+        Answer::Acked(acked) => Answer::Acked(Acked { seen_at: position, ..acked }),
+        other => other,
+    }
+}
