@@ -1,3 +1,27 @@
 //! The public edge: the Web API, RTM, and the reads behind them.
+//!
+//! The transport ([`router`]) turns a request into a call; a method turns the call into a command for the write path
+//! or into a read (view at X plus tail); the renderers turn what comes back into the JSON that clients know. The
+//! websocket half stands behind [`Realtime`].
 
+mod args;
+mod auth;
+mod config;
+mod error;
+mod gateway;
+mod http;
+pub mod limits;
+mod methods;
+mod rates;
+pub mod read;
+mod realtime;
 pub mod render;
+
+pub use args::Args;
+pub use auth::Caller;
+pub use config::{GatewayConfig, Rates, Signup};
+pub use error::{ApiError, Done, Retry, settle};
+pub use gateway::{Credentials, Gateway, GatewayParts, Health, HealthReport};
+pub use http::router;
+pub use methods::Reply;
+pub use realtime::{Incoming, Mark, Outgoing, Presence, Realtime, SocketError, SocketSink, SocketStream};

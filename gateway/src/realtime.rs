@@ -3,18 +3,17 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{Sink, Stream};
-use serde_json::Value;
 use std::pin::Pin;
 use teamlog_schemas::{TeamId, UserId};
 
-use crate::{ApiError, Args, Caller, Gateway};
+use crate::{ApiError, Args, Caller, Gateway, Reply};
 
 /// One message from a socket. Fragments are put together before, pings are told apart from what clients say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Incoming {
     /// A text frame.
     Text(Bytes),
-    /// A websocket ping; the transport does not answer it by itself.
+    /// A websocket ping. The transport answers it with the same payload; it is told here as a sign of life.
     Ping(Bytes),
     /// The answer to an [`Outgoing::Ping`].
     Pong(Bytes),
@@ -29,7 +28,7 @@ pub enum Outgoing {
     Text(Bytes),
     /// A websocket ping.
     Ping(Bytes),
-    /// The answer to an [`Incoming::Ping`], with its payload.
+    /// A pong that nobody asked for: a sign of life.
     Pong(Bytes),
     /// A close frame with its code (RFC 6455, 7.4) and a reason of at most 123 bytes.
     Close(u16, &'static str),
@@ -65,11 +64,11 @@ pub struct Presence {
 /// The websocket half.
 #[async_trait]
 pub trait Realtime: Send + Sync + 'static {
-    /// `rtm.connect`: the whole answer but for `ok`.
-    async fn connect(&self, gateway: &Gateway, caller: &Caller, args: &Args) -> Result<Value, ApiError>;
+    /// `rtm.connect`.
+    async fn connect(&self, gateway: &Gateway, caller: &Caller, args: &Args) -> Result<Reply, ApiError>;
 
-    /// `rtm.start`: the whole answer but for `ok`.
-    async fn start(&self, gateway: &Gateway, caller: &Caller, args: &Args) -> Result<Value, ApiError>;
+    /// `rtm.start`.
+    async fn start(&self, gateway: &Gateway, caller: &Caller, args: &Args) -> Result<Reply, ApiError>;
 
     /// Serves a socket that came with `ticket` (the last part of the url's path), to its end.
     async fn serve(&self, gateway: Gateway, ticket: String, stream: SocketStream, sink: SocketSink);

@@ -13,7 +13,7 @@ pub struct Reader {
     pub last_read: Ts,
     /// Messages above that, if they were counted.
     pub unread: Option<u64>,
-    /// The newest message, rendered, if it was looked up.
+    /// The newest message, rendered, if it was looked up; `null` if there is none.
     pub latest: Option<Value>,
 }
 
@@ -29,8 +29,8 @@ pub fn conversation(team: &Team, conversation: &Conversation, viewer: UserId, re
             object.insert("unread_count".to_owned(), json!(unread));
             object.insert("unread_count_display".to_owned(), json!(unread));
         }
-        if reader.unread.is_some() || reader.latest.is_some() {
-            object.insert("latest".to_owned(), reader.latest.clone().unwrap_or(Value::Null));
+        if let Some(latest) = &reader.latest {
+            object.insert("latest".to_owned(), latest.clone());
         }
     }
     merge_extra(&mut object, conversation.extra.as_ref());

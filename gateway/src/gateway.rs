@@ -1,0 +1,133 @@
+//! `Gateway`: what every call and every socket has at hand.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use metrics_exporter_prometheus::PrometheusHandle;
+use serde_json::Value;
+use teamlog_ingest::Ingest;
+use teamlog_log::Feed;
+use teamlog_projectors::Shards;
+use teamlog_schemas::{Event, TeamId, UserId};
+use teamlog_state::SourceError;
+use tokio::sync::Semaphore;
+use uuid::Uuid;
+
+use crate::{GatewayConfig, Realtime, rates::Rates, read::SearchReader};
+
+/// The state of the parts, for `/readyz`.
+#[async_trait]
+pub trait Health: Send + Sync + 'static {
+    /// As of now; must answer within a second or so, whatever is away.
+    async fn report(&self) -> HealthReport;
+}
+
+/// What [`Health`] found.
+#[derive(Clone, Debug)]
+pub struct HealthReport {
+    /// Whether this process can serve.
+    pub ready: bool,
+    /// An object: each part's state and lag.
+    pub parts: Value,
+}
+
+/// Where password hashes lie: the topic `credentials`.
+#[async_trait]
+pub trait Credentials: Send + Sync + 'static {
+    /// Stores a hash (an argon2id string) for somebody and ends once it is acknowledged. It counts once an event names
+    /// the id that comes back.
+    ///
+    /// # Errors
+    /// If it could not be stored, or nobody knows whether it was; an orphan does no harm.
+    async fn store(&self, team: TeamId, user: UserId, hash: String) -> Result<Uuid, SourceError>;
+
+    /// The hash that counts for somebody now; none if they have no password.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    async fn password(&self, team: TeamId, user: UserId) -> Result<Option<String>, SourceError>;
+}
+
+/// What a gateway is put together from.
+pub struct GatewayParts {
+    /// The write path and the live teams.
+    pub ingest: Ingest,
+    /// The rows behind them.
+    pub shards: Shards,
+    /// The tail of what rows have not seen yet.
+    pub feed: Feed<Event>,
+    /// The websocket half.
+    pub realtime: Arc<dyn Realtime>,
+    /// Search, where there is any.
+    pub search: Option<Arc<dyn SearchReader>>,
+    /// Passwords, where they can be kept.
+    pub credentials: Option<Arc<dyn Credentials>>,
+    /// The state of the parts.
+    pub health: Arc<dyn Health>,
+    /// What `/metrics` shows; none if nothing is recorded.
+    pub metrics: Option<PrometheusHandle>,
+    /// The settings.
+    pub config: GatewayConfig,
+}
+
+/// The gateway. Cheap to clone.
+#[derive(Clone)]
+pub struct Gateway {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    parts: GatewayParts,
+    rates: Rates,
+    passwords: Semaphore,
+}
+
+impl Gateway {
+    /// Puts a gateway together.
+    pub fn new(parts: GatewayParts) -> Gateway {
+        let rates = Rates::new(&parts.config.rates);
+        let passwords = Semaphore::new(parts.config.passwords_at_once.max(1));
+        Gateway { inner: Arc::new(Inner { parts, rates, passwords }) }
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &GatewayConfig {
+        &self.inner.parts.config
+    }
+    /// The write path and the live teams.
+    pub fn ingest(&self) -> &Ingest {
+        &self.inner.parts.ingest
+    }
+    /// The rows.
+    pub fn shards(&self) -> &Shards {
+        &self.inner.parts.shards
+    }
+    /// The tail.
+    pub fn feed(&self) -> &Feed<Event> {
+        &self.inner.parts.feed
+    }
+    /// The websocket half.
+    pub fn realtime(&self) -> &Arc<dyn Realtime> {
+        &self.inner.parts.realtime
+    }
+    /// Search.
+    pub fn search(&self) -> Option<&Arc<dyn SearchReader>> {
+        self.inner.parts.search.as_ref()
+    }
+    pub(crate) fn credentials(&self) -> Option<&Arc<dyn Credentials>> {
+        self.inner.parts.credentials.as_ref()
+    }
+    pub(crate) fn health(&self) -> &dyn Health {
+        &*self.inner.parts.health
+    }
+    pub(crate) fn metrics(&self) -> Option<&PrometheusHandle> {
+        self.inner.parts.metrics.as_ref()
+    }
+    pub(crate) fn rates(&self) -> &Rates {
+        &self.inner.rates
+    }
+    /// Held while a password is hashed or checked.
+    pub(crate) fn passwords(&self) -> &Semaphore {
+        &self.inner.passwords
+    }
+}

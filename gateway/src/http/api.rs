@@ -1,0 +1,105 @@
+//! `/api/<method>`.
+
+use std::{net::SocketAddr, panic::AssertUnwindSafe, time::Instant};
+
+use axum::{
+    body::Body,
+    extract::{ConnectInfo, Path, Request, State},
+    http::{HeaderMap, Response},
+};
+use futures::FutureExt;
+use tracing::error;
+
+use super::{answer, parse};
+use crate::{
+    ApiError, Gateway, Reply, limits,
+    methods::{self, Access, Call, Method, Peer},
+    rates::Who,
+};
+
+/// One call, to its response; a call that panics is answered too.
+pub(super) async fn call(State(gateway): State<Gateway>, Path(name): Path<String>, request: Request) -> Response<Body> {
+    let began = Instant::now();
+    let peer = peer(&request);
+    let method = methods::find(&name);
+    let label = method.map_or("unknown", |method| method.name);
+    let mut authed = false;
+    let deadline = gateway.config().call_deadline;
+    let work = AssertUnwindSafe(serve(&gateway, method, peer, request, &mut authed)).catch_unwind();
+    let outcome = match tokio::time::timeout(deadline, work).await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(_)) => {
+            error!(method = label, "a call panicked");
+            Err(ApiError::internal())
+        }
+        Err(_) => Err(ApiError::timed_out()),
+    };
+    let result = match &outcome {
+        Ok(_) => "ok",
+        Err(error) => match error.status() {
+            200 => "refused",
+            429 => "rate_limited",
+            _ => "failed",
+        },
+    };
+    metrics::counter!("teamlog_api_calls_total", "method" => label, "result" => result).increment(1);
+    metrics::histogram!("teamlog_api_call_seconds", "method" => label).record(began.elapsed().as_secs_f64());
+    answer::respond(outcome, method.map(|method| method.scope), authed)
+}
+
+async fn serve(
+    gateway: &Gateway,
+    method: Option<&'static Method>,
+    peer: Peer,
+    request: Request,
+    authed: &mut bool,
+) -> Result<Reply, ApiError> {
+    let Some(method) = method else {
+        gateway.rates().call(Who::Peer(peer.address))?;
+        return Err(ApiError::refused("unknown_method"));
+    };
+    let parse::Parsed { args, token, key, traceparent } = parse::request(request).await?;
+    let key = match key {
+        Some(key) => Some(key),
+        None => args.filled("client_msg_id")?.map(|id| id.into_owned()),
+    };
+    if key.as_ref().is_some_and(|key| key.len() > limits::KEY_BYTES_MAX) {
+        return Err(ApiError::argument(format!("an idempotency key has at most {} bytes", limits::KEY_BYTES_MAX)));
+    }
+    let mut call =
+        Call { gateway, method: method.name, args: &args, key, traceparent, peer, caller: None, admin: false };
+    match (method.access, token) {
+        (Access::Anybody, token) => {
+            gateway.rates().call(Who::Peer(peer.address))?;
+            call.admin = token.is_some_and(|token| gateway.is_admin_key(&token));
+        }
+        (Access::User | Access::UserOrAdmin | Access::Admin, None) => return Err(ApiError::refused("not_authed")),
+        (Access::UserOrAdmin | Access::Admin, Some(token)) if gateway.is_admin_key(&token) => call.admin = true,
+        (Access::Admin, Some(_)) => return Err(ApiError::refused("invalid_auth")),
+        (Access::User | Access::UserOrAdmin, Some(token)) => {
+            let caller = match gateway.caller(&token).await {
+                Ok(caller) => caller,
+                Err(why) => {
+                    gateway.rates().call(Who::Peer(peer.address))?;
+                    return Err(why);
+                }
+            };
+            *authed = true;
+            gateway.rates().call(Who::User(caller.team.id(), caller.user))?;
+            call.caller = Some(caller);
+        }
+    }
+    methods::dispatch(&call).await
+}
+
+fn peer(request: &Request) -> Peer {
+    let connection = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    let address = connection.map(|ConnectInfo(address)| address.ip().to_canonical());
+    let is_local = address.is_some_and(|address| address.is_loopback()) && !was_passed_on(request.headers());
+    Peer { address, is_local }
+}
+
+/// A proxy on this machine speaks for others.
+fn was_passed_on(headers: &HeaderMap) -> bool {
+    ["forwarded", "x-forwarded-for", "x-real-ip"].iter().any(|name| headers.contains_key(*name))
+}

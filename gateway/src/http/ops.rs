@@ -1,0 +1,44 @@
+//! What operators and their tools ask.
+
+use axum::{
+    Json,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde_json::json;
+
+use crate::Gateway;
+
+/// Alive.
+pub(super) async fn healthz() -> Response {
+    Json(json!({ "ok": true })).into_response()
+}
+
+/// Each part's state; 503 when this process cannot serve.
+pub(super) async fn readyz(State(gateway): State<Gateway>) -> Response {
+    let report = gateway.health().report().await;
+    let status = if report.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(json!({ "ok": report.ready, "parts": report.parts }))).into_response()
+}
+
+/// Prometheus' text format.
+pub(super) async fn metrics(State(gateway): State<Gateway>) -> Response {
+    match gateway.metrics() {
+        Some(handle) => {
+            ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], handle.render()).into_response()
+        }
+        None => (StatusCode::NOT_FOUND, "nothing is recorded here\n").into_response(),
+    }
+}
+
+/// A word for who comes with a browser.
+pub(super) async fn index(State(gateway): State<Gateway>) -> Response {
+    let url = &gateway.config().public_url;
+    format!(
+        "teamlog {}\n\nThe Web API is at {url}/api/<method>, for example\n\n    curl {url}/api/api.test\n\nand \
+         /healthz, /readyz, /metrics, /subjects tell how it is doing and what its log holds.\n",
+        env!("CARGO_PKG_VERSION")
+    )
+    .into_response()
+}

@@ -1,0 +1,207 @@
+//! From a request to arguments.
+
+use axum::{
+    body::{Body, Bytes},
+    extract::{FromRequest, Multipart, Request},
+    http::{HeaderMap, Method, header, request::Parts},
+};
+use serde_json::Value;
+
+use super::form;
+use crate::{ApiError, Args, limits};
+
+/// What a request says.
+#[derive(Debug)]
+pub(super) struct Parsed {
+    pub(super) args: Args,
+    /// From the `Authorization` header, else from the argument `token`, which is taken out.
+    pub(super) token: Option<String>,
+    /// The idempotency key, from its header.
+    pub(super) key: Option<String>,
+    pub(super) traceparent: Option<String>,
+}
+
+/// Query and body, with the body's values before the query's.
+pub(super) async fn request(request: Request) -> Result<Parsed, ApiError> {
+    let (parts, body) = request.into_parts();
+    let query = parts.uri.query().unwrap_or_default();
+    if query.len() > limits::QUERY_BYTES_MAX {
+        return Err(ApiError::too_large());
+    }
+    let mut args = form::parse(query.as_bytes())?;
+    if parts.method == Method::POST {
+        args.extend(body_args(&parts, body).await?);
+    } else if parts.method != Method::GET && parts.method != Method::HEAD {
+        return Err(ApiError::refused("invalid_post_type").saying("only GET and POST are served"));
+    }
+    if args.len() > limits::ARGS_MAX {
+        return Err(ApiError::argument("too many arguments"));
+    }
+    let named = args.take("token").filter(|token| !token.is_empty());
+    let token = bearer(&parts.headers).or(named);
+    let key = text_of(&parts.headers, "idempotency-key");
+    let traceparent = text_of(&parts.headers, "traceparent").filter(|trace| trace.len() <= 128);
+    Ok(Parsed { args, token, key, traceparent })
+}
+
+fn text_of(headers: &HeaderMap, name: &str) -> Option<String> {
+    let text = headers.get(name)?.to_str().ok()?.trim();
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// The scheme's name may have any case (RFC 9110, 11.1).
+fn bearer(headers: &HeaderMap) -> Option<String> {
+    let text = text_of(headers, header::AUTHORIZATION.as_str())?;
+    let (scheme, token) = text.split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then(|| token.to_owned())
+}
+
+/// What a body is, by its content type. A body that is empty says nothing, whatever its type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Form,
+    Multipart,
+    Json,
+}
+
+async fn body_args(parts: &Parts, body: Body) -> Result<Args, ApiError> {
+    let declared = match parts.headers.get(header::CONTENT_TYPE) {
+        None => None,
+        Some(value) => Some(value.to_str().map_err(|_| ApiError::refused("invalid_post_type"))?),
+    };
+    if let Some(declared) = declared
+        && kind_of(declared) == Some(Kind::Multipart)
+    {
+        let mut rebuilt = Request::new(body);
+        *rebuilt.headers_mut() = parts.headers.clone();
+        *rebuilt.extensions_mut() = parts.extensions.clone();
+        return multipart(rebuilt).await;
+    }
+    let bytes = axum::body::to_bytes(body, limits::BODY_BYTES_MAX).await.map_err(|_| ApiError::too_large())?;
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Ok(Args::default());
+    }
+    let declared = declared.ok_or(ApiError::refused("missing_post_type"))?;
+    let kind = kind_of(declared).ok_or(ApiError::refused("invalid_post_type"))?;
+    if charset_of(declared)
+        .is_some_and(|charset| !charset.eq_ignore_ascii_case("utf-8") && !charset.eq_ignore_ascii_case("utf8"))
+    {
+        return Err(ApiError::refused("invalid_charset"));
+    }
+    match kind {
+        Kind::Json => json(&bytes),
+        Kind::Form | Kind::Multipart => form::parse(&bytes),
+    }
+}
+
+fn kind_of(declared: &str) -> Option<Kind> {
+    match declared.split(';').next().unwrap_or_default().trim().to_ascii_lowercase().as_str() {
+        "application/x-www-form-urlencoded" => Some(Kind::Form),
+        "multipart/form-data" => Some(Kind::Multipart),
+        "application/json" => Some(Kind::Json),
+        _ => None,
+    }
+}
+
+fn charset_of(declared: &str) -> Option<&str> {
+    declared.split(';').skip(1).find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"'))
+    })
+}
+
+fn json(bytes: &Bytes) -> Result<Args, ApiError> {
+    match serde_json::from_slice(bytes).map_err(|_| ApiError::refused("invalid_json"))? {
+        Value::Object(values) => Ok(Args::new(values)),
+        _ => Err(ApiError::refused("json_not_object")),
+    }
+}
+
+async fn multipart(request: Request) -> Result<Args, ApiError> {
+    let broken = |_| ApiError::refused("invalid_form_data");
+    let mut multipart = Multipart::from_request(request, &()).await.map_err(broken)?;
+    let mut args = Args::default();
+    let mut bytes = 0;
+    while let Some(field) = multipart.next_field().await.map_err(|why| of_multipart(&why))? {
+        let Some(name) = field.name().map(str::to_owned) else { continue };
+        let text = field.text().await.map_err(|why| of_multipart(&why))?;
+        bytes += text.len();
+        if bytes > limits::BODY_BYTES_MAX {
+            return Err(ApiError::too_large());
+        }
+        if args.len() >= limits::ARGS_MAX {
+            return Err(ApiError::argument("too many arguments"));
+        }
+        args.put(name, text);
+    }
+    Ok(args)
+}
+
+fn of_multipart(why: &axum::extract::multipart::MultipartError) -> ApiError {
+    if why.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE {
+        ApiError::too_large()
+    } else {
+        ApiError::refused("invalid_form_data")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn post(content_type: Option<&str>, body: impl Into<Body>) -> Result<Parsed, ApiError> {
+        let mut built = Request::post("/api/x?from=query&foo=query");
+        if let Some(content_type) = content_type {
+            built = built.header("content-type", content_type);
+        }
+        request(built.body(body.into()).unwrap()).await
+    }
+
+    async fn args(content_type: Option<&str>, body: &str) -> Value {
+        Value::Object(post(content_type, body.to_owned()).await.unwrap().args.values().clone())
+    }
+
+    async fn code(content_type: Option<&str>, body: impl Into<Body>) -> String {
+        post(content_type, body).await.unwrap_err().code().to_owned()
+    }
+
+    const FORM: Option<&str> = Some("application/x-www-form-urlencoded");
+    const JSON: Option<&str> = Some("application/json; charset=utf-8");
+
+    #[tokio::test]
+    async fn every_kind_of_body_is_read() {
+        let nested = serde_json::json!({"from": "query", "foo": "bar", "blocks": [{"type": "divider"}]});
+        assert_eq!(args(JSON, r#"{"foo":"bar","blocks":[{"type":"divider"}]}"#).await, nested);
+        let flat = serde_json::json!({"from": "query", "foo": "bar baz"});
+        assert_eq!(args(FORM, "foo=bar+baz").await, flat);
+        let multipart = "--x\r\ncontent-disposition: form-data; name=\"foo\"\r\n\r\nbar baz\r\n--x--\r\n";
+        assert_eq!(args(Some("multipart/form-data; boundary=x"), multipart).await, flat);
+        let query = serde_json::json!({"from": "query", "foo": "query"});
+        for empty in [None, FORM, JSON, Some("text/plain")] {
+            assert_eq!(args(empty, "").await, query, "{empty:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_is_none_is_refused_by_name() {
+        assert_eq!(code(JSON, "{").await, "invalid_json");
+        assert_eq!(code(JSON, "[1]").await, "json_not_object");
+        assert_eq!(code(None, "foo=bar").await, "missing_post_type");
+        assert_eq!(code(Some("text/plain"), "foo=bar").await, "invalid_post_type");
+        assert_eq!(code(Some("application/json; charset=latin1"), "{}").await, "invalid_charset");
+        assert_eq!(code(FORM, "foo=%ff").await, "invalid_form_data");
+        assert_eq!(code(Some("multipart/form-data; boundary=x"), "--y").await, "invalid_form_data");
+        assert_eq!(code(FORM, vec![b'a'; limits::BODY_BYTES_MAX + 1]).await, "request_too_large");
+    }
+
+    #[tokio::test]
+    async fn a_token_comes_from_the_header_the_form_or_the_query() {
+        let header = Request::get("/api/x?token=other").header("authorization", "bearer  xoxp-1 ").body(Body::empty());
+        assert_eq!(request(header.unwrap()).await.unwrap().token.as_deref(), Some("xoxp-1"));
+        let query = request(Request::get("/api/x?token=xoxp-2").body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!((query.token.as_deref(), query.args.is_empty()), (Some("xoxp-2"), true));
+        assert_eq!(post(FORM, "token=xoxp-3").await.unwrap().token.as_deref(), Some("xoxp-3"));
+        assert_eq!(post(FORM, "token=").await.unwrap().token, None);
+    }
+}

@@ -1,0 +1,81 @@
+//! The way of every write: a command, its outcome, and the wait until the caller can see what they did.
+
+use std::{sync::Arc, time::Instant};
+
+use teamlog_ingest::{Acked, Command, Request};
+use teamlog_schemas::{Event, TeamId, UserId};
+use tracing::warn;
+
+use super::Call;
+use crate::{
+    ApiError,
+    error::{Done, settle},
+};
+
+impl Call<'_> {
+    /// A write of the caller's own, under the call's key.
+    pub(super) async fn write(&self, command: Command) -> Result<Done, ApiError> {
+        let caller = self.caller()?;
+        self.write_as(caller.team.id(), Some(caller.user), self.key.clone(), command).await
+    }
+
+    /// One of several writes of a call: its key is made from the call's (`key/1`, ...).
+    pub(super) async fn write_step(&self, step: u32, command: Command) -> Result<Done, ApiError> {
+        let caller = self.caller()?;
+        self.write_as(caller.team.id(), Some(caller.user), self.step_key(step), command).await
+    }
+
+    /// The key of one of several writes.
+    pub(super) fn step_key(&self, step: u32) -> Option<String> {
+        self.key.as_ref().map(|key| format!("{key}/{step}"))
+    }
+
+    /// A write in somebody's name, or the operators'. When it comes back, the caller sees what it did.
+    pub(super) async fn write_as(
+        &self,
+        team: TeamId,
+        actor: Option<UserId>,
+        key: Option<String>,
+        command: Command,
+    ) -> Result<Done, ApiError> {
+        let request = Request {
+            team,
+            actor,
+            method: self.method,
+            key,
+            deadline: self.deadline(),
+            traceparent: self.traceparent.clone(),
+            command,
+        };
+        let done = settle(self.gateway.ingest().submit(request).await)?;
+        if let Done::Acked(acked) = &done {
+            self.seen(acked).await;
+        }
+        Ok(done)
+    }
+
+    /// When the caller stops waiting for a write.
+    pub(super) fn deadline(&self) -> Instant {
+        Instant::now() + self.gateway.config().write_deadline
+    }
+
+    /// Waits until the view reflects a write. It has happened, so a view that does not come along makes no error here:
+    /// what is rendered from the event alone is right, and what is not found in the view is an unknown outcome.
+    pub(super) async fn seen(&self, acked: &Acked) {
+        let offset = acked.seen_at.offset;
+        if let Err(why) = self.gateway.ingest().teams().wait_for(acked.partition, offset).await {
+            warn!(%why, method = self.method, partition = %acked.partition, %offset, "a caller's own write is not in view yet");
+        }
+    }
+}
+
+/// The event of a write that always has one.
+///
+/// # Errors
+/// `outcome_unknown` if there was nothing to do, for then nobody knows what the caller asked.
+pub(super) fn event_of(done: Done) -> Result<Arc<Event>, ApiError> {
+    match done {
+        Done::Acked(acked) => Ok(acked.event),
+        Done::Nothing(_) => Err(ApiError::outcome_unknown()),
+    }
+}

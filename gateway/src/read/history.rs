@@ -1,0 +1,186 @@
+//! Pages of a conversation and of a thread, and single messages.
+
+use teamlog_projectors::HistoryPage;
+use teamlog_schemas::{ConversationId, Message, Ts};
+use teamlog_state::{FactsWanted, MessageFact, TeamSource};
+
+use super::{
+    of_team,
+    overlay::{Overlay, Window},
+    readable, tail,
+};
+use crate::{ApiError, Caller, Gateway};
+
+/// Which messages are wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// Older ones are not.
+    pub oldest: Ts,
+    /// Newer ones are not.
+    pub latest: Ts,
+    /// Those at the ends themselves are.
+    pub inclusive: bool,
+    /// At most so many, at least one.
+    pub limit: usize,
+}
+
+impl Page {
+    /// The newest `limit`.
+    pub fn newest(limit: usize) -> Page {
+        Page { oldest: Ts::ZERO, latest: Ts::MAX, inclusive: true, limit }
+    }
+}
+
+/// A page, and where the next one goes on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Paged {
+    /// The messages, in the order of the page.
+    pub messages: Vec<MessageFact>,
+    /// The end (exclusive) to go on from, if there may be more.
+    pub next: Option<Ts>,
+}
+
+/// A page of what stands in a conversation, newest first: replies only if they were broadcast.
+///
+/// # Errors
+/// `channel_not_found` for who may not read it; what may pass if rows or tail cannot be read.
+pub async fn history(
+    gateway: &Gateway,
+    caller: &Caller,
+    conversation: ConversationId,
+    page: &Page,
+) -> Result<Paged, ApiError> {
+    let (facts, edge) = rows(gateway, caller, conversation, page, true, None).await?;
+    Ok(cut(facts.into_iter().rev(), edge, page.limit))
+}
+
+/// A page of a thread's replies, oldest first, without the root.
+///
+/// # Errors
+/// As [`history`].
+pub async fn replies(
+    gateway: &Gateway,
+    caller: &Caller,
+    conversation: ConversationId,
+    root: Ts,
+    page: &Page,
+) -> Result<Paged, ApiError> {
+    let (facts, edge) = rows(gateway, caller, conversation, page, false, Some(root)).await?;
+    Ok(cut(facts.into_iter(), edge, page.limit))
+}
+
+/// One message with what hangs on it; a deleted root with replies is there, as a tombstone.
+///
+/// # Errors
+/// As [`history`].
+pub async fn message(
+    gateway: &Gateway,
+    caller: &Caller,
+    conversation: ConversationId,
+    ts: Ts,
+) -> Result<Option<MessageFact>, ApiError> {
+    let shard = begin(caller, conversation)?;
+    let wanted = FactsWanted { messages: vec![(conversation, ts)], ..FactsWanted::default() };
+    let at = gateway.shards().facts(&shard, caller.team.id(), &[wanted]).await?;
+    let (entries, team) = tail(gateway, &caller.team, at.position).await?;
+    readable(&team, caller.user, conversation)?;
+    let Some(mut facts) = at.rows.into_iter().next() else { return Ok(None) };
+    facts.messages.entry((conversation, ts)).or_insert(None);
+    for event in of_team(&entries, &caller.team) {
+        facts.apply(event);
+    }
+    Ok(facts.messages.remove(&(conversation, ts)).flatten())
+}
+
+/// Refuses early what is not the caller's, and says where the rows are.
+fn begin(caller: &Caller, conversation: ConversationId) -> Result<String, ApiError> {
+    let team = caller.team.read();
+    readable(&team, caller.user, conversation)?;
+    Ok(team.shard().to_owned())
+}
+
+/// The messages of a page as they are now, oldest first, and the edge: the `ts` of the last row, if there may be more
+/// rows beyond. What the tail adds beyond the edge belongs to the next page.
+async fn rows(
+    gateway: &Gateway,
+    caller: &Caller,
+    conversation: ConversationId,
+    page: &Page,
+    newest_first: bool,
+    root: Option<Ts>,
+) -> Result<(Vec<MessageFact>, Option<Ts>), ApiError> {
+    let shard = begin(caller, conversation)?;
+    // One more than wanted says whether there are more; of a thread, the root may come along.
+    let limit = page.limit + if root.is_some() { 2 } else { 1 };
+    let asked = HistoryPage {
+        oldest: page.oldest,
+        latest: page.latest,
+        inclusive: page.inclusive,
+        limit,
+        newest_first,
+        replies_of: root,
+    };
+    let at = gateway.shards().history(&shard, caller.team.id(), conversation, &asked).await?;
+    let full = at.rows.len() >= limit;
+    let timestamps = at.rows.iter().map(|fact| fact.message.ts);
+    let edge = if newest_first { timestamps.min() } else { timestamps.max() }.filter(|_| full);
+    let window = Window { oldest: page.oldest, latest: page.latest, inclusive: page.inclusive };
+    let in_reach = |ts: Ts| edge.is_none_or(|edge| if newest_first { ts > edge } else { ts < edge });
+    let wanted = |message: &Message| {
+        let belongs = match root {
+            Some(root) => message.is_reply() && message.thread_ts == Some(root),
+            None => !message.is_reply() || message.reply_broadcast,
+        };
+        belongs && window.holds(message.ts) && in_reach(message.ts)
+    };
+    let (entries, team) = tail(gateway, &caller.team, at.position).await?;
+    readable(&team, caller.user, conversation)?;
+    drop(team);
+    let mut overlay = Overlay::new(conversation, at.rows);
+    for event in of_team(&entries, &caller.team) {
+        overlay.apply(event, wanted);
+    }
+    let mut facts = overlay.finish();
+    facts.retain(|fact| root != Some(fact.message.ts));
+    Ok((facts, edge))
+}
+
+/// The first `limit` in the page's order. With an edge there may be more even if the page is not full, for some of its
+/// rows may be deleted by now.
+fn cut(facts: impl Iterator<Item = MessageFact>, edge: Option<Ts>, limit: usize) -> Paged {
+    let mut messages: Vec<MessageFact> = facts.take(limit + 1).collect();
+    let more = messages.len() > limit;
+    messages.truncate(limit);
+    let last = messages.last().map(|fact| fact.message.ts);
+    let next = if more { last } else { edge };
+    Paged { messages, next }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(micros: &[i64]) -> Vec<MessageFact> {
+        let row = |micros: &i64| MessageFact {
+            message: Message { ts: Ts::from_micros(*micros), ..Message::default() },
+            reactions: Vec::new(),
+            thread: None,
+            tombstone: false,
+        };
+        micros.iter().map(row).collect()
+    }
+
+    #[test]
+    fn a_page_ends_at_its_last_message() {
+        let paged = cut(facts(&[9, 8, 7]).into_iter(), Some(Ts::from_micros(7)), 2);
+        assert_eq!((paged.messages.len(), paged.next), (2, Some(Ts::from_micros(8))));
+        let paged = cut(facts(&[9, 8]).into_iter(), None, 2);
+        assert_eq!((paged.messages.len(), paged.next), (2, None));
+    }
+
+    #[test]
+    fn a_page_whose_rows_were_deleted_goes_on_from_its_edge() {
+        let paged = cut(facts(&[]).into_iter(), Some(Ts::from_micros(7)), 2);
+        assert_eq!((paged.messages.len(), paged.next), (0, Some(Ts::from_micros(7))));
+    }
+}
