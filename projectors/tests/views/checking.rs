@@ -2,6 +2,7 @@
 
 use teamlog_log::{Offset, Topic, TopicPartition};
 use teamlog_projectors::{Difference, Runner, Shards, View, rebuild, verify};
+use teamlog_schemas::Event;
 use teamlog_state::TeamSource;
 use tokio_util::sync::CancellationToken;
 
