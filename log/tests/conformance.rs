@@ -43,3 +43,42 @@ mod embedded {
 
     teamlog_log::conformance!(make);
 }
+
+mod faulty {
+    use std::sync::Arc;
+
+    use async_trait::async_trait;
+    use teamlog_log::Log;
+    use teamlog_log::testing::conformance::{PARTITIONS, QUEUE_RECORDS_MAX, Subject};
+    use teamlog_log::testing::{Faults, FaultyLog};
+
+    struct Plain(Arc<FaultyLog>);
+
+    async fn plain() -> Option<Plain> {
+        let faults = Faults { queue_records_max: QUEUE_RECORDS_MAX, ..Faults::none() };
+        Some(Plain(FaultyLog::new(PARTITIONS, faults)))
+    }
+
+    #[async_trait]
+    impl Subject for Plain {
+        fn log(&self) -> Arc<dyn Log> {
+            Arc::clone(&self.0) as Arc<dyn Log>
+        }
+
+        /// Its memory is all that it has, so it lives on.
+        async fn restart(&mut self) {}
+    }
+
+    teamlog_log::conformance!(plain);
+
+    mod slow {
+        use super::*;
+
+        async fn slow() -> Option<Plain> {
+            let faults = Faults { queue_records_max: QUEUE_RECORDS_MAX, ..Faults::slow(1) };
+            Some(Plain(FaultyLog::new(PARTITIONS, faults)))
+        }
+
+        teamlog_log::conformance!(slow);
+    }
+}

@@ -2,3 +2,11 @@
 //! faulty on purpose.
 
 pub mod conformance;
+mod faults;
+mod faulty;
+mod memory;
+mod raw;
+
+pub use faults::Faults;
+pub use faulty::FaultyLog;
+pub use raw::{RawAppend, stray};
