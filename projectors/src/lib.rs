@@ -1,5 +1,6 @@
 //! Views of the log in databases and indexes: their tables, projectors, readers, the runner, rebuild and verify.
 
+mod cache;
 mod db;
 mod mains;
 mod projector;
@@ -8,6 +9,7 @@ mod shards;
 mod verify;
 mod view;
 
+pub use cache::{Cache, Cached, History, LocalCache, MemcachedCache};
 pub use db::{DbError, Replica};
 pub use mains::{Mains, MainsProjector};
 pub use projector::{Batch, ProjectError, Projector};

@@ -114,7 +114,7 @@ pub(crate) fn databases(dir: &Path) -> Vec<String> {
             let name = format!("teamlog_test_{}", Uuid::now_v7().simple());
             urls.push(format!("{}/{name}", server.trim_end_matches('/')));
         }
-        Err(_) => println!("left out: MySQL (TEAMLOG_TEST_MYSQL is not set)"),
+        Err(_) => eprintln!("left out: MySQL (TEAMLOG_TEST_MYSQL is not set)"),
     }
     urls
 }
@@ -125,7 +125,7 @@ pub(crate) async fn on_each<F: Future<Output = ()>>(test: impl Fn(House, String)
     for kind in 0..urls.len() {
         let house = House::new().await;
         let url = databases(house.dir.path()).swap_remove(kind);
-        println!("on {}", url.split(':').next().unwrap());
+        eprintln!("on {}", url.split(':').next().unwrap());
         test(house, url.clone()).await;
         drop_database(&url).await;
     }

@@ -2,6 +2,7 @@
 //! (`mysql://root@127.0.0.1:3306`).
 #![allow(clippy::unwrap_used)]
 
+mod caching;
 mod checking;
 mod events;
 mod failover;

@@ -1,0 +1,102 @@
+//! The newest page of a conversation, from the cache while the tail bridges what came since.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use teamlog_log::{Feed, Partition, Position, TopicPartition};
+use teamlog_schemas::{ConversationId, Event, Message, Reaction, TeamId, Thread, Ts};
+use teamlog_state::{At, MessageFact, SourceError};
+
+use super::{Cache, Cached};
+use crate::shards::{HistoryPage, Shards};
+
+/// Messages of a cached page: Slack's default of 100, and one more that tells whether there are others.
+const PAGE: usize = 128;
+/// Records of the tail that a cached page may be behind: past it the caller's overlay costs more than a query.
+const BEHIND_MAX: u64 = 4_096;
+
+/// Pages of conversations. Cheap to clone.
+#[derive(Clone)]
+pub struct History {
+    shards: Shards,
+    cache: Arc<dyn Cache>,
+    feed: Feed<Event>,
+}
+
+/// A message as it lies in the cache.
+#[derive(Serialize, Deserialize)]
+struct Item {
+    message: Message,
+    reactions: Vec<Reaction>,
+    thread: Option<Thread>,
+    tombstone: bool,
+}
+
+impl History {
+    /// Pages from the cache where it has them, else from the shards.
+    pub fn new(shards: Shards, cache: Arc<dyn Cache>, feed: Feed<Event>) -> History {
+        History { shards, cache, feed }
+    }
+
+    /// A page as [`Shards::history`] gives it, of a team in `partition`. Its position may be older than the shard's;
+    /// the feed's ring reaches back to it.
+    ///
+    /// # Errors
+    /// If it is not in the cache and no replica answers, or one holds what cannot be.
+    pub async fn page(
+        &self,
+        shard: &str,
+        team: TeamId,
+        partition: Partition,
+        conversation: ConversationId,
+        page: &HistoryPage,
+    ) -> Result<At<Position, Vec<MessageFact>>, SourceError> {
+        let is_newest = page.newest_first && page.replies_of.is_none() && page.oldest == Ts::ZERO;
+        if !is_newest || page.latest != Ts::MAX || page.limit > PAGE {
+            return self.shards.history(shard, team, conversation, page).await;
+        }
+        let (key, source) = (format!("h1/{team}/{conversation}"), TopicPartition::events(partition));
+        if let Some(mut at) = self.cached(&key, source).await {
+            metrics::counter!("teamlog_cache_hits_total").increment(1);
+            at.rows.truncate(page.limit);
+            return Ok(at);
+        }
+        metrics::counter!("teamlog_cache_misses_total").increment(1);
+        let newest = HistoryPage { limit: PAGE, ..HistoryPage::default() };
+        let mut at = self.shards.history(shard, team, conversation, &newest).await?;
+        let items: Vec<Item> = at.rows.iter().cloned().map(Item::from).collect();
+        if let Ok(value) = serde_json::to_vec(&items) {
+            self.cache.set_if_newer(&key, Cached { position: at.position, value: value.into() }).await;
+        }
+        at.rows.truncate(page.limit);
+        Ok(at)
+    }
+
+    async fn cached(&self, key: &str, source: TopicPartition) -> Option<At<Position, Vec<MessageFact>>> {
+        let item = self.cache.get(key).await?;
+        let now = self.feed.position(source);
+        let is_near = now.offset.0.saturating_sub(item.position.offset.0) <= BEHIND_MAX;
+        let is_bridged = is_near && matches!(self.feed.recent(source, &item.position), Ok(Some(_)));
+        let items: Option<Vec<Item>> = serde_json::from_slice(&item.value).ok();
+        let Some(items) = items.filter(|_| is_bridged) else {
+            // Of another log, of another version, or too old: never to be newer than what is put there next.
+            self.cache.delete(key).await;
+            return None;
+        };
+        Some(At { position: item.position, rows: items.into_iter().map(MessageFact::from).collect() })
+    }
+}
+
+impl From<MessageFact> for Item {
+    fn from(fact: MessageFact) -> Item {
+        let MessageFact { message, reactions, thread, tombstone } = fact;
+        Item { message, reactions, thread, tombstone }
+    }
+}
+
+impl From<Item> for MessageFact {
+    fn from(item: Item) -> MessageFact {
+        let Item { message, reactions, thread, tombstone } = item;
+        MessageFact { message, reactions, thread, tombstone }
+    }
+}
