@@ -1,0 +1,127 @@
+//! Tickets and cursors: signed, opaque to clients.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use teamlog_ingest::Secrets;
+use teamlog_log::Position;
+use teamlog_schemas::{TeamId, UserId};
+
+/// The last part of a socket's url.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Ticket {
+    pub(super) team: TeamId,
+    pub(super) user: UserId,
+    /// SHA-256 of the token that it was given for: a revoked token's url is dead.
+    pub(super) token: [u8; 32],
+    /// The session begins behind this.
+    pub(super) position: Position,
+    /// Milliseconds since 1970.
+    pub(super) issued_ms: i64,
+    /// Makes it single; none if it may be used again until it expires (a `reconnect_url`).
+    pub(super) nonce: Option<u64>,
+    /// Each frame carries the cursor behind it.
+    pub(super) cursors: bool,
+    /// Presence comes in batches.
+    pub(super) batches: bool,
+}
+
+/// A client's next position.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Cursor {
+    pub(super) team: TeamId,
+    pub(super) position: Position,
+}
+
+/// How long a url of `rtm.connect` is good, in milliseconds.
+pub(super) const TICKET_MS: i64 = 30_000;
+/// How long a `reconnect_url` is good, in milliseconds.
+pub(super) const RECONNECT_MS: i64 = 300_000;
+
+impl Ticket {
+    pub(super) fn sign(&self, secrets: &Secrets) -> String {
+        sign(secrets, "ticket", self)
+    }
+
+    /// The ticket, if it was signed here and has not expired. Whether it was used is for the caller to ask.
+    pub(super) fn verify(secrets: &Secrets, text: &str, now_ms: i64) -> Option<Ticket> {
+        let ticket: Ticket = verify(secrets, "ticket", text)?;
+        let good_for = if ticket.nonce.is_some() { TICKET_MS } else { RECONNECT_MS };
+        (0..good_for).contains(&(now_ms - ticket.issued_ms).max(0)).then_some(ticket)
+    }
+}
+
+impl Cursor {
+    pub(super) fn sign(&self, secrets: &Secrets) -> String {
+        sign(secrets, "cursor", self)
+    }
+
+    pub(super) fn verify(secrets: &Secrets, text: &str) -> Option<Cursor> {
+        verify(secrets, "cursor", text)
+    }
+}
+
+/// Bytes of the authentication code.
+const CODE_BYTES: usize = 16;
+
+fn sign<T: Serialize>(secrets: &Secrets, purpose: &str, content: &T) -> String {
+    let mut bytes = postcard::to_stdvec(content).expect("plain data encodes");
+    let code = secrets.sign(purpose, &bytes);
+    bytes.extend_from_slice(&code[..CODE_BYTES.min(code.len())]);
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+fn verify<T: DeserializeOwned>(secrets: &Secrets, purpose: &str, text: &str) -> Option<T> {
+    let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+    let (content, code) = bytes.split_at_checked(bytes.len().checked_sub(CODE_BYTES)?)?;
+    // The code was cut: what it must be is made again and compared whole.
+    secrets.verify_cut(purpose, content, code).then(|| postcard::from_bytes(content).ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ticket(nonce: Option<u64>) -> Ticket {
+        Ticket {
+            team: "T0ACME".parse().unwrap(),
+            user: "U0ADA".parse().unwrap(),
+            token: [7; 32],
+            position: Position::START,
+            issued_ms: 1_000_000,
+            nonce,
+            cursors: true,
+            batches: false,
+        }
+    }
+
+    #[test]
+    fn a_ticket_is_good_until_it_expires_and_only_as_it_was_signed() {
+        let secrets = Secrets::new([b"0123456789abcdef0123456789abcdef"]).unwrap();
+        let others = Secrets::new([b"another key another key another!"]).unwrap();
+        for (ticket, good_for) in [(ticket(Some(1)), TICKET_MS), (ticket(None), RECONNECT_MS)] {
+            let text = ticket.sign(&secrets);
+            assert_eq!(Ticket::verify(&secrets, &text, 1_000_000), Some(ticket.clone()));
+            assert_eq!(Ticket::verify(&secrets, &text, 1_000_000 + good_for - 1), Some(ticket));
+            assert_eq!(Ticket::verify(&secrets, &text, 1_000_000 + good_for), None);
+            assert_eq!(Ticket::verify(&others, &text, 1_000_000), None);
+            for at in 0..text.len() {
+                let mut forged = text.clone().into_bytes();
+                forged[at] = if forged[at] == b'A' { b'B' } else { b'A' };
+                let forged = String::from_utf8(forged).unwrap();
+                assert_eq!(Ticket::verify(&secrets, &forged, 1_000_000), None, "{at}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_cursor_is_no_ticket_and_nonsense_is_neither() {
+        let secrets = Secrets::new([b"0123456789abcdef0123456789abcdef"]).unwrap();
+        let cursor = Cursor { team: "T0ACME".parse().unwrap(), position: Position::START };
+        let text = cursor.sign(&secrets);
+        assert_eq!(Cursor::verify(&secrets, &text), Some(cursor));
+        assert_eq!(Ticket::verify(&secrets, &text, 0), None);
+        for text in ["", "nonsense", "AAAA", "%%%"] {
+            assert_eq!(Cursor::verify(&secrets, text), None, "{text}");
+        }
+    }
+}

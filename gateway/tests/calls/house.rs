@@ -1,0 +1,211 @@
+//! A whole gateway in this process: the embedded log, a shard on SQLite, and nobody at the sockets.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::ConnectInfo,
+    http::{Request, Response},
+};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use teamlog_gateway::*;
+use teamlog_ingest::{Ingest, IngestConfig, IngestParts, Secrets};
+use teamlog_log::{
+    Decoder, EmbeddedConfig, EmbeddedLog, Feed, FeedConfig, Partition, Position, Topic, TopicPartition, Undecodable,
+};
+use teamlog_projectors::{Runner, ShardConfig, Shards};
+use teamlog_schemas::{Event, TeamId, UserId};
+use teamlog_state::DirectoryRows;
+use tempfile::TempDir;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::ServiceExt;
+use uuid::Uuid;
+
+const PARTITIONS: u32 = 2;
+pub(crate) const ADMIN_KEY: &str = "an operator's key";
+
+/// Remembers what it is told.
+#[derive(Default)]
+pub(crate) struct Nobody {
+    pub(crate) marks: Mutex<Vec<(UserId, Mark)>>,
+}
+
+#[async_trait::async_trait]
+impl Realtime for Nobody {
+    async fn connect(&self, gateway: &Gateway, caller: &Caller, _: &Args) -> Result<Reply, ApiError> {
+        let url = format!("{}/ws/{}", gateway.config().websocket_url(), caller.user);
+        Ok(Reply::from(json!({ "url": url })))
+    }
+
+    async fn start(&self, _: &Gateway, _: &Caller, _: &Args) -> Result<Reply, ApiError> {
+        panic!("nobody starts here")
+    }
+
+    async fn serve(&self, _: Gateway, _: String, _: SocketStream, _: SocketSink) {}
+
+    fn presence(&self, _: TeamId, _: UserId) -> Presence {
+        Presence::default()
+    }
+
+    fn set_presence(&self, _: TeamId, _: UserId, _: bool) {}
+
+    fn marked(&self, _: &Gateway, _: TeamId, user: UserId, mark: Mark) {
+        self.marks.lock().push((user, mark));
+    }
+
+    fn sessions(&self, _: TeamId) -> usize {
+        0
+    }
+}
+
+struct Well;
+
+#[async_trait::async_trait]
+impl Health for Well {
+    async fn report(&self) -> HealthReport {
+        HealthReport { ready: true, parts: json!({ "log": { "state": "ok" } }) }
+    }
+}
+
+pub(crate) struct House {
+    pub(crate) router: Router,
+    pub(crate) sockets: Arc<Nobody>,
+    stop: CancellationToken,
+    _dir: TempDir,
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// How the shard keeps up.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shard {
+    /// With the log.
+    Follows,
+    /// It stands still, so that all that is read comes out of the tail.
+    StandsStill,
+}
+
+impl House {
+    pub(crate) async fn new(shard: Shard) -> House {
+        House::with(shard, GatewayConfig { admin_key: Some(ADMIN_KEY.to_owned()), ..GatewayConfig::default() }).await
+    }
+
+    pub(crate) async fn with(shard: Shard, config: GatewayConfig) -> House {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = EmbeddedConfig { partitions: PARTITIONS, ..EmbeddedConfig::default() };
+        let log = EmbeddedLog::open(&dir.path().join("log.db"), settings).await.unwrap();
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let mut from = vec![(TopicPartition::DIRECTORY, Position::START)];
+        for topic in [Topic::Events, Topic::Marks, Topic::Credentials] {
+            from.extend((0..PARTITIONS).map(|n| (TopicPartition { topic, partition: Partition(n) }, Position::START)));
+        }
+        let feed = Feed::start(log, decoder(), FeedConfig::default(), from, stop.clone());
+        let url = format!("sqlite://{}", dir.path().join("s1.db").display());
+        let shards = Shards::new(PARTITIONS, &[ShardConfig { name: "s1".into(), replicas: vec![url] }]).unwrap();
+        if shard == Shard::Follows {
+            let runner = Runner::new(feed.clone(), stop.clone());
+            shards.projectors().into_iter().for_each(|projector| runner.start(projector));
+        }
+        let parts = IngestParts {
+            feed: feed.clone(),
+            source: Arc::new(shards.clone()),
+            directory: (DirectoryRows::default(), Position::START),
+            from: vec![Position::START; PARTITIONS as usize],
+            shard_of: Arc::new(|_| "s1".to_owned()),
+            secrets: Arc::new(Secrets::new(["a key of these tests"]).unwrap()),
+            node: Uuid::from_u128(1),
+            observer: None,
+            config: IngestConfig::default(),
+        };
+        let ingest = Ingest::start(parts, &tasks, &stop);
+        let sockets = Arc::new(Nobody::default());
+        let gateway = Gateway::new(GatewayParts {
+            ingest,
+            shards,
+            feed,
+            realtime: sockets.clone(),
+            search: None,
+            credentials: None,
+            health: Arc::new(Well),
+            metrics: None,
+            config,
+        });
+        House { router: router(gateway), sockets, stop, _dir: dir }
+    }
+
+    pub(crate) async fn send(&self, request: Request<Body>) -> Response<Body> {
+        self.send_from("127.0.0.1:9", request).await
+    }
+
+    pub(crate) async fn send_from(&self, peer: &str, mut request: Request<Body>) -> Response<Body> {
+        request.extensions_mut().insert(ConnectInfo(peer.parse::<SocketAddr>().unwrap()));
+        let answered = self.router.clone().oneshot(request);
+        tokio::time::timeout(Duration::from_secs(30), answered).await.expect("in half a minute").unwrap()
+    }
+
+    /// A call with a JSON body; the answer's body.
+    pub(crate) async fn call(&self, method: &str, token: &str, args: Value) -> Value {
+        let request = Request::post(format!("/api/{method}"))
+            .header("content-type", "application/json")
+            .header("authorization", format!("Bearer {token}"))
+            .body(Body::from(args.to_string()));
+        body(self.send(request.unwrap()).await).await
+    }
+
+    #[track_caller]
+    pub(crate) fn good(&self, method: &str, token: &str, args: Value) -> impl Future<Output = Value> {
+        let place = std::panic::Location::caller();
+        async move {
+            let body = self.call(method, token, args).await;
+            assert_eq!(body["ok"], true, "{place}: {method}: {body}");
+            body
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn bad(&self, method: &str, token: &str, args: Value, code: &str) -> impl Future<Output = ()> {
+        let place = std::panic::Location::caller();
+        async move {
+            let body = self.call(method, token, args).await;
+            assert_eq!((&body["ok"], &body["error"]), (&json!(false), &json!(code)), "{place}: {method}: {body}");
+        }
+    }
+}
+
+pub(crate) async fn body(response: Response<Body>) -> Value {
+    let bytes = axum::body::to_bytes(response.into_body(), 16 << 20).await.unwrap();
+    serde_json::from_slice(&bytes).unwrap()
+}
+
+fn decoder() -> Decoder<Event> {
+    Arc::new(|record| {
+        Event::decode(record.value.as_deref().unwrap_or_default())
+            .map_err(|why| Undecodable { schema_id: record.schema_id(), why: why.to_string() })
+    })
+}
+
+/// A team with its owner, Ada, and Bob; their tokens.
+pub(crate) struct Team {
+    pub(crate) ada: String,
+    pub(crate) bob: String,
+    pub(crate) ada_id: String,
+    pub(crate) bob_id: String,
+}
+
+impl Team {
+    pub(crate) async fn new(house: &House) -> Team {
+        let args =
+            json!({"domain": "lovelace", "name": "Lovelace", "owner_name": "ada", "owner_email": "ada@example.com"});
+        let made = house.good("teamlog.teams.create", "", args).await;
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let ada = text(&made["token"]);
+        let came = house.good("teamlog.users.create", &ada, json!({"name": "bob", "email": "bob@example.com"})).await;
+        Team { bob: text(&came["token"]), ada_id: text(&made["user"]["id"]), bob_id: text(&came["user"]["id"]), ada }
+    }
+}
