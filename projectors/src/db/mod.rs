@@ -13,7 +13,7 @@ mod tx;
 pub(crate) use cell::{Cell, Cells, id_of};
 pub use error::DbError;
 pub(crate) use failover::{Query, Replicas};
-pub(crate) use positions::{POSITIONS, advance, read_position, read_positions};
+pub(crate) use positions::{POSITIONS, advance, positions_of, read_position, read_positions};
 pub use replica::Replica;
 pub(crate) use replica::Schema;
 pub(crate) use table::{Dialect, Table, blob, bytes, int, optional, text, word};

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use teamlog_log::{Offset, Partition, Position, Topic, TopicPartition};
 use uuid::Uuid;
 
-use super::{Cell, Cells, DbError, Table, Tx, bytes, int, optional, word};
+use super::{Cell, Cells, DbError, Replica, Table, Tx, bytes, int, optional, word};
 
 /// One row a source: everything below `next_offset` is in the rows.
 pub(crate) static POSITIONS: Table = Table {
@@ -61,6 +61,16 @@ pub(crate) async fn read_position(tx: &mut Tx, of: TopicPartition) -> Result<Pos
 pub(crate) async fn read_positions(tx: &mut Tx) -> Result<HashMap<TopicPartition, Position>, DbError> {
     let rows = tx.rows(format!("SELECT {} FROM positions", POSITIONS.names()), Vec::new()).await?;
     rows.iter().map(|row| parse(row)).collect()
+}
+
+/// How far a replica has come. One that fails is opened anew next time, so that a database that was lost or restored
+/// gets its tables again and is projected from where it stands.
+pub(crate) async fn positions_of(replica: &Replica) -> Result<HashMap<TopicPartition, Position>, DbError> {
+    let positions = async { read_positions(&mut replica.read().await?).await }.await;
+    if positions.is_err() {
+        replica.forget();
+    }
+    positions
 }
 
 /// Moves one source on, if it still stands at `from`. To be called before the rows are read: it takes the lock that

@@ -9,7 +9,7 @@ use teamlog_state::DirectoryEntry;
 
 use super::tables;
 use crate::{
-    db::{Cell, Cells, Replica, advance, read_positions},
+    db::{Cell, Cells, Replica, advance, positions_of},
     projector::{Batch, ProjectError, Projector},
 };
 
@@ -40,7 +40,7 @@ impl Projector for MainsProjector {
     }
 
     async fn positions(&self) -> Result<HashMap<TopicPartition, Position>, ProjectError> {
-        Ok(read_positions(&mut self.replica.read().await?).await?)
+        Ok(positions_of(&self.replica).await?)
     }
 
     async fn apply(&self, batch: &Batch) -> Result<(), ProjectError> {

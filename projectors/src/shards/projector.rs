@@ -15,7 +15,7 @@ use super::{
     tables,
 };
 use crate::{
-    db::{Cells, DbError, Dialect, Replica, Tx, advance, read_positions},
+    db::{Cells, DbError, Dialect, Replica, Tx, advance, positions_of},
     projector::{Batch, ProjectError, Projector},
 };
 
@@ -76,7 +76,7 @@ impl Projector for ShardProjector {
     }
 
     async fn positions(&self) -> Result<HashMap<TopicPartition, Position>, ProjectError> {
-        Ok(read_positions(&mut self.replica.read().await?).await?)
+        Ok(positions_of(&self.replica).await?)
     }
 
     async fn apply(&self, batch: &Batch) -> Result<(), ProjectError> {

@@ -144,17 +144,21 @@ async fn drop_database(url: &str) {
     }
 }
 
-/// Runs a statement on a database by hand.
+/// Changes rows by hand.
 pub(crate) async fn by_hand(url: &str, sql: &'static str) {
+    assert!(statement(url, sql).await > 0, "{sql} changed nothing");
+}
+
+/// Runs a statement on a database and says how many rows it changed.
+pub(crate) async fn statement(url: &str, sql: &'static str) -> u64 {
     use sqlx::{Connection, MySqlConnection, SqliteConnection};
-    let changed = if url.starts_with("mysql") {
+    if url.starts_with("mysql") {
         let mut connection = MySqlConnection::connect(url).await.unwrap();
         sqlx::query(sql).execute(&mut connection).await.unwrap().rows_affected()
     } else {
         let mut connection = SqliteConnection::connect(url).await.unwrap();
         sqlx::query(sql).execute(&mut connection).await.unwrap().rows_affected()
-    };
-    assert!(changed > 0, "{sql} changed nothing");
+    }
 }
 
 /// Ends with what `work` gives, or fails after half a minute.

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     events::*,
-    house::{on_each, shard, soon, source},
+    house::{on_each, shard, soon, source, statement},
 };
 
 #[tokio::test]
@@ -67,6 +67,30 @@ async fn what_cannot_be_read_stops_its_partition_alone() {
         assert_eq!(shards.user("s1", team(), bob()).await.unwrap().rows.mark(general()), ts(5));
         let nowhere = runner.wait_for("shard s1", TopicPartition::DIRECTORY, Offset(1)).await;
         assert!(matches!(nowhere, Err(WaitError::NotRun { .. })));
+        stop.cancel();
+        soon(runner.stopped()).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_lost_database_is_built_again() {
+    on_each(|house, url| async move {
+        let shards = shard(vec![url.clone()]);
+        let (events, life) = (source(Topic::Events), life("s1"));
+        house.append(events, life[..20].iter().map(|event| &**event)).await;
+        let end = house.append(events, life[20..30].iter().map(|event| &**event)).await;
+        let stop = CancellationToken::new();
+        let runner = Runner::new(house.feed(&stop), stop.clone());
+        shards.projectors().into_iter().for_each(|projector| runner.start(projector));
+        soon(runner.wait_for("shard s1", events, end)).await.unwrap();
+        for table in ["DROP TABLE people", "DROP TABLE messages", "DROP TABLE positions", "DROP TABLE teams"] {
+            statement(&url, table).await;
+        }
+        let end = house.append(events, life[30..].iter().map(|event| &**event)).await;
+        soon(runner.wait_for("shard s1", events, end)).await.unwrap();
+        let at = shards.team("s1", team()).await.unwrap();
+        assert_eq!((at.position.offset, at.rows.unwrap().people.len()), (end, 3));
         stop.cancel();
         soon(runner.stopped()).await;
     })
