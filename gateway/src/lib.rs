@@ -16,6 +16,7 @@ mod rates;
 pub mod read;
 mod realtime;
 pub mod render;
+mod rtm;
 
 pub use args::Args;
 pub use auth::Caller;
@@ -25,3 +26,4 @@ pub use gateway::{Credentials, Gateway, GatewayParts, Health, HealthReport};
 pub use http::router;
 pub use methods::Reply;
 pub use realtime::{Incoming, Mark, Outgoing, Presence, Realtime, SocketError, SocketSink, SocketStream};
+pub use rtm::{Rtm, RtmConfig};

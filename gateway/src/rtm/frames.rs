@@ -201,8 +201,7 @@ impl Out<'_> {
         let ts = self.at.to_string();
         let before = render::message(self.team, e.conversation, &e.before);
         let frame = if e.tombstone {
-            let fact =
-                MessageFact { message: e.before.clone(), reactions: Vec::new(), thread: None, tombstone: true };
+            let fact = MessageFact { message: e.before.clone(), reactions: Vec::new(), thread: None, tombstone: true };
             json!({
                 "type": "message", "subtype": "message_changed", "hidden": true, "channel": e.conversation,
                 "ts": ts, "event_ts": ts,
@@ -305,8 +304,7 @@ impl Out<'_> {
         let (Some(c), Some(actor)) = (self.team.conversation(conversation), actor) else { return };
         let kind = direct_kind(c);
         let at = self.at.to_string();
-        let frame =
-            json!({ "type": format!("{kind}_{what}"), "user": actor, "channel": conversation, "event_ts": at });
+        let frame = json!({ "type": format!("{kind}_{what}"), "user": actor, "channel": conversation, "event_ts": at });
         self.push(Audience::Users(vec![actor]), frame);
     }
 

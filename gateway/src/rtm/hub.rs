@@ -25,6 +25,8 @@ pub(super) enum Push {
     Frames(Position, Vec<Bytes>),
     /// Something that is in no log: typing, presence.
     Passing(Bytes),
+    /// The session's own user said that they are away, or are not any more.
+    ManualPresence(bool),
     /// Its token is dead.
     Revoked,
 }
@@ -32,6 +34,7 @@ pub(super) enum Push {
 /// A live session as the hub sees it.
 struct Live {
     session: u64,
+    user: UserId,
     token: [u8; 32],
     queue: mpsc::Sender<Push>,
 }
@@ -54,7 +57,7 @@ impl Hub {
     pub(super) fn register(
         &self,
         team: TeamId,
-        person: PersonIndex,
+        (user, person): (UserId, PersonIndex),
         session: u64,
         token: [u8; 32],
         queue_max: usize,
@@ -63,7 +66,7 @@ impl Hub {
         let sessions = self.teams.lock().entry(team).or_default().clone();
         let mut sessions = sessions.lock();
         sessions.online.insert(person);
-        sessions.by_person.entry(person).or_default().push(Live { session, token, queue });
+        sessions.by_person.entry(person).or_default().push(Live { session, user, token, queue });
         pushes
     }
 
@@ -87,6 +90,16 @@ impl Hub {
     pub(super) fn pass_to(&self, team: TeamId, person: PersonIndex, frame: &Bytes) {
         let Some(sessions) = self.teams.lock().get(&team).cloned() else { return };
         sessions.lock().pass(person, frame);
+    }
+
+    /// Tells somebody's own sessions what they said of themselves, and who subscribed to them. People's indexes are
+    /// theirs in the team, so the sessions know the user by their queues alone.
+    pub(super) fn tell_manual(&self, team: TeamId, user: UserId, away: bool) {
+        let Some(sessions) = self.teams.lock().get(&team).cloned() else { return };
+        let sessions = sessions.lock();
+        for live in sessions.by_person.values().flatten().filter(|live| live.user == user) {
+            let _ = live.queue.try_send(Push::ManualPresence(away));
+        }
     }
 
     fn push(&self, team: &Team, event: &Event, after: Position) {

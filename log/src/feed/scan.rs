@@ -61,7 +61,7 @@ impl<E: Send + Sync + 'static> Scans<E> {
         };
         drop(running);
         drop(waiting);
-        Ok(scan.from_on(&from))
+        Ok(scan.entries_from(&from))
     }
 
     fn slot(&self, source: TopicPartition) -> Arc<Slot<E>> {
@@ -98,7 +98,7 @@ impl<E> Scan<E> {
         self.from.offset <= from.offset && end >= reach
     }
 
-    fn from_on(&self, from: &Position) -> Vec<Arc<Entry<E>>> {
+    fn entries_from(&self, from: &Position) -> Vec<Arc<Entry<E>>> {
         let first = self.entries.partition_point(|entry| entry.offset < from.offset);
         self.entries[first..].to_vec()
     }
