@@ -1,0 +1,299 @@
+//! The writer over a log that is faulty from a seed: whatever was acknowledged counts exactly once, whatever crashed.
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use teamlog_ingest::{
+    Answer, Command, Ingest, IngestConfig, IngestParts, NewConversation, NewPerson, NewTeam, Post, Refusal, Request,
+    Secrets,
+};
+use teamlog_log::{
+    Body, Entry, Feed, FeedConfig, Log, Offset, Partition, Position, Record, Topic, TopicPartition, Undecodable,
+    testing::{Faults, FaultyLog},
+};
+use teamlog_schemas::{ConversationId, ConversationKind, Event, TeamId, Ts, UserId};
+use teamlog_state::{At, DirectoryRows, Facts, FactsWanted, SourceError, TeamRows, TeamSource, UserState};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use uuid::Uuid;
+
+/// A shard that has seen nothing yet: everything comes from the tail.
+struct Nothing;
+
+#[async_trait]
+impl TeamSource<Position> for Nothing {
+    async fn team(&self, _: &str, _: TeamId) -> Result<At<Position, Option<TeamRows>>, SourceError> {
+        Ok(At { position: Position::START, rows: None })
+    }
+
+    async fn facts(&self, _: &str, _: TeamId, wanted: &[FactsWanted]) -> Result<At<Position, Vec<Facts>>, SourceError> {
+        let facts = wanted.iter().map(|wanted| Facts {
+            messages: wanted.messages.iter().map(|name| (*name, None)).collect(),
+            replies: wanted.replies.iter().map(|name| (*name, Vec::new())).collect(),
+            write: None,
+            key: wanted.key.clone(),
+        });
+        Ok(At { position: Position::START, rows: facts.collect() })
+    }
+
+    async fn user(&self, _: &str, _: TeamId, _: UserId) -> Result<At<Position, UserState>, SourceError> {
+        Ok(At { position: Position::bare(Offset::ZERO), rows: UserState::default() })
+    }
+}
+
+fn decode(record: &Record) -> Result<Event, Undecodable> {
+    let value = record.value.as_deref().unwrap_or_default();
+    Event::decode(value).map_err(|why| Undecodable { schema_id: record.schema_id(), why: why.to_string() })
+}
+
+const PARTITIONS: u32 = 2;
+
+/// One node's life over a log.
+struct Node {
+    ingest: Ingest,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Node {
+    fn start(log: &Arc<FaultyLog>) -> Node {
+        let stop = CancellationToken::new();
+        let tasks = TaskTracker::new();
+        let mut sources = vec![(TopicPartition::DIRECTORY, Position::START)];
+        for number in 0..PARTITIONS {
+            let marks = TopicPartition { topic: Topic::Marks, partition: Partition(number) };
+            sources.push((TopicPartition::events(Partition(number)), Position::START));
+            sources.push((marks, Position::bare(Offset::ZERO)));
+        }
+        let log: Arc<dyn Log> = log.clone();
+        let feed = Feed::start(log, Arc::new(decode), FeedConfig::default(), sources, stop.child_token());
+        let ingest = Ingest::start(
+            IngestParts {
+                feed,
+                source: Arc::new(Nothing),
+                directory: (DirectoryRows::default(), Position::START),
+                from: vec![Position::START; PARTITIONS as usize],
+                shard_of: Arc::new(|_| "s1".to_owned()),
+                secrets: Arc::new(Secrets::new([b"0123456789abcdef0123456789abcdef"]).unwrap()),
+                node: Uuid::new_v4(),
+                observer: None,
+                config: IngestConfig::default(),
+            },
+            &tasks,
+            &stop,
+        );
+        Node { ingest, tasks, stop }
+    }
+
+    /// Dies with whatever is in flight: nothing is drained, for the tasks are only told to end.
+    fn crash(self) {
+        self.stop.cancel();
+        drop(self);
+    }
+
+    async fn end(self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+fn deadline() -> Instant {
+    Instant::now() + Duration::from_secs(10)
+}
+
+fn request(team: TeamId, actor: Option<UserId>, key: Option<String>, command: Command) -> Request {
+    Request { team, actor, method: "chat.postMessage", key, deadline: deadline(), traceparent: None, command }
+}
+
+async fn make_team(node: &Node, domain: &str) -> (TeamId, UserId, ConversationId) {
+    let new = || NewTeam {
+        domain: domain.to_owned(),
+        name: domain.to_owned(),
+        owner: NewPerson { name: "ada".to_owned(), email: Some("ada@example.com".to_owned()), ..NewPerson::default() },
+        team: None,
+        channels: None,
+        key: Some(format!("make-{domain}")),
+        deadline: deadline(),
+    };
+    loop {
+        match node.ingest.create_team(new()).await {
+            Answer::Acked(acked) => {
+                let Event::TeamRegistered(team) = &*acked.event else { panic!("{:?}", acked.event) };
+                return (team.meta.team, team.owner.user, team.channels[0].conversation);
+            }
+            Answer::NotAccepted { .. } | Answer::Unknown => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn post(conversation: ConversationId, text: &str) -> Command {
+    Command::Post(Box::new(Post { conversation: Some(conversation), text: text.to_owned(), ..Post::default() }))
+}
+
+/// The counted posts of a partition, by the judgement of a feed of its own that starts at the beginning.
+async fn counted_posts(log: &Arc<FaultyLog>, source: TopicPartition) -> Vec<(String, Ts)> {
+    let stop = CancellationToken::new();
+    let dynamic: Arc<dyn Log> = log.clone();
+    let end = dynamic.end(source).await.unwrap();
+    let from = vec![(source, Position::START)];
+    let feed = Feed::start(dynamic, Arc::new(decode), FeedConfig::default(), from, stop.child_token());
+    let mut subscriber = feed.subscribe(source, Position::START);
+    let mut posts = Vec::new();
+    while subscriber.position().offset < end {
+        for entry in subscriber.next().await.unwrap() {
+            let entry: Arc<Entry<Event>> = entry;
+            if let Body::Event(event) = &entry.body
+                && let Event::MessagePosted(posted) = &**event
+            {
+                posts.push((posted.message.text.plain.clone(), posted.message.ts));
+            }
+        }
+    }
+    stop.cancel();
+    posts
+}
+
+/// Posts under keys with retries, while appends fail, get lost, come twice or late, and the node is killed.
+async fn nothing_is_lost(seed: u64) {
+    let log = FaultyLog::new(PARTITIONS, Faults::chaos(seed));
+    let mut node = Node::start(&log);
+    let (team, ada, general) = make_team(&node, "acme").await;
+    let mut acknowledged: HashMap<String, Ts> = HashMap::new();
+    for round in 0..3 {
+        let posts = (0..40).map(|number| {
+            let (ingest, text) = (node.ingest.clone(), format!("{round}/{number}"));
+            tokio::spawn(async move {
+                for _ in 0..20 {
+                    let ask = request(team, Some(ada), Some(text.clone()), post(general, &text));
+                    match ingest.submit(ask).await {
+                        Answer::Acked(acked) => return (text, Some(acked.event.given_ts())),
+                        Answer::NotAccepted { .. } | Answer::Unknown => {
+                            tokio::time::sleep(Duration::from_millis(20)).await;
+                        }
+                        other => panic!("seed {seed}: {other:?}"),
+                    }
+                }
+                (text, None)
+            })
+        });
+        let posts: Vec<_> = posts.collect();
+        if round == 1 {
+            // In the middle of them.
+            tokio::task::yield_now().await;
+            node.crash();
+            node = Node::start(&log);
+        }
+        for posted in posts {
+            if let (text, Some(ts)) = posted.await.unwrap() {
+                acknowledged.insert(text, ts);
+            }
+        }
+    }
+    assert!(acknowledged.len() >= 80, "seed {seed}: only {} acknowledged", acknowledged.len());
+    // A retry gives the first answer, whoever gave it.
+    let (text, ts) = acknowledged.iter().next().unwrap();
+    let ask = request(team, Some(ada), Some(text.clone()), post(general, "another text"));
+    match node.ingest.submit(ask).await {
+        Answer::Acked(acked) => assert_eq!(acked.event.given_ts(), *ts, "seed {seed}"),
+        other => panic!("seed {seed}: {other:?}"),
+    }
+    let partition = node.ingest.directory().by_team(team).unwrap().partition;
+    node.end().await;
+    let counted = counted_posts(&log, TopicPartition::events(Partition(partition))).await;
+    let texts: HashSet<_> = counted.iter().map(|(text, _)| text).collect();
+    assert_eq!(texts.len(), counted.len(), "seed {seed}: a post counts twice");
+    assert!(counted.is_sorted_by(|one, next| one.1 < next.1), "seed {seed}: ts does not increase");
+    let counted: HashMap<_, _> = counted.into_iter().collect();
+    for (text, ts) in &acknowledged {
+        assert_eq!(counted.get(text), Some(ts), "seed {seed}: {text} was acknowledged");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_acknowledged_counts_once_whatever_fails() {
+    for seed in 0..8 {
+        nothing_is_lost(seed).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_writers_of_a_partition_do_no_harm() {
+    let log = FaultyLog::plain(PARTITIONS);
+    let (one, other) = (Node::start(&log), Node::start(&log));
+    let (team, ada, general) = make_team(&one, "acme").await;
+    other.ingest.directory().wait_for(Offset(1)).await.unwrap();
+    let mut acknowledged = HashMap::new();
+    for number in 0..30 {
+        let text = number.to_string();
+        let node = if number % 2 == 0 { &one } else { &other };
+        for _ in 0..200 {
+            let ask = request(team, Some(ada), Some(text.clone()), post(general, &text));
+            match node.ingest.submit(ask).await {
+                Answer::Acked(acked) => {
+                    acknowledged.insert(text.clone(), acked.event.given_ts());
+                    break;
+                }
+                Answer::Refused(Refusal::TeamNotFound) | Answer::NotAccepted { .. } | Answer::Unknown => {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                answer => panic!("{answer:?}"),
+            }
+        }
+    }
+    assert_eq!(acknowledged.len(), 30);
+    let partition = one.ingest.directory().by_team(team).unwrap().partition;
+    one.end().await;
+    other.end().await;
+    let counted = counted_posts(&log, TopicPartition::events(Partition(partition))).await;
+    assert_eq!(counted.len(), 30);
+    assert_eq!(counted.into_iter().collect::<HashMap<_, _>>(), acknowledged);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_name_is_given_once_and_a_refusal_was_true() {
+    let log = FaultyLog::plain(PARTITIONS);
+    let node = Node::start(&log);
+    let (team, ada, _) = make_team(&node, "acme").await;
+    let create = || {
+        let new = NewConversation {
+            conversation: None,
+            kind: ConversationKind::PublicChannel,
+            name: Some("plans".to_owned()),
+            members: Vec::new(),
+            imported: None,
+        };
+        request(team, Some(ada), None, Command::CreateConversation(Box::new(new)))
+    };
+    let answers = futures::future::join_all((0..20).map(|_| node.ingest.submit(create()))).await;
+    let made = answers.iter().filter(|answer| matches!(answer, Answer::Acked(_))).count();
+    let refused = answers.iter().filter(|answer| matches!(answer, Answer::Refused(Refusal::NameTaken))).count();
+    assert_eq!((made, refused), (1, 19));
+    node.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_the_log_away_commands_are_answered_at_their_deadline() {
+    let log = FaultyLog::plain(PARTITIONS);
+    let node = Node::start(&log);
+    let (team, ada, general) = make_team(&node, "acme").await;
+    log.set_away(true);
+    let soon = |text: &str| {
+        let mut ask = request(team, Some(ada), Some(text.to_owned()), post(general, text));
+        ask.deadline = Instant::now() + Duration::from_millis(500);
+        ask
+    };
+    let answer = node.ingest.submit(soon("first")).await;
+    assert!(matches!(answer, Answer::Unknown | Answer::NotAccepted { .. }), "{answer:?}");
+    log.set_away(false);
+    let mut ask = request(team, Some(ada), Some("first".to_owned()), post(general, "first"));
+    ask.deadline = deadline();
+    let answer = node.ingest.submit(ask).await;
+    assert!(matches!(answer, Answer::Acked(_)), "{answer:?}");
+    node.end().await;
+}
