@@ -204,7 +204,7 @@ impl Session<'_> {
         let (team, user, token) = (self.ticket.team, self.ticket.user, self.ticket.token);
         let person = {
             let state = self.team.read();
-            if !state.token(&token).is_some_and(|state| !state.revoked) {
+            if state.token(&token).is_none_or(|state| state.revoked) {
                 return Err(End::Revoked);
             }
             state.person_index(user).ok_or(End::Revoked)?

@@ -31,6 +31,7 @@ pub struct Now<'a> {
 
 /// What a command comes to.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "made and taken apart at once; nearly all are events")]
 pub enum Decision {
     /// One event, whole.
     Event(Event),

@@ -38,6 +38,8 @@ const CLAIM_TIMEOUT: Duration = Duration::from_secs(10);
 const DRAIN: Duration = Duration::from_secs(5);
 
 type PendingOf<F> = Pending<<F as Fold>::Request, <F as Fold>::Facts>;
+/// A lane's facts, in the order of the commands that wait for them.
+type EarlyFacts<F> = (<F as Fold>::Lane, Loaded<Vec<<F as Fold>::Facts>>);
 type Counted<F> = (<F as Fold>::Lane, Arc<Event>, PendingOf<F>, Position);
 
 /// Where the writer stands with its partition.
@@ -83,7 +85,7 @@ struct Service<F: Fold> {
     /// Counted, but neither acknowledged by the log nor followed by a record of ours yet.
     settled: Vec<Counted<F>>,
     /// Facts that reflect more than was read here yet.
-    early: Vec<(F::Lane, Loaded<Vec<F::Facts>>)>,
+    early: Vec<EarlyFacts<F>>,
     done: mpsc::UnboundedSender<Done<F>>,
 }
 
@@ -215,7 +217,7 @@ impl<F: Fold> Service<F> {
     fn on_claim(&mut self, epoch: u64, claim: Uuid) {
         self.newest = epoch;
         match self.role {
-            Role::Opening { .. } => return,
+            Role::Opening { .. } => {}
             Role::Claiming { claim: mine, .. } if mine == claim => {
                 // Whatever was in flight before lies below this claim, so its fate is known and the log has it.
                 self.settle();
