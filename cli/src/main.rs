@@ -1,2 +1,134 @@
 //! The `teamlog` binary.
-fn main() {}
+
+mod client;
+mod commands;
+mod config;
+mod credentials;
+mod demo;
+mod output;
+mod parts;
+mod serve;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use crate::{
+    client::Client,
+    commands::{LogCommand, Outcome, TeamCommand, UserCommand, ViewCommand, status},
+    config::Config,
+    parts::DataDir,
+};
+
+/// A team-messaging backend whose database is a log.
+///
+/// Examples:
+///   teamlog serve --demo
+///   teamlog team create acme --owner ada --email ada@acme.com
+///   teamlog log cat --team acme
+#[derive(Debug, Parser)]
+#[command(version, verbatim_doc_comment)]
+struct Cli {
+    /// The configuration file (TOML).
+    #[arg(long, global = true)]
+    config: Option<PathBuf>,
+    /// Where the embedded engine's files, keys and the node's id lie.
+    #[arg(long, global = true, env = "TEAMLOG_DATA_DIR", default_value = "./teamlog-data")]
+    data_dir: PathBuf,
+    /// Data as JSON on stdout.
+    #[arg(long, global = true)]
+    json: bool,
+    /// Logs as `text` or `json`, on stderr. RUST_LOG sets what is logged.
+    #[arg(long, global = true, env = "TEAMLOG_LOG_FORMAT", default_value = "text")]
+    log_format: LogFormat,
+    /// A running server; else the one of the data directory.
+    #[arg(long, global = true, env = "TEAMLOG_URL")]
+    url: Option<String>,
+    /// The operators' key to it.
+    #[arg(long, global = true, env = "TEAMLOG_ADMIN_KEY", hide_env_values = true)]
+    admin_key: Option<String>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Every role in one process. Example: teamlog serve --listen 127.0.0.1:0
+    Serve {
+        /// Where to listen; port 0 takes any. The address stands in DATA_DIR/run/server.json.
+        #[arg(long)]
+        listen: Option<String>,
+        /// Make a team to talk to, and say how.
+        #[arg(long)]
+        demo: bool,
+    },
+    /// The log: topics, partitions, events.
+    #[command(subcommand)]
+    Log(LogCommand),
+    /// The views: status, verify, rebuild.
+    #[command(subcommand)]
+    View(ViewCommand),
+    /// Teams, through a running server.
+    #[command(subcommand)]
+    Team(TeamCommand),
+    /// People, through a running server.
+    #[command(subcommand)]
+    User(UserCommand),
+    /// The effective configuration, secrets masked. Example: teamlog config --config teamlog.toml
+    Config,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    start_logging(cli.log_format);
+    match run(cli).await {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Differs) => ExitCode::from(1),
+        Err(why) => {
+            tracing::error!("{why:#}");
+            ExitCode::from(status(&why))
+        }
+    }
+}
+
+fn start_logging(format: LogFormat) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,tantivy=warn"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => builder.init(),
+        LogFormat::Json => builder.json().init(),
+    }
+}
+
+async fn run(cli: Cli) -> anyhow::Result<Outcome> {
+    let mut config = Config::load(cli.config.as_deref())?;
+    let data = DataDir(cli.data_dir);
+    let client = || Client::find(cli.url.as_deref(), cli.admin_key.as_deref(), &data);
+    match cli.command {
+        Command::Serve { listen, demo } => {
+            if let Some(listen) = listen {
+                config.server.listen = listen;
+            }
+            serve::serve(config, data, demo).await?;
+            Ok(Outcome::Done)
+        }
+        Command::Log(command) => command.run(&config, &data, cli.json).await,
+        Command::View(command) => command.run(&config, &data, cli.json).await,
+        Command::Team(command) => command.run(&client()?, cli.json).await,
+        Command::User(command) => command.run(&client()?, cli.json).await,
+        Command::Config => {
+            let masked = config.masked();
+            let shown = if cli.json { serde_json::to_string(&masked)? } else { toml::to_string(&masked)? };
+            output::line(&shown);
+            Ok(Outcome::Done)
+        }
+    }
+}

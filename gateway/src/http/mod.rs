@@ -6,6 +6,7 @@ mod form;
 mod ops;
 mod parse;
 mod registry;
+mod serve;
 mod ws;
 
 use axum::{
@@ -15,6 +16,8 @@ use axum::{
 };
 
 use crate::{Gateway, limits};
+
+pub use serve::serve;
 
 /// Everything that the gateway serves. Serve it with the peers' addresses
 /// (`into_make_service_with_connect_info::<SocketAddr>()`): without them nobody counts as being on this machine.

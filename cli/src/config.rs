@@ -1,0 +1,277 @@
+//! The configuration: a file, then the environment, then flags; later ones win.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use figment::{
+    Figment,
+    providers::{Env, Format, Serialized, Toml},
+};
+use serde::{Deserialize, Serialize};
+use teamlog_gateway::Signup;
+
+/// Everything that can be set.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    pub(crate) server: Server,
+    pub(crate) cluster: Cluster,
+    pub(crate) log: Log,
+    pub(crate) mains: Mains,
+    pub(crate) shards: Vec<Shard>,
+    pub(crate) cache: Cache,
+    pub(crate) search: Search,
+    pub(crate) ingest: Ingest,
+    pub(crate) gateway: Gateway,
+    pub(crate) limits: Limits,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Server {
+    pub(crate) listen: String,
+    /// Where clients reach it; made from the address taken if it is not set.
+    pub(crate) public_url: Option<String>,
+    pub(crate) signup: Signup,
+    pub(crate) signup_key: Option<String>,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        let (signup, signup_key) = (Signup::Loopback, None);
+        Server { listen: "127.0.0.1:8080".to_owned(), public_url: None, signup, signup_key }
+    }
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Cluster {
+    /// The first one signs. Embedded: made in the data directory if there is none.
+    pub(crate) keys: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Engine {
+    #[default]
+    Embedded,
+    Kafka,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Log {
+    pub(crate) engine: Engine,
+    pub(crate) brokers: Vec<String>,
+    pub(crate) prefix: String,
+    /// At creation only.
+    pub(crate) partitions: u32,
+    /// At creation only.
+    pub(crate) replication: u32,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        let (engine, brokers, prefix) = (Engine::Embedded, Vec::new(), "teamlog.".to_owned());
+        Log { engine, brokers, prefix, partitions: 16, replication: 1 }
+    }
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Mains {
+    pub(crate) replicas: Vec<String>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Shard {
+    pub(crate) name: String,
+    pub(crate) replicas: Vec<String>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Cache {
+    pub(crate) servers: Vec<String>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Search {
+    /// The index's directory; `search` in the data directory if it is not set.
+    pub(crate) dir: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Ingest {
+    /// Commands that wait or are in flight for one team.
+    pub(crate) team_max: usize,
+    /// Commands that wait for one partition.
+    pub(crate) partition_max: usize,
+    /// Bytes of teams kept in memory.
+    pub(crate) teams_bytes_max: usize,
+}
+
+impl Default for Ingest {
+    fn default() -> Self {
+        Ingest { team_max: 256, partition_max: 4096, teams_bytes_max: 512 << 20 }
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Gateway {
+    pub(crate) sessions_max: usize,
+    /// Sessions of one team, and of all, between their `rtm.*` call and their going live.
+    pub(crate) joining_team_max: usize,
+    pub(crate) joining_max: usize,
+    /// People in a team above which `rtm.start` is lazy.
+    pub(crate) lazy_people: usize,
+}
+
+impl Default for Gateway {
+    fn default() -> Self {
+        Gateway { sessions_max: 50_000, joining_team_max: 4096, joining_max: 16_384, lazy_people: 2000 }
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Limits {
+    /// False for benches.
+    pub(crate) enabled: bool,
+    pub(crate) calls_per_second: u32,
+    pub(crate) calls_burst: u32,
+    pub(crate) messages_per_second: u32,
+    pub(crate) messages_burst: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { enabled: true, calls_per_second: 100, calls_burst: 500, messages_per_second: 1, messages_burst: 20 }
+    }
+}
+
+impl Config {
+    /// From the defaults, a file, and variables like `TEAMLOG_LOG__BROKERS='["host:9092"]'`.
+    pub(crate) fn load(file: Option<&Path>) -> anyhow::Result<Config> {
+        let mut figment = Figment::from(Serialized::defaults(Config::default()));
+        if let Some(file) = file {
+            let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+            figment = figment.merge(Toml::string(&text));
+        }
+        // Variables without a section (TEAMLOG_DATA_DIR, those of tests) are not the file's.
+        let env = Env::prefixed("TEAMLOG_").filter(|key| key.as_str().contains("__")).split("__");
+        let config: Config = figment.merge(env).extract().map_err(|why| anyhow::anyhow!(explained(&why)))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Refuses what cannot work.
+    fn check(&self) -> anyhow::Result<()> {
+        if self.log.engine == Engine::Kafka {
+            if self.log.brokers.is_empty() {
+                bail!("[log] engine = \"kafka\" needs brokers");
+            }
+            if self.log.replication as usize > self.log.brokers.len() {
+                let (wanted, brokers) = (self.log.replication, self.log.brokers.len());
+                bail!("[log] replication = {wanted}, but only {brokers} brokers are listed");
+            }
+            if self.cluster.keys.is_empty() {
+                bail!("[cluster] keys are needed with [log] engine = \"kafka\": every node must have the same");
+            }
+        }
+        if self.log.partitions == 0 {
+            bail!("[log] partitions must be at least 1");
+        }
+        let mut seen = std::collections::HashSet::new();
+        let replicas = self.shards.iter().flat_map(|shard| &shard.replicas).chain(&self.mains.replicas);
+        for replica in replicas {
+            if !seen.insert(replica) {
+                bail!("the replica {replica} is listed twice: two views cannot share a database");
+            }
+        }
+        let mut names = std::collections::HashSet::new();
+        for shard in &self.shards {
+            if !names.insert(&shard.name) {
+                bail!("two shards are called {:?}", shard.name);
+            }
+        }
+        Ok(())
+    }
+
+    /// The same with secrets masked.
+    pub(crate) fn masked(&self) -> Config {
+        let mut masked = self.clone();
+        masked.cluster.keys.iter_mut().for_each(|key| "***".clone_into(key));
+        if let Some(key) = &mut masked.server.signup_key {
+            "***".clone_into(key);
+        }
+        for url in masked.shards.iter_mut().flat_map(|shard| &mut shard.replicas).chain(&mut masked.mains.replicas) {
+            if let Some((start, rest)) = url.split_once("://")
+                && let Some((user, host)) = rest.split_once('@')
+                && let Some((name, _)) = user.split_once(':')
+            {
+                *url = format!("{start}://{name}:***@{host}");
+            }
+        }
+        masked
+    }
+}
+
+/// The error, with the nearest known key where one is unknown.
+fn explained(why: &figment::Error) -> String {
+    let mut text = format!("configuration: {why}");
+    if let figment::error::Kind::UnknownField(unknown, known) = &why.kind {
+        let distance = |known: &&&str| strsim::damerau_levenshtein(unknown, known);
+        if let Some(nearest) = known.iter().min_by_key(distance) {
+            text.push_str(&format!("; did you mean `{nearest}`?"));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str) -> Result<Config, String> {
+        let file = std::env::temp_dir().join(format!("teamlog-config-{}.toml", uuid::Uuid::new_v4()));
+        std::fs::write(&file, text).unwrap();
+        let loaded = Config::load(Some(&file)).map_err(|why| why.to_string());
+        std::fs::remove_file(&file).unwrap();
+        loaded
+    }
+
+    #[test]
+    fn an_unknown_key_names_the_nearest_known_one() {
+        let why = load("[log]\nborkers = [\"a:1\"]").unwrap_err();
+        assert!(why.contains("did you mean `brokers`?"), "{why}");
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused_with_the_reason() {
+        for (text, reason) in [
+            ("[log]\nengine = \"kafka\"", "needs brokers"),
+            (
+                "[cluster]\nkeys = [\"k\"]\n[log]\nengine = \"kafka\"\nbrokers = [\"a:1\"]\nreplication = 3",
+                "only 1 brokers",
+            ),
+            ("[log]\nengine = \"kafka\"\nbrokers = [\"a:1\"]", "[cluster] keys"),
+            ("[mains]\nreplicas = [\"mysql://a/x\", \"mysql://a/x\"]", "listed twice"),
+            ("[log]\npartitions = 0", "at least 1"),
+        ] {
+            let why = load(text).unwrap_err();
+            assert!(why.contains(reason), "{text}: {why}");
+        }
+    }
+
+    #[test]
+    fn secrets_are_masked() {
+        let text = "[cluster]\nkeys = [\"secret\"]\n[mains]\nreplicas = [\"mysql://root:secret@a/x\"]";
+        let shown = toml::to_string(&load(text).unwrap().masked()).unwrap();
+        assert!(!shown.contains("secret"), "{shown}");
+    }
+}

@@ -1,0 +1,102 @@
+//! Passwords' hashes: sealed in the topic `credentials`, found through the shard that says which one counts.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use teamlog_gateway::Credentials;
+use teamlog_ingest::Ingest;
+use teamlog_log::{Appended, Feed, NewRecord, Offset, Partition, Position, Stamp, Topic, TopicPartition};
+use teamlog_projectors::Shards;
+use teamlog_schemas::{CredentialStored, Event, Meta, TeamId, Ts, UserId};
+use teamlog_state::{DirectoryEntry, SourceError};
+use uuid::Uuid;
+
+/// Over the log and the shards.
+pub(crate) struct SealedCredentials {
+    pub(crate) ingest: Ingest,
+    pub(crate) shards: Shards,
+    pub(crate) feed: Feed<Event>,
+}
+
+impl SealedCredentials {
+    fn place(&self, team: TeamId) -> Result<(DirectoryEntry, TopicPartition), SourceError> {
+        let entry = self.ingest.directory().by_team(team).ok_or_else(|| away("credentials", "no such team"))?;
+        let partition = Partition(entry.partition);
+        Ok((entry, TopicPartition { topic: Topic::Credentials, partition }))
+    }
+}
+
+fn away(shard: &str, why: impl ToString) -> SourceError {
+    SourceError::Away { shard: shard.to_owned(), why: why.to_string() }
+}
+
+#[async_trait]
+impl Credentials for SealedCredentials {
+    async fn store(&self, team: TeamId, user: UserId, hash: String) -> Result<Uuid, SourceError> {
+        let (_, to) = self.place(team)?;
+        let credential_id = Uuid::new_v4();
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let at = Ts::from_micros(i64::try_from(now.as_micros()).unwrap_or(i64::MAX));
+        let meta = Meta { event_id: Uuid::now_v7(), team, actor: Some(user), at, key: None, method: None };
+        let sealed = self.ingest.secrets().seal(&name(team, user), &hash, rand::random());
+        let event = Event::from(CredentialStored { meta, credential_id, user, sealed });
+        let record = NewRecord {
+            key: Some(Bytes::from(format!("{team}/{user}/{credential_id}"))),
+            value: Some(event.encode().map_err(|why| away("credentials", why))?),
+            stamp: Stamp::Absent,
+            writer: None,
+            traceparent: None,
+        };
+        match self.feed.log().append(to, vec![record]).await.pop() {
+            Some(Appended::At(_)) => Ok(credential_id),
+            other => Err(away("credentials", format!("{other:?}"))),
+        }
+    }
+
+    async fn password(&self, team: TeamId, user: UserId) -> Result<Option<String>, SourceError> {
+        let (entry, stored) = self.place(team)?;
+        let at = self.shards.credential(&entry.shard, team, user).await?;
+        let (mut counts, mut sealed) = at.rows.map_or((None, None), |(id, sealed)| (Some(id), sealed));
+        // Which one counts, as of now: the events that the shard has not seen.
+        let events = TopicPartition::events(Partition(entry.partition));
+        let tail = self.feed.scan(events, at.position).await.map_err(|why| away(&entry.shard, why))?;
+        for event in tail.iter().filter_map(|one| one.event()).filter(|event| event.team() == Some(team)) {
+            let named = match &**event {
+                Event::TeamCreated(e) if e.owner.user == user => e.credential_id,
+                Event::UserCreated(e) if e.person.user == user => e.credential_id,
+                Event::PasswordSet(e) if e.user == user => Some(e.credential_id),
+                _ => None,
+            };
+            if named.is_some() && named != counts {
+                (counts, sealed) = (named, None);
+            }
+        }
+        let Some(credential_id) = counts else { return Ok(None) };
+        if sealed.is_none() {
+            sealed = self.unprojected(stored, credential_id).await?;
+        }
+        Ok(sealed.and_then(|sealed| self.ingest.secrets().open(&name(team, user), &sealed)))
+    }
+}
+
+impl SealedCredentials {
+    /// A credential that no shard has seen yet: it lies within what the feed still holds.
+    async fn unprojected(&self, stored: TopicPartition, credential_id: Uuid) -> Result<Option<String>, SourceError> {
+        let start = Position::bare(Offset::ZERO);
+        let all = self.feed.scan(stored, start).await.map_err(|why| away("credentials", why))?;
+        Ok(all.iter().rev().filter_map(|one| one.event()).find_map(|event| match &**event {
+            Event::CredentialStored(e) if e.credential_id == credential_id => Some(e.sealed.clone()),
+            _ => None,
+        }))
+    }
+}
+
+fn name(team: TeamId, user: UserId) -> String {
+    format!("{team}/{user}")
+}
+
+/// The trait object that a gateway takes.
+pub(crate) fn credentials(ingest: Ingest, shards: Shards, feed: Feed<Event>) -> Arc<dyn Credentials> {
+    Arc::new(SealedCredentials { ingest, shards, feed })
+}
