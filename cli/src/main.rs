@@ -16,7 +16,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{
     client::Client,
-    commands::{LogCommand, Outcome, TeamCommand, UserCommand, ViewCommand, status},
+    commands::{ImportCommand, LogCommand, Outcome, TeamCommand, UserCommand, ViewCommand, status},
     config::Config,
     parts::DataDir,
 };
@@ -81,6 +81,9 @@ enum Command {
     /// People, through a running server.
     #[command(subcommand)]
     User(UserCommand),
+    /// What comes from elsewhere, through a running server.
+    #[command(subcommand)]
+    Import(ImportCommand),
     /// The effective configuration, secrets masked. Example: teamlog config --config teamlog.toml
     Config,
 }
@@ -124,6 +127,7 @@ async fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::View(command) => command.run(&config, &data, cli.json).await,
         Command::Team(command) => command.run(&client()?, cli.json).await,
         Command::User(command) => command.run(&client()?, cli.json).await,
+        Command::Import(command) => command.run(&client()?, cli.json).await,
         Command::Config => {
             let masked = config.masked();
             let shown = if cli.json { serde_json::to_string(&masked)? } else { toml::to_string(&masked)? };

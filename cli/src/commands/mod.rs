@@ -1,9 +1,11 @@
 //! Commands beside `serve`, one file a group.
 
+mod import;
 mod log;
 mod people;
 mod view;
 
+pub(crate) use import::ImportCommand;
 pub(crate) use log::LogCommand;
 pub(crate) use people::{TeamCommand, UserCommand};
 pub(crate) use view::ViewCommand;

@@ -3,6 +3,7 @@
 mod chat;
 mod conversations;
 mod core;
+mod import;
 mod legacy;
 mod listing;
 mod paging;
@@ -215,6 +216,8 @@ methods! {
     "teamlog.teams.list" "" Admin signup::list_teams;
     "teamlog.users.create" "admin" UserOrAdmin signup::create_user;
     "teamlog.users.list" "admin" Admin signup::list_users;
+    "teamlog.import.begin" "admin" Admin import::begin;
+    "teamlog.import.items" "admin" Admin import::items;
     "teamlog.users.token" "admin" Admin signup::issue_token;
 }
 
