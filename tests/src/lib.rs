@@ -1,1 +1,28 @@
-//! teamlog.
+//! What the end to end tests stand on: the real binary in a directory of its own, and a client of its two protocols.
+
+mod api;
+mod databases;
+mod scripts;
+mod server;
+mod socket;
+
+pub use api::{Api, Failure};
+pub use scripts::{node_modules, python};
+pub use server::{Engine, Options, Server};
+pub use socket::{Frame, Socket};
+
+use std::time::Duration;
+
+/// How long anything may take that a test waits for. Generous: it is only ever used up by a failure.
+pub const WAIT: Duration = Duration::from_secs(60);
+
+/// A number from the environment, for runs that are longer than those of every day.
+///
+/// # Panics
+/// If it is no number.
+pub fn size(name: &str, usual: usize) -> usize {
+    match std::env::var(name) {
+        Ok(text) => text.parse().unwrap_or_else(|why| panic!("{name}={text}: {why}")),
+        Err(_) => usual,
+    }
+}

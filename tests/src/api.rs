@@ -1,0 +1,120 @@
+//! A client of the Web API.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::Socket;
+
+/// How a call went wrong for which a test must be ready: the server is being killed, or does not know the outcome.
+#[derive(Debug)]
+pub enum Failure {
+    /// No answer came.
+    Gone(String),
+    /// 429 or 5xx.
+    Status(u16, Value),
+}
+
+/// Calls as one person.
+#[derive(Clone, Debug)]
+pub struct Api {
+    http: reqwest::Client,
+    url: String,
+    token: Option<String>,
+}
+
+impl Api {
+    /// Without a token.
+    pub fn new(url: &str) -> Api {
+        let http = reqwest::Client::builder().timeout(Duration::from_secs(60)).build().expect("a client without TLS");
+        Api { http, url: url.to_owned(), token: None }
+    }
+
+    /// The same, as somebody.
+    pub fn with_token(&self, token: &str) -> Api {
+        Api { token: Some(token.to_owned()), ..self.clone() }
+    }
+
+    /// The same person at the server's new address.
+    pub fn at(&self, url: &str) -> Api {
+        Api { token: self.token.clone(), ..Api::new(url) }
+    }
+
+    /// The token.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn token(&self) -> &str {
+        self.token.as_deref().expect("this client has a token")
+    }
+
+    /// A request to a path of the server, with the token if there is one.
+    pub fn post(&self, path: &str) -> reqwest::RequestBuilder {
+        let request = self.http.post(format!("{}{path}", self.url));
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
+    }
+
+    /// A call with JSON arguments, and whatever came of it.
+    ///
+    /// # Errors
+    /// [`Failure`], where there is no answer to look at.
+    pub async fn call(&self, method: &str, args: &Value) -> Result<Value, Failure> {
+        let gone = |why: reqwest::Error| Failure::Gone(why.to_string());
+        let answer = self.post(&format!("/api/{method}")).json(args).send().await.map_err(gone)?;
+        let status = answer.status().as_u16();
+        let body: Value = answer.json().await.map_err(gone)?;
+        if status == 200 { Ok(body) } else { Err(Failure::Status(status, body)) }
+    }
+
+    /// A call that must succeed.
+    pub async fn good(&self, method: &str, args: Value) -> Value {
+        match self.call(method, &args).await {
+            Ok(body) if body["ok"] == true => body,
+            other => panic!("{method} {args}: {other:?}"),
+        }
+    }
+
+    /// A call that must be refused with this code.
+    pub async fn bad(&self, method: &str, args: Value, code: &str) {
+        match self.call(method, &args).await {
+            Ok(body) if body["ok"] == false && body["error"] == code => {}
+            other => panic!("{method} {args}: {other:?} instead of {code}"),
+        }
+    }
+
+    /// Posts and gives the message's `ts`.
+    pub async fn say(&self, channel: &str, text: &str) -> String {
+        let posted = self.good("chat.postMessage", json!({ "channel": channel, "text": text })).await;
+        posted["ts"].as_str().expect("ts is a text").to_owned()
+    }
+
+    /// A whole conversation, oldest message first, through as many pages as it takes.
+    pub async fn history(&self, channel: &str) -> Vec<Value> {
+        let (mut all, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let args = json!({ "channel": channel, "limit": 200, "cursor": cursor });
+            let mut page = self.good("conversations.history", args).await;
+            if let Value::Array(messages) = page["messages"].take() {
+                all.extend(messages);
+            }
+            cursor = page["response_metadata"]["next_cursor"].as_str().unwrap_or_default().to_owned();
+            if cursor.is_empty() {
+                all.reverse();
+                return all;
+            }
+        }
+    }
+
+    /// `rtm.connect` and the socket that it names, behind its `hello`.
+    pub async fn connect(&self, args: Value) -> Socket {
+        let answer = self.good("rtm.connect", args).await;
+        let mut socket = Socket::open(answer["url"].as_str().expect("a url")).await.expect("a fresh url is good");
+        socket.cursor = answer["cursor"].as_str().map(str::to_owned);
+        let hello = socket.frame().await.expect("a session begins with a frame");
+        assert_eq!(hello["type"], "hello", "the first frame is {hello}");
+        socket
+    }
+}
