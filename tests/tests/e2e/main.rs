@@ -1,0 +1,6 @@
+//! The real binary, end to end, through its two public protocols.
+#![allow(clippy::unwrap_used)]
+
+mod loss;
+mod rtm;
+mod spine;
