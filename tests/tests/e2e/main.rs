@@ -2,5 +2,6 @@
 #![allow(clippy::unwrap_used)]
 
 mod loss;
+mod no_gap;
 mod rtm;
 mod spine;
