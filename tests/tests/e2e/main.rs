@@ -4,4 +4,5 @@
 mod loss;
 mod no_gap;
 mod rtm;
+mod sdk;
 mod spine;
