@@ -92,12 +92,21 @@ async fn resumed(gateway: &Gateway, team: &LiveTeam, args: &Args) -> Result<Opti
     if cursor.team != team.id() {
         return Err(invalid);
     }
-    let here = gateway.ingest().teams().position(team.partition());
-    if cursor.position.log_id != here.log_id || cursor.position.offset > here.offset {
+    let (teams, events) = (gateway.ingest().teams(), TopicPartition::events(team.partition()));
+    if cursor.position.offset > teams.position(team.partition()).offset {
+        // A process that has just come may not have read so far yet; past the end, the cursor is of another log.
+        match gateway.feed().log().end(events).await {
+            Ok(end) if cursor.position.offset <= end => {
+                teams.wait_for(team.partition(), cursor.position.offset).await?;
+            }
+            Ok(_) => return Err(expired),
+            Err(_) => return Err(ApiError::away()),
+        }
+    }
+    if cursor.position.log_id != teams.position(team.partition()).log_id {
         return Err(expired);
     }
     // Whether so much can still be replayed is known now, not when the socket comes.
-    let events = TopicPartition::events(team.partition());
     match gateway.feed().scan(events, cursor.position).await {
         Ok(_) => Ok(Some(cursor.position)),
         Err(why) if why.may_pass() => Err(ApiError::away()),

@@ -156,6 +156,12 @@ impl Session<'_> {
     async fn run(&mut self, stream: &mut SocketStream, joining: Joining<'_>) -> Result<(), End> {
         self.feed(encode(&json!({ "type": "hello", "fast_reconnect": false }))).await?;
         self.flush().await?;
+        // The url may be of a process before this one, and this one not as far yet: what its client has is not sent again.
+        let (teams, begins) = (self.gateway.ingest().teams(), self.ticket.position.offset);
+        teams.wait_for(self.team.partition(), begins).await.map_err(|why| {
+            debug!(team = %self.ticket.team, user = %self.ticket.user, %why, "a session begins past what is here");
+            End::Resume
+        })?;
         let mut joining = Some(joining);
         loop {
             self.catch_up().await?;
