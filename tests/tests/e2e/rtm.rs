@@ -142,3 +142,30 @@ async fn a_revoked_token_ends_its_sessions() {
         assert!(matches!(bob.call("auth.test", &json!({})).await, Ok(body) if body["ok"] == false));
     }
 }
+
+#[tokio::test]
+async fn a_server_that_stops_tells_where_to_go_on() {
+    for engine in Engine::all() {
+        let (mut server, ada, bob, here) = house(engine, "stopping").await;
+        let mut socket = bob.connect(json!({})).await;
+        ada.say(&here, "heard").await;
+        socket.message("heard").await;
+        let ((), frames) = tokio::join!(server.stop(), socket.rest());
+        let kinds: Vec<_> = frames.iter().map(|frame| frame["type"].as_str().unwrap()).collect();
+        assert_eq!((&kinds[..], socket.closed), (&["reconnect_url", "goodbye"][..], Some(1001)));
+        let ticket = frames[0]["url"].as_str().unwrap().rsplit('/').next().unwrap();
+        server.restart().await;
+        // The server is at another address now; an operator's stays.
+        let url = format!("{}/ws/{ticket}", server.url().replacen("http", "ws", 1));
+        for round in ["once", "again"] {
+            let mut socket = Socket::open(&url).await.unwrap();
+            ada.at(server.url()).say(&here, round).await;
+            let mut frames = Vec::new();
+            while !texts(&frames).contains(&round) {
+                frames.push(socket.frame().await.unwrap());
+            }
+            let expected: &[&str] = if round == "once" { &["once"] } else { &["once", "again"] };
+            assert_eq!(texts(&frames), expected, "{engine:?}, {round}");
+        }
+    }
+}
