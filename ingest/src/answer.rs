@@ -163,6 +163,8 @@ refusals! {
     TooManyUsers "too_many_users",
     /// Admins only.
     NotAllowed "restricted_action",
+    /// Only who made a channel, or an admin, may name it.
+    NotAuthorized "not_authorized",
     /// No text, blocks or attachments.
     NoText "no_text",
     /// More than 40,000 characters, or 100 KB with all its parts.

@@ -32,8 +32,6 @@ pub(crate) const INVITED_MAX: usize = 1_000;
 pub(crate) const IMPORTED_MEMBERS_MAX: usize = 10_000;
 /// Others in a direct message of a group.
 pub(crate) const GROUP_OTHERS_MAX: usize = 8;
-/// Those who replied first that a thread names.
-pub(crate) const REPLY_USERS_MAX: usize = 5;
 /// What an import brings and nothing here understands, of a person, a bot or a conversation, in bytes.
 pub(crate) const EXTRA_BYTES_MAX: usize = 64 * 1024;
 /// Channels that a team begins with.
@@ -44,9 +42,7 @@ const ENVELOPE_BYTES: usize = 4 * 1024;
 /// An id with its length, in bytes.
 const ID_BYTES: usize = 13;
 
-// An edit carries the message before and after.
-const _: () = assert!(2 * MESSAGE_BYTES_MAX + ENVELOPE_BYTES <= EVENT_BYTES_MAX);
-// A post's mentions take no more room than the words that make them.
+// An edit carries the message before and after; a post's mentions take no more room than the words that make them.
 const _: () = assert!(2 * MESSAGE_BYTES_MAX + ENVELOPE_BYTES <= EVENT_BYTES_MAX);
 const _: () = assert!(MESSAGE_BYTES_MAX + REACTIONS_BYTES_MAX + ENVELOPE_BYTES <= EVENT_BYTES_MAX);
 const _: () = assert!(IMPORTED_MEMBERS_MAX * ID_BYTES + EXTRA_BYTES_MAX + ENVELOPE_BYTES <= EVENT_BYTES_MAX);

@@ -74,19 +74,20 @@ impl Fold for TeamFold {
             };
             let live = teams.get(team).await.map_err(|why| away(why.to_string()))?;
             let shard = live.read().shard().to_owned();
-            let mut wanted = wanted;
-            let mut at = source.facts(&shard, team, &wanted).await.map_err(|why| away(why.to_string()))?;
-            if name_roots(&mut wanted, &at.rows) {
-                at = source.facts(&shard, team, &wanted).await.map_err(|why| away(why.to_string()))?;
-            }
-            // Bridged here, by the ring or one shared scan, however far the shard lags; the writer adds the rest.
             let events = TopicPartition::events(partition);
-            let tail = teams.feed().scan(events, at.position).await.map_err(|why| away(why.to_string()))?;
-            let mut facts = at.rows;
-            for event in tail.iter().filter_map(|entry| entry.event()).filter(|event| event.team() == Some(team)) {
-                facts.iter_mut().for_each(|one| one.apply(event));
+            let mut wanted = wanted;
+            loop {
+                let at = source.facts(&shard, team, &wanted).await.map_err(|why| away(why.to_string()))?;
+                // Bridged here, by the ring or one shared scan, however far the shard lags; the writer adds the rest.
+                let tail = teams.feed().scan(events, at.position).await.map_err(|why| away(why.to_string()))?;
+                let mut facts = at.rows;
+                for event in tail.iter().filter_map(|entry| entry.event()).filter(|event| event.team() == Some(team)) {
+                    facts.iter_mut().for_each(|one| one.apply(event));
+                }
+                if !name_roots(&mut wanted, &facts) {
+                    return Ok((facts, tail.last().map_or(at.position, |entry| entry.after)));
+                }
             }
-            Ok((facts, tail.last().map_or(at.position, |entry| entry.after)))
         })
     }
 
@@ -125,14 +126,17 @@ impl Fold for TeamFold {
     }
 }
 
-/// Who deletes a reply names the reply alone; that it is one, and of which thread, the first read tells. A message
-/// never changes its thread, so the second read is of the same thread. True if there is anything more to read.
+/// Who deletes a reply names the reply alone; that it is one, and of which thread, the first read tells (its tail
+/// too: the shard may not have the reply yet). A message never changes its thread, so the second read is of the same
+/// thread, and the last. True if there is anything more to read.
 fn name_roots(wanted: &mut [FactsWanted], found: &[Facts]) -> bool {
     let mut more = false;
     for (wanted, facts) in wanted.iter_mut().zip(found) {
         for (conversation, ts) in wanted.replies.clone() {
             let message = facts.message(conversation, ts).map(|fact| &fact.message);
-            if let Some(root) = message.filter(|message| message.is_reply()).and_then(|message| message.thread_ts) {
+            if let Some(root) = message.filter(|message| message.is_reply()).and_then(|message| message.thread_ts)
+                && !wanted.replies.contains(&(conversation, root))
+            {
                 wanted.replies.push((conversation, root));
                 wanted.messages.push((conversation, root));
                 more = true;

@@ -277,6 +277,34 @@ async fn a_name_is_given_once_and_a_refusal_was_true() {
     node.end().await;
 }
 
+/// The shard has seen neither the thread nor the reply: that it is one, and what is left, stands in the tail alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reply_that_no_shard_has_seen_leaves_its_thread_right() {
+    let log = FaultyLog::plain(PARTITIONS);
+    let node = Node::start(&log);
+    let (team, ada, general) = make_team(&node, "acme").await;
+    let does = async |command| match node.ingest.submit(request(team, Some(ada), None, command)).await {
+        Answer::Acked(acked) => acked.event,
+        answer => panic!("{answer:?}"),
+    };
+    let root = does(post(general, "root")).await.given_ts();
+    let reply = || {
+        Command::Post(Box::new(Post {
+            conversation: Some(general),
+            text: "reply".to_owned(),
+            thread_ts: Some(root),
+            ..Post::default()
+        }))
+    };
+    let (first, second) = (does(reply()).await.given_ts(), does(reply()).await.given_ts());
+    let deleted = does(Command::Delete { conversation: general, ts: second }).await;
+    let Event::MessageDeleted(deleted) = &*deleted else { panic!("{deleted:?}") };
+    let thread = deleted.thread.as_ref().unwrap();
+    assert_eq!((thread.root, thread.root_author, thread.reply_count), (root, Some(ada), 1));
+    assert_eq!((thread.latest_reply, &*thread.reply_users), (Some(first), &[ada][..]));
+    node.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_the_log_away_commands_are_answered_at_their_deadline() {
     let log = FaultyLog::plain(PARTITIONS);

@@ -103,10 +103,12 @@ impl Facts {
                     let at = replies.partition_point(|(reply, _)| *reply < message.ts);
                     replies.insert(at, (message.ts, message.user));
                 }
-                if let (Event::MessagePosted(e), Some(Some(fact))) =
-                    (event, self.messages.get_mut(&(conversation, root)))
-                {
-                    fact.thread.clone_from(&e.thread);
+                if let Some(Some(fact)) = self.messages.get_mut(&(conversation, root)) {
+                    match event {
+                        Event::MessagePosted(e) => fact.thread.clone_from(&e.thread),
+                        // An imported reply brings no thread with it, so it is counted here.
+                        _ => fact.thread = Some(thread_with(fact, message.ts, message.user)),
+                    }
                 }
             }
             if let Some(slot) = self.messages.get_mut(&(conversation, message.ts)) {
@@ -138,6 +140,40 @@ impl Facts {
                 fact.thread.clone_from(&event.thread);
             }
         }
+    }
+}
+
+/// Those who replied first that a thread names.
+const REPLY_USERS_MAX: usize = 5;
+
+/// The thread of a root with one more reply.
+pub fn thread_with(root: &MessageFact, reply: Ts, author: Option<UserId>) -> Thread {
+    let mut thread = root.thread.clone().unwrap_or_else(|| thread_of(root.message.ts, root.message.user, &[]));
+    thread.reply_count += 1;
+    thread.latest_reply = thread.latest_reply.max(Some(reply));
+    name_author(&mut thread.reply_users, author);
+    thread
+}
+
+/// The thread that these replies make, oldest first.
+pub fn thread_of(root: Ts, root_author: Option<UserId>, replies: &[ReplyHead]) -> Thread {
+    let mut reply_users = Vec::new();
+    replies.iter().for_each(|(_, author)| name_author(&mut reply_users, *author));
+    Thread {
+        root,
+        root_author,
+        reply_count: i32::try_from(replies.len()).unwrap_or(i32::MAX),
+        latest_reply: replies.last().map(|(ts, _)| *ts),
+        reply_users,
+    }
+}
+
+fn name_author(reply_users: &mut Vec<UserId>, author: Option<UserId>) {
+    if let Some(author) = author
+        && reply_users.len() < REPLY_USERS_MAX
+        && !reply_users.contains(&author)
+    {
+        reply_users.push(author);
     }
 }
 

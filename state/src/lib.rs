@@ -11,7 +11,7 @@ mod team;
 
 pub use apply::is_countable;
 pub use directory::{Directory, DirectoryEntry, DirectoryRows, DirectorySource};
-pub use facts::{Facts, FactsWanted, MessageFact, Reactions, ReplyHead};
+pub use facts::{Facts, FactsWanted, MessageFact, Reactions, ReplyHead, thread_of, thread_with};
 pub use rows::{ConversationRow, TeamRows};
 pub use source::{At, SourceError, TeamSource, UserState};
 pub use team::{

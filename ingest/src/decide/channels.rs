@@ -1,5 +1,7 @@
 //! Channels: made, joined, left, named, archived.
 
+use std::collections::HashSet;
+
 use teamlog_schemas::{
     ConversationArchived, ConversationCreated, ConversationId, ConversationKind, ConversationRenamed,
     ConversationUnarchived, Event, Joined, MemberLeft, MembersJoined, PurposeSet, Text, TopicSet, UserId,
@@ -17,30 +19,28 @@ pub(super) fn create(it: &mut Context<'_, '_>, new: &NewConversation) -> Result<
     {
         return Ok(Decision::Nothing(Nothing::AlreadyImported));
     }
-    if new.imported.is_some() && !it.is_admin() {
+    let is_imported = new.imported.is_some();
+    if (is_imported || new.conversation.is_some()) && !it.is_admin() {
         return Err(Refusal::NotAllowed);
     }
-    if let (true, Some(name)) = (new.kind.is_channel(), &new.name) {
+    if new.kind.is_channel() {
+        let name = new.name.as_deref().ok_or(Refusal::InvalidNameRequired)?;
         // An archive's names are as they are; only that they are unique is needed.
-        if new.imported.is_none() {
+        if !is_imported {
             names::channel_name(name)?;
         }
         if it.team.channel_named(name).is_some() {
             return Err(Refusal::NameTaken);
         }
-    } else if new.kind.is_channel() {
-        return Err(Refusal::InvalidNameRequired);
+    } else if !is_imported {
+        // There is one a pair: it is opened, and found or made by that.
+        return Err(Refusal::WrongKind);
     }
-    let most = if new.imported.is_some() { IMPORTED_MEMBERS_MAX } else { INVITED_MAX };
-    if new.members.len() > most {
-        return Err(Refusal::TooManyUsers);
-    }
-    let mut members: Vec<UserId> = it.request.actor.filter(|_| new.imported.is_none()).into_iter().collect();
-    for user in &new.members {
-        it.team.person(*user).ok_or(Refusal::UserNotFound)?;
-        if !members.contains(user) {
-            members.push(*user);
-        }
+    let members = first_members(it, new)?;
+    if !new.kind.is_channel()
+        && let Some(there) = it.team.direct(&members)
+    {
+        return Ok(Decision::Nothing(Nothing::AlreadyOpen(there.conversation)));
     }
     let brought = new.imported.clone().unwrap_or_else(|| ImportedConversation {
         creator: it.request.actor,
@@ -63,9 +63,31 @@ pub(super) fn create(it: &mut Context<'_, '_>, new: &NewConversation) -> Result<
         purpose: Text::from(brought.purpose.as_str()),
         is_general: brought.is_general && it.team.general().is_none(),
         is_archived: brought.is_archived,
-        imported: new.imported.is_some(),
+        imported: is_imported,
         extra: command::text(&brought.extra),
     })))
+}
+
+/// The actor (an archive names its own), then whom the command names, each once.
+fn first_members(it: &Context<'_, '_>, new: &NewConversation) -> Result<Vec<UserId>, Refusal> {
+    let is_imported = new.imported.is_some();
+    let most = if is_imported { IMPORTED_MEMBERS_MAX } else { INVITED_MAX };
+    if new.members.len() > most {
+        return Err(Refusal::TooManyUsers);
+    }
+    let mut members: Vec<UserId> = it.request.actor.filter(|_| !is_imported).into_iter().collect();
+    let mut seen: HashSet<UserId> = members.iter().copied().collect();
+    for user in &new.members {
+        if is_imported {
+            it.team.person(*user).ok_or(Refusal::UserNotFound)?;
+        } else {
+            it.person(*user)?;
+        }
+        if seen.insert(*user) {
+            members.push(*user);
+        }
+    }
+    Ok(members)
 }
 
 pub(super) fn join(it: &Context<'_, '_>, conversation: ConversationId) -> Result<Decision, Refusal> {
@@ -99,10 +121,10 @@ pub(super) fn invite(
         return Err(Refusal::CantInviteSelf);
     }
     let mut ts = it.ts();
-    let mut joined: Vec<Joined> = Vec::new();
+    let (mut joined, mut seen) = (Vec::new(), HashSet::new());
     for user in users {
         it.person(*user)?;
-        if !it.team.is_member(*user, conversation) && !joined.iter().any(|one| one.user == *user) {
+        if !it.team.is_member(*user, conversation) && seen.insert(*user) {
             joined.push(Joined { user: *user, ts });
             ts = ts.next();
         }
@@ -140,6 +162,11 @@ pub(super) fn kick(it: &Context<'_, '_>, conversation: ConversationId, user: Use
     if channel.is_general {
         return Err(Refusal::CantKickFromGeneral);
     }
+    // A private channel is its members' own; a public one is everybody's.
+    let is_public = channel.kind == ConversationKind::PublicChannel;
+    if is_public && !it.is_admin() && channel.creator != it.request.actor {
+        return Err(Refusal::NotAllowed);
+    }
     it.team.person(user).ok_or(Refusal::UserNotFound)?;
     if !it.team.is_member(user, conversation) {
         return Err(Refusal::NotInChannel);
@@ -152,7 +179,7 @@ pub(super) fn rename(it: &Context<'_, '_>, conversation: ConversationId, name: &
     let channel = it.own_channel(conversation)?;
     names::channel_name(name)?;
     if !it.is_admin() && channel.creator != it.request.actor {
-        return Err(Refusal::NotAllowed);
+        return Err(Refusal::NotAuthorized);
     }
     if it.team.channel_named(name).is_some() {
         return Err(Refusal::NameTaken);

@@ -12,7 +12,7 @@ pub(super) fn open(it: &mut Context<'_, '_>, users: &[UserId]) -> Result<Decisio
     let actor = it.actor()?;
     let mut members = vec![actor];
     for user in users {
-        it.person(*user)?;
+        it.team.person(*user).ok_or(Refusal::UserNotFound)?;
         if !members.contains(user) {
             members.push(*user);
         }
@@ -23,6 +23,8 @@ pub(super) fn open(it: &mut Context<'_, '_>, users: &[UserId]) -> Result<Decisio
     if let Some(there) = it.team.direct(&members) {
         return opened(it, there, actor);
     }
+    // What was said with somebody stays there to be read; nothing new begins with who is gone.
+    members.iter().try_for_each(|user| it.person(*user).map(drop))?;
     let kind = if members.len() > 2 { ConversationKind::Mpim } else { ConversationKind::Im };
     let name = (kind == ConversationKind::Mpim).then(|| {
         let names = members.iter().filter_map(|user| it.team.person(*user)).map(|m| m.person.name.as_str().to_owned());

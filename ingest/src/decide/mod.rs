@@ -1,10 +1,12 @@
 //! Deciding: pure functions of a team, facts, a command, and what the writer's clock and dice say.
 
+mod calls;
 mod channels;
 mod context;
 mod directs;
 mod messages;
 mod names;
+mod parts;
 mod people;
 mod team;
 
@@ -56,7 +58,13 @@ pub fn facts_wanted(team: &Team, request: &Request) -> FactsWanted {
         Command::React { conversation, ts, .. } | Command::Unreact { conversation, ts, .. } => {
             wanted.messages.push((*conversation, *ts));
         }
-        Command::ImportMessage(import) => wanted.messages.push((import.conversation, import.message.ts)),
+        Command::ImportMessage(import) => {
+            let (conversation, ts) = (import.conversation, import.message.ts);
+            // Newer than all that is there, as an archive's messages are that come in order: surely not there yet.
+            if team.conversation(conversation).is_some_and(|there| ts <= there.latest) {
+                wanted.messages.push((conversation, ts));
+            }
+        }
         _ => {}
     }
     if let Some(key) = &request.key {

@@ -40,10 +40,15 @@ pub(super) fn email(address: &str) -> Result<(), Refusal> {
     }
 }
 
-/// An emoji's name without colons, with an optional skin tone.
+/// An emoji's name without colons, perhaps with a skin tone: `wave`, `wave::skin-tone-3`.
 pub(super) fn emoji(name: &str) -> Result<(), Refusal> {
-    let good = |c: char| matches!(c, '-' | '_' | '+' | ':' | '\'') || (c.is_alphanumeric() && !c.is_uppercase());
-    let fits = !name.is_empty() && name.chars().count() <= EMOJI_CHARS_MAX;
-    let edges = !name.starts_with(':') && !name.ends_with(':');
-    if fits && edges && name.chars().all(good) { Ok(()) } else { Err(Refusal::InvalidName) }
+    let good = |c: char| matches!(c, '-' | '_' | '+' | '\'') || (c.is_alphanumeric() && !c.is_uppercase());
+    let (plain, tone) = name.split_once("::").unwrap_or((name, "skin-tone-2"));
+    let tones = "skin-tone-2"..="skin-tone-6";
+    let fits = !plain.is_empty() && name.chars().count() <= EMOJI_CHARS_MAX;
+    if fits && plain.chars().all(good) && tone.len() == 11 && tones.contains(&tone) {
+        Ok(())
+    } else {
+        Err(Refusal::InvalidName)
+    }
 }

@@ -46,7 +46,7 @@ pub(super) fn create_user(it: &mut Context<'_, '_>, new: &NewPerson) -> Result<D
             }
         }
     });
-    let bot = new.bot.or_else(|| new.is_bot.then(|| BotId::random('B', (it.now.random)())));
+    let bot = new.bot.or_else(|| new.is_bot.then(|| new_bot_id(it)));
     let real_name = if new.real_name.is_empty() { &new.name } else { &new.real_name };
     let person = Person {
         user,
@@ -60,8 +60,18 @@ pub(super) fn create_user(it: &mut Context<'_, '_>, new: &NewPerson) -> Result<D
         tz: new.tz.clone(),
         extra: command::text(&new.extra),
     };
-    let token = new.with_token.then(|| token(it, user, bot.is_some()));
+    // Who is deactivated could not use one.
+    let token = (new.with_token && !new.deleted).then(|| token(it, user, bot.is_some()));
     Ok(Decision::Event(Event::from(UserCreated { meta: it.meta(), person, token, credential_id: new.credential_id })))
+}
+
+fn new_bot_id(it: &mut Context<'_, '_>) -> BotId {
+    loop {
+        let bot = BotId::random('B', (it.now.random)());
+        if it.team.bot(bot).is_none() && it.team.people().all(|member| member.person.bot != Some(bot)) {
+            return bot;
+        }
+    }
 }
 
 fn token(it: &Context<'_, '_>, user: UserId, is_bot: bool) -> Token {
@@ -77,6 +87,12 @@ pub(super) fn add_bot(it: &Context<'_, '_>, bot: BotId, name: &str, extra: Optio
     if it.team.bot(bot).is_some() {
         return Ok(Decision::Nothing(Nothing::AlreadyImported));
     }
+    if name.chars().count() > REAL_NAME_CHARS_MAX {
+        return Err(Refusal::TooLong);
+    }
+    if extra.is_some_and(|extra| extra.len() > EXTRA_BYTES_MAX) {
+        return Err(Refusal::MsgTooLong);
+    }
     let extra = extra.map(Text::from);
     Ok(Decision::Event(Event::from(BotAdded { meta: it.meta(), bot, name: Text::from(name), extra })))
 }
@@ -91,7 +107,8 @@ pub(super) fn issue_token(it: &Context<'_, '_>, user: UserId) -> Result<Decision
 }
 
 pub(super) fn revoke_token(it: &Context<'_, '_>, hex_hash: &str) -> Result<Decision, Refusal> {
-    let bytes = hex::decode(hex_hash).ok().and_then(|bytes| bytes.try_into().ok()).ok_or(Refusal::TokenNotFound)?;
+    let mut bytes = [0; 32];
+    hex::decode_to_slice(hex_hash, &mut bytes).map_err(|_| Refusal::TokenNotFound)?;
     let state = it.team.token(&bytes).ok_or(Refusal::TokenNotFound)?;
     if !it.is_admin() && it.request.actor != Some(state.user) {
         return Err(Refusal::NotAllowed);
@@ -99,7 +116,7 @@ pub(super) fn revoke_token(it: &Context<'_, '_>, hex_hash: &str) -> Result<Decis
     if state.revoked {
         return Ok(Decision::Nothing(Nothing::AlreadyRevoked));
     }
-    let hash = hex_hash.to_owned();
+    let hash = hex::encode(bytes);
     Ok(Decision::Event(Event::from(TokenRevoked { meta: it.meta(), user: state.user, hash })))
 }
 

@@ -1,5 +1,7 @@
 //! The two steps in which a team is made.
 
+use std::collections::HashSet;
+
 use teamlog_schemas::{
     ConversationId, Event, FirstChannel, Meta, Person, TeamCreated, TeamId, TeamRegistered, Text, Token, TokenKind, Ts,
     UserId, partition_of,
@@ -37,6 +39,13 @@ pub fn decide_team(
     if let Some(address) = &new.owner.email {
         names::email(address)?;
     }
+    let too_long = |text: &str| text.chars().count() > limits::REAL_NAME_CHARS_MAX;
+    if too_long(&new.name) || too_long(&new.owner.real_name) || new.owner.tz.as_deref().is_some_and(too_long) {
+        return Err(Refusal::TooLong);
+    }
+    if new.owner.extra.as_ref().is_some_and(|extra| extra.len() > limits::EXTRA_BYTES_MAX) {
+        return Err(Refusal::MsgTooLong);
+    }
     let Now { at, event_id, random, secrets } = now;
     let team = match new.team {
         Some(team) if team_exists(team) => return Err(Refusal::DomainTaken),
@@ -52,6 +61,10 @@ pub fn decide_team(
     let channels = new.channels.clone().unwrap_or_else(|| first_channels(random));
     if channels.len() > limits::FIRST_CHANNELS_MAX {
         return Err(Refusal::MsgTooLong);
+    }
+    let mut names = HashSet::new();
+    if !channels.iter().all(|channel| names.insert(&channel.name)) {
+        return Err(Refusal::NameTaken);
     }
     let partition = partition_of(team, partitions);
     let token = new.owner.with_token.then(|| Token {
