@@ -122,7 +122,9 @@ async fn redeem(rtm: &Rtm, gateway: &Gateway, text: &str) -> Option<(Ticket, Arc
     {
         return None;
     }
+    gateway.is_current(TopicPartition::DIRECTORY).await;
     let team = gateway.ingest().team(ticket.team).await.ok()?;
+    gateway.is_current(TopicPartition::events(team.partition())).await;
     let good = team.read().token(&ticket.token).is_some_and(|state| !state.revoked && state.user == ticket.user);
     good.then_some((ticket, team))
 }
