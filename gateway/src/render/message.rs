@@ -105,11 +105,7 @@ fn base(team: &Team, conversation: ConversationId, message: &Message) -> Map<Str
         put("edited", json!({ "user": edited.user, "ts": edited.ts.to_string() }));
     }
     merge_extra(&mut object, message.extra.as_ref());
-    // What an import brought is older than all that was posted here, and is given back as it was.
-    let posted_here = team.conversation(conversation).is_none_or(|c| message.ts >= c.first_posted);
-    if posted_here {
-        object.entry("team").or_insert_with(|| json!(team.id()));
-    }
+    object.entry("team").or_insert_with(|| json!(team.id()));
     object
 }
 

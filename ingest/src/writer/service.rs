@@ -296,7 +296,15 @@ impl<F: Fold> Service<F> {
                         }
                     }
                 }
-                Body::Void(_) | Body::Tombstone(_) => {}
+                // A record of ours that overtook another closed the epoch, though the log acknowledged both.
+                Body::Void(_) => {
+                    let closed = entry.after.epoch == self.epoch && entry.after.next_seq.is_none();
+                    if closed && matches!(self.role, Role::Leading { .. }) {
+                        warn!(partition = %self.source, offset = %entry.offset, "this writer's epoch is closed by a gap; the partition is claimed anew");
+                        self.pause();
+                    }
+                }
+                Body::Tombstone(_) => {}
             }
         }
         self.answer_done();
