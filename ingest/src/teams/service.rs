@@ -96,6 +96,9 @@ pub(super) struct PartitionTeams {
     pub(super) position: Arc<RwLock<Position>>,
     progress: watch::Sender<Offset>,
     stopped: OnceLock<TeamsError>,
+    /// Set once the fold has come to where the log ended after this process started: what earlier processes
+    /// acknowledged is seen from the first answer on.
+    fresh: tokio::sync::OnceCell<()>,
 }
 
 impl Teams {
@@ -115,6 +118,7 @@ impl Teams {
             position: Arc::new(RwLock::new(*position)),
             progress: watch::Sender::new(position.offset),
             stopped: OnceLock::new(),
+            fresh: tokio::sync::OnceCell::new(),
         });
         let inner = Inner {
             feed,
@@ -142,6 +146,7 @@ impl Teams {
         let entry = self.inner.directory.with(|d| d.by_team(team).map(|e| (e.partition, e.shard.clone())));
         let (number, shard) = entry.ok_or(TeamsError::NotFound)?;
         let partition = self.inner.partition(Partition(number))?;
+        partition.fresh.get_or_try_init(|| self.come_to_the_end(Partition(number))).await?;
         if let Some(live) = partition.live.lock().get(&team) {
             live.touch(self.inner.clock.fetch_add(1, Ordering::Relaxed));
             return Ok(live.clone());
@@ -163,6 +168,11 @@ impl Teams {
             loads.entry(team).or_insert_with(start).clone()
         };
         load.await
+    }
+
+    async fn come_to_the_end(&self, partition: Partition) -> Result<(), TeamsError> {
+        let end = self.inner.feed.log().end(TopicPartition::events(partition)).await;
+        self.wait_for(partition, end.map_err(FeedError::from)?).await
     }
 
     /// The team as of a position that reflects everything below `reflect`; none if it has not begun by then.
