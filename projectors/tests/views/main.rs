@@ -9,4 +9,5 @@ mod failover;
 mod house;
 mod mains;
 mod running;
+mod search;
 mod shard;

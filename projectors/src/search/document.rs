@@ -1,0 +1,212 @@
+//! What of a message is found, and how events change it.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use teamlog_schemas::{ConversationId, Event, Message, TeamId, Ts, UserId, is_system};
+
+/// Text of blocks and attachments of one message, in bytes: what is beyond it is not found.
+const PIECES_BYTES_MAX: usize = 32 * 1024;
+
+/// A message's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct Name {
+    pub(super) team: TeamId,
+    pub(super) conversation: ConversationId,
+    pub(super) ts: Ts,
+}
+
+impl Name {
+    /// As the index knows it.
+    pub(super) fn bytes(&self) -> [u8; 24] {
+        let mut bytes = [0; 24];
+        bytes[..8].copy_from_slice(&self.team.packed().to_be_bytes());
+        bytes[8..16].copy_from_slice(&self.conversation.packed().to_be_bytes());
+        bytes[16..].copy_from_slice(&self.ts.micros().to_be_bytes());
+        bytes
+    }
+}
+
+/// A message as it is found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Document {
+    pub(super) user: Option<UserId>,
+    /// Its text, then what its attachments say.
+    pub(super) pieces: Vec<String>,
+    pub(super) has_link: bool,
+    pub(super) is_reply: bool,
+    /// How many gave each emoji.
+    pub(super) reactions: BTreeMap<String, u32>,
+}
+
+impl Document {
+    /// A message's, without reactions; none if it is a conversation's coming or going.
+    fn of(message: &Message) -> Option<Document> {
+        if is_system(message.subtype.as_deref()) {
+            return None;
+        }
+        let mut pieces = vec![message.text.plain.clone()];
+        if message.text.plain.is_empty()
+            && let Some(blocks) = &message.blocks
+        {
+            said_in(blocks.as_str(), &mut pieces);
+        }
+        if let Some(attachments) = &message.attachments {
+            said_in(attachments.as_str(), &mut pieces);
+        }
+        pieces.retain(|piece| !piece.is_empty());
+        let has_link = pieces.iter().any(|piece| piece.contains("http://") || piece.contains("https://"));
+        let (user, is_reply) = (message.user, message.is_reply());
+        Some(Document { user, pieces, has_link, is_reply, reactions: BTreeMap::new() })
+    }
+
+    /// What `has:` and `is:` ask for.
+    pub(super) fn flags(&self) -> Vec<String> {
+        let mut flags = Vec::new();
+        if self.has_link {
+            flags.push("link".to_owned());
+        }
+        if self.is_reply {
+            flags.push("thread".to_owned());
+        }
+        if !self.reactions.is_empty() {
+            flags.push("reaction".to_owned());
+        }
+        flags.extend(self.reactions.keys().map(|name| format!(":{name}:")));
+        flags
+    }
+
+    fn react(&mut self, name: &str, more: bool) {
+        let count = self.reactions.entry(name.to_owned()).or_default();
+        *count = if more { count.saturating_add(1) } else { count.saturating_sub(1) };
+        if *count == 0 {
+            self.reactions.remove(name);
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        self.pieces.iter().map(String::len).sum::<usize>() + 200
+    }
+}
+
+/// The texts of blocks or attachments.
+fn said_in(json: &str, pieces: &mut Vec<String>) {
+    let Ok(value) = serde_json::from_str(json) else { return };
+    let mut left = PIECES_BYTES_MAX;
+    collect(&value, &mut left, pieces);
+}
+
+fn collect(value: &Value, left: &mut usize, pieces: &mut Vec<String>) {
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| collect(item, left, pieces)),
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                match (name.as_str(), field) {
+                    (
+                        "text" | "title" | "pretext" | "fallback" | "value" | "footer" | "author_name",
+                        Value::String(said),
+                    ) => {
+                        // A fallback mostly repeats what stands beside it.
+                        if said.len() <= *left && !pieces.contains(said) {
+                            *left -= said.len();
+                            pieces.push(said.clone());
+                        }
+                    }
+                    _ => collect(field, left, pieces),
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// What became of one message.
+#[derive(Clone, Debug)]
+pub(super) struct Change {
+    /// As it is now; none if it is gone.
+    pub(super) document: Option<Document>,
+    /// It was posted among these events, so it cannot be in an index that has not seen them.
+    pub(super) is_new: bool,
+}
+
+/// What events do to messages.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    pub(super) messages: HashMap<Name, Change>,
+    /// A rough size in memory.
+    pub(super) bytes: usize,
+}
+
+impl Changes {
+    /// Folds the next event in. `before` looks up what was there before the first of these events.
+    pub(super) fn apply<E>(
+        &mut self,
+        event: &Event,
+        before: impl Fn(&Name) -> Result<Option<Document>, E>,
+    ) -> Result<(), E> {
+        let Some(team) = event.team() else { return Ok(()) };
+        match event {
+            Event::MessageEdited(e) => {
+                let name = Name { team, conversation: e.conversation, ts: e.after.ts };
+                if let Some(was) = self.current(&name, before)? {
+                    let now = Document::of(&e.after);
+                    self.put(name, now.map(|now| Document { reactions: was.reactions, ..now }), false);
+                }
+            }
+            Event::MessageDeleted(e) => {
+                self.put(Name { team, conversation: e.conversation, ts: e.before.ts }, None, false);
+            }
+            Event::ReactionAdded(e) => {
+                let name = Name { team, conversation: e.conversation, ts: e.ts };
+                if let Some(mut document) = self.current(&name, before)? {
+                    document.react(&e.name, true);
+                    self.put(name, Some(document), false);
+                }
+            }
+            Event::ReactionRemoved(e) => {
+                let name = Name { team, conversation: e.conversation, ts: e.ts };
+                if let Some(mut document) = self.current(&name, before)? {
+                    document.react(&e.name, false);
+                    self.put(name, Some(document), false);
+                }
+            }
+            Event::MessageImported(e) => {
+                let document = Document::of(&e.message).map(|mut document| {
+                    for reaction in &e.reactions {
+                        let count = u32::try_from(reaction.users.len()).unwrap_or(u32::MAX);
+                        document.reactions.insert(reaction.name.clone(), count);
+                    }
+                    document
+                });
+                self.put(Name { team, conversation: e.conversation, ts: e.message.ts }, document, false);
+            }
+            Event::MessagePosted(e) => {
+                let name = Name { team, conversation: e.conversation, ts: e.message.ts };
+                if let Some(document) = Document::of(&e.message) {
+                    self.put(name, Some(document), true);
+                }
+            }
+            // What they say in a conversation is its comings and goings, which nobody looks for.
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn current<E>(
+        &self,
+        name: &Name,
+        before: impl Fn(&Name) -> Result<Option<Document>, E>,
+    ) -> Result<Option<Document>, E> {
+        match self.messages.get(name) {
+            Some(change) => Ok(change.document.clone()),
+            None => before(name),
+        }
+    }
+
+    fn put(&mut self, name: Name, document: Option<Document>, is_new: bool) {
+        self.bytes += document.as_ref().map_or(0, Document::bytes) + 100;
+        let is_new = self.messages.get(&name).map_or(is_new, |change| change.is_new);
+        self.messages.insert(name, Change { document, is_new });
+    }
+}

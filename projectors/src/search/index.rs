@@ -1,0 +1,292 @@
+//! The index on disk: its fields, its commits, and what was committed last.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use parking_lot::{Mutex, RwLock};
+use tantivy::{
+    DocSet, Index, IndexReader, IndexWriter, ReloadPolicy, Searcher, TERMINATED, TantivyDocument, TantivyError, Term,
+    directory::MmapDirectory,
+    schema::{
+        BytesOptions, FAST, Field, INDEXED, IndexRecordOption, STORED, STRING, Schema, TextFieldIndexing, TextOptions,
+        Value,
+    },
+};
+use teamlog_log::{Entry, FeedError, Position, TopicPartition};
+use teamlog_schemas::Event;
+
+use super::{
+    document::{Changes, Document, Name},
+    words,
+};
+
+/// The generation of the fields below: another one has a directory of its own and is built from the log.
+const GENERATION: &str = "v1";
+/// What the writer's one thread may hold; tantivy wants 15 MB at least.
+const WRITER_BYTES: usize = 48 << 20;
+/// How the index calls our cutter of words.
+const ANALYZER: &str = "words";
+
+/// Why nothing could be found, or nothing written.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum SearchError {
+    /// The index on disk. If it is broken, its directory may be removed: it is built again from the log.
+    #[error("the search index in {dir}: {why}")]
+    Index {
+        /// Where it lies.
+        dir: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// The events that the index has not seen yet cannot be read.
+    #[error(transparent)]
+    Feed(#[from] FeedError),
+    /// Entries that do not follow those before: another projector writes, or an attempt was broken off. The projector's
+    /// positions say where to go on.
+    #[error("the search index stands elsewhere in {0}")]
+    Overtaken(TopicPartition),
+}
+
+/// The index's fields.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fields {
+    /// The message's name; one document has it.
+    pub(super) name: Field,
+    pub(super) team: Field,
+    pub(super) conversation: Field,
+    pub(super) ts: Field,
+    pub(super) user: Field,
+    pub(super) body: Field,
+    pub(super) flags: Field,
+    /// The whole document, for an event that changes a part of it.
+    stored: Field,
+}
+
+impl Fields {
+    fn schema() -> (Fields, Schema) {
+        let mut builder = Schema::builder();
+        let indexing = TextFieldIndexing::default()
+            .set_tokenizer(ANALYZER)
+            .set_index_option(IndexRecordOption::WithFreqsAndPositions);
+        let fields = Fields {
+            name: builder.add_bytes_field("name", BytesOptions::default().set_indexed()),
+            team: builder.add_u64_field("team", INDEXED),
+            conversation: builder.add_u64_field("conversation", INDEXED | FAST),
+            ts: builder.add_u64_field("ts", FAST),
+            user: builder.add_u64_field("user", INDEXED),
+            body: builder.add_text_field("body", TextOptions::default().set_indexing_options(indexing)),
+            flags: builder.add_text_field("flags", STRING),
+            stored: builder.add_bytes_field("stored", STORED),
+        };
+        (fields, builder.build())
+    }
+
+    pub(super) fn name_term(&self, name: &Name) -> Term {
+        Term::from_field_bytes(self.name, &name.bytes())
+    }
+
+    fn document(&self, name: &Name, document: &Document) -> Result<TantivyDocument, postcard::Error> {
+        let mut fields = TantivyDocument::default();
+        fields.add_bytes(self.name, &name.bytes());
+        fields.add_u64(self.team, name.team.packed());
+        fields.add_u64(self.conversation, name.conversation.packed());
+        fields.add_u64(self.ts, name.ts.micros().unsigned_abs());
+        if let Some(user) = document.user {
+            fields.add_u64(self.user, user.packed());
+        }
+        for piece in &document.pieces {
+            fields.add_text(self.body, piece);
+        }
+        for flag in document.flags() {
+            fields.add_text(self.flags, flag);
+        }
+        fields.add_bytes(self.stored, &postcard::to_allocvec(document)?);
+        Ok(fields)
+    }
+}
+
+/// What was committed last, and how far it reaches: the two belong together.
+pub(super) struct Committed {
+    pub(super) searcher: Searcher,
+    pub(super) positions: HashMap<TopicPartition, Position>,
+}
+
+impl Committed {
+    /// How far it reaches in a source.
+    pub(super) fn position(&self, source: TopicPartition) -> Position {
+        self.positions.get(&source).copied().unwrap_or(Position::START)
+    }
+
+    /// A message as it was committed.
+    pub(super) fn document(&self, fields: &Fields, name: &Name) -> Result<Option<Document>, TantivyError> {
+        let term = fields.name_term(name);
+        for segment in self.searcher.segment_readers() {
+            let inverted = segment.inverted_index(fields.name)?;
+            let Some(mut found) = inverted.read_postings(&term, IndexRecordOption::Basic)? else { continue };
+            while found.doc() != TERMINATED {
+                if !segment.is_deleted(found.doc()) {
+                    let stored: TantivyDocument = segment.get_store_reader(1)?.get(found.doc())?;
+                    let bytes = stored.get_first(fields.stored).and_then(|value| value.as_bytes()).unwrap_or_default();
+                    let broken =
+                        |why: postcard::Error| TantivyError::InternalError(format!("a document of {term:?}: {why}"));
+                    return postcard::from_bytes(bytes).map(Some).map_err(broken);
+                }
+                found.advance();
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// What was applied and not committed yet, of one source.
+struct Waiting {
+    changes: Changes,
+    position: Position,
+}
+
+#[derive(Default)]
+struct Writing {
+    /// Made at the first commit: who only reads does not lock the directory.
+    writer: Option<IndexWriter>,
+    waiting: HashMap<TopicPartition, Waiting>,
+}
+
+/// The index. All of its methods block.
+pub(super) struct SearchIndex {
+    dir: PathBuf,
+    index: Index,
+    reader: IndexReader,
+    pub(super) fields: Fields,
+    committed: RwLock<Arc<Committed>>,
+    writing: Mutex<Writing>,
+}
+
+impl SearchIndex {
+    /// Opens the index in a directory, or makes it.
+    pub(super) fn open(dir: &Path) -> Result<SearchIndex, SearchError> {
+        let dir = dir.join(GENERATION);
+        let wrong = |why: String| SearchError::Index { dir: dir.display().to_string(), why };
+        std::fs::create_dir_all(&dir).map_err(|why| wrong(why.to_string()))?;
+        let (fields, schema) = Fields::schema();
+        let open = || -> Result<_, TantivyError> {
+            let index = Index::open_or_create(MmapDirectory::open(&dir).map_err(TantivyError::from)?, schema)?;
+            index.tokenizers().register(ANALYZER, words::analyzer());
+            let reader: IndexReader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
+            let payload = index.load_metas()?.payload;
+            Ok((index, reader, payload))
+        };
+        let (index, reader, payload) = open().map_err(|why| wrong(why.to_string()))?;
+        let positions: Vec<(TopicPartition, Position)> = match payload {
+            Some(payload) => serde_json::from_str(&payload).map_err(|why| wrong(why.to_string()))?,
+            None => Vec::new(),
+        };
+        let committed = Committed { searcher: reader.searcher(), positions: positions.into_iter().collect() };
+        let committed = RwLock::new(Arc::new(committed));
+        Ok(SearchIndex { dir, index, reader, fields, committed, writing: Mutex::default() })
+    }
+
+    /// Where it lies.
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub(super) fn wrong(&self, why: &TantivyError) -> SearchError {
+        SearchError::Index { dir: self.dir.display().to_string(), why: why.to_string() }
+    }
+
+    /// What was committed last.
+    pub(super) fn committed(&self) -> Arc<Committed> {
+        self.committed.read().clone()
+    }
+
+    /// The committed positions, once nobody is writing.
+    pub(super) fn settled(&self) -> Arc<Committed> {
+        let _nobody_writes = self.writing.lock();
+        self.committed()
+    }
+
+    /// Folds entries of several sources in, to be committed later; says how many messages and bytes wait.
+    pub(super) fn apply(&self, batch: &crate::Batch) -> Result<(usize, usize), SearchError> {
+        let mut writing = self.writing.lock();
+        let committed = self.committed();
+        for (source, (from, _)) in &batch.moved {
+            let stands = writing.waiting.get(source).map(|waiting| waiting.position);
+            if stands != Some(*from) {
+                if committed.position(*source) != *from {
+                    return Err(SearchError::Overtaken(*source));
+                }
+                // The projector begins anew where the last commit ended.
+                writing.waiting.insert(*source, Waiting { changes: Changes::default(), position: *from });
+            }
+        }
+        let fold = |entry: &Entry<Event>, waiting: &mut Waiting| -> Result<(), TantivyError> {
+            if let Some(event) = entry.event() {
+                waiting.changes.apply(event, |name| committed.document(&self.fields, name))?;
+            }
+            waiting.position = entry.after;
+            Ok(())
+        };
+        for entry in &batch.entries {
+            let Some(waiting) = writing.waiting.get_mut(&entry.source) else { continue };
+            if let Err(why) = fold(entry, waiting) {
+                writing.waiting.remove(&entry.source);
+                return Err(self.wrong(&why));
+            }
+        }
+        let sizes = writing.waiting.values().map(|waiting| (waiting.changes.messages.len(), waiting.changes.bytes));
+        Ok(sizes.fold((0, 0), |(messages, bytes), (more, larger)| (messages + more, bytes + larger)))
+    }
+
+    /// Makes durable what was applied, with its positions, and shows it. After an error nothing of it is in the index,
+    /// and all of it still waits.
+    pub(super) fn commit(&self) -> Result<(), SearchError> {
+        let mut writing = self.writing.lock();
+        let committed = self.committed();
+        let moved = |(source, waiting): (&TopicPartition, &Waiting)| committed.position(*source) != waiting.position;
+        if !writing.waiting.iter().any(moved) {
+            return Ok(());
+        }
+        let mut positions = committed.positions.clone();
+        positions.extend(writing.waiting.iter().map(|(source, waiting)| (*source, waiting.position)));
+        // A writer that failed is dropped, and with it what it was given.
+        let writer = writing.writer.take();
+        let writer = self.write(writer, &writing.waiting, &positions).map_err(|why| self.wrong(&why))?;
+        writing.writer = Some(writer);
+        writing.waiting.clear();
+        self.reader.reload().map_err(|why| self.wrong(&why))?;
+        *self.committed.write() = Arc::new(Committed { searcher: self.reader.searcher(), positions });
+        Ok(())
+    }
+
+    fn write(
+        &self,
+        writer: Option<IndexWriter>,
+        waiting: &HashMap<TopicPartition, Waiting>,
+        positions: &HashMap<TopicPartition, Position>,
+    ) -> Result<IndexWriter, TantivyError> {
+        let broken = |why: String| TantivyError::InternalError(why);
+        let mut writer = match writer {
+            Some(writer) => writer,
+            None => self.index.writer_with_num_threads(1, WRITER_BYTES)?,
+        };
+        for (name, change) in waiting.values().flat_map(|waiting| &waiting.changes.messages) {
+            if !change.is_new {
+                writer.delete_term(self.fields.name_term(name));
+            }
+            if let Some(document) = &change.document {
+                let document = self.fields.document(name, document).map_err(|why| broken(why.to_string()))?;
+                writer.add_document(document)?;
+            }
+        }
+        let mut listed: Vec<_> = positions.iter().collect();
+        listed.sort_by_key(|(source, _)| **source);
+        let payload = serde_json::to_string(&listed).map_err(|why| broken(why.to_string()))?;
+        let mut prepared = writer.prepare_commit()?;
+        prepared.set_payload(&payload);
+        prepared.commit()?;
+        Ok(writer)
+    }
+}

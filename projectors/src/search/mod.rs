@@ -1,0 +1,104 @@
+//! The search view: messages in a tantivy index on this machine's disk, and the tail behind its last commit.
+//!
+//! ```text
+//!   events --> SearchProjector --> gathered in memory --(10 s or 50,000 messages)--> one commit: documents, positions
+//!                                                                                        |
+//!   query  --> Search::query  --> what was committed, less what the tail changed  <------+
+//!                             +-> what the tail posted or changed (feed.scan from the committed position)
+//! ```
+//!
+//! The positions lie in the commit's payload, so they are durable with the documents or not at all. What is gathered
+//! and not committed is read again from the log after a crash. A query takes one commit and scans the feed from that
+//! very position, so it never matters how long ago the commit was: every message is found as it is now, and once.
+//!
+//! How it is put together (`serve`):
+//!
+//! ```ignore
+//! let search = Search::open(&dir)?;                                    // `[search] dir`, or `search` in the data directory
+//! projectors.push(search.projector((0..partitions).map(Partition)));   // before `lowest_positions`: the feed begins there
+//! // ... and for the gateway, which knows teams and rows:
+//! GatewayParts { search: Some(Arc::new(read::IndexReader::new(search, ingest.clone(), shards.clone()))), .. }
+//! ```
+//!
+//! An index that is lost or broken is a directory to be removed: the projector builds it again from the log, and until
+//! it has come within a scan's reach queries fail with [`SearchError::Feed`].
+
+mod document;
+mod index;
+mod projector;
+mod query;
+mod words;
+
+pub use index::SearchError;
+pub use projector::SearchProjector;
+pub use query::{Match, MatchOrder, Matches, MessageQuery};
+pub use words::highlight;
+
+use std::{path::Path, sync::Arc};
+
+use document::Changes;
+use index::SearchIndex;
+use teamlog_log::{Feed, Partition, Position, TopicPartition};
+use teamlog_schemas::Event;
+use tokio::sync::Semaphore;
+
+/// Queries that run at once; the others wait for their turn, bounded by the calls that the gateway admits.
+const QUERIES_AT_ONCE: usize = 4;
+
+/// The search index. Cheap to clone.
+#[derive(Clone)]
+pub struct Search {
+    index: Arc<SearchIndex>,
+    turns: Arc<Semaphore>,
+}
+
+impl Search {
+    /// Opens the index in a directory, or makes it; blocks for a moment. One process may write to it: whoever commits
+    /// first keeps the others out.
+    ///
+    /// # Errors
+    /// [`SearchError::Index`] if it cannot be read.
+    pub fn open(dir: &Path) -> Result<Search, SearchError> {
+        Ok(Search { index: Arc::new(SearchIndex::open(dir)?), turns: Arc::new(Semaphore::new(QUERIES_AT_ONCE)) })
+    }
+
+    /// Its projector, of which there must be one.
+    pub fn projector(&self, partitions: impl IntoIterator<Item = Partition>) -> Arc<SearchProjector> {
+        Arc::new(SearchProjector::new(self.index.clone(), partitions))
+    }
+
+    /// How far the last commit reaches in a partition of `events`.
+    pub fn committed(&self, partition: Partition) -> Position {
+        self.index.committed().position(TopicPartition::events(partition))
+    }
+
+    /// Finds messages of a team that lies in `partition`: all that `feed` has read at the call, as they are then.
+    ///
+    /// # Errors
+    /// [`SearchError::Feed`] if the tail cannot be read, or the index lags further behind than a scan reaches;
+    /// [`SearchError::Index`].
+    pub async fn query(
+        &self,
+        feed: &Feed<Event>,
+        partition: Partition,
+        query: MessageQuery,
+    ) -> Result<Matches, SearchError> {
+        let gone = || SearchError::Index { dir: self.index.dir().display().to_string(), why: "stopped".to_owned() };
+        let turn = self.turns.clone().acquire_owned().await.map_err(|_| gone())?;
+        let committed = self.index.committed();
+        let source = TopicPartition::events(partition);
+        let entries = feed.scan(source, committed.position(source)).await?;
+        let index = self.index.clone();
+        let find = move || {
+            let _turn = turn;
+            let mut tail = Changes::default();
+            let events = entries.iter().filter_map(|entry| entry.event());
+            for event in events.filter(|event| event.team() == Some(query.team)) {
+                tail.apply(event, |name| committed.document(&index.fields, name))?;
+            }
+            query::find(&committed, &index.fields, &tail, &query)
+        };
+        let found = tokio::task::spawn_blocking(find).await.map_err(|_| gone())?;
+        found.map_err(|why| self.index.wrong(&why))
+    }
+}

@@ -1,0 +1,244 @@
+//! Finding: what was committed, less what changed since, and what is newer.
+
+use std::{cmp::Ordering, collections::HashSet, ops::Bound};
+
+use tantivy::{
+    Order, TantivyError, Term,
+    collector::{
+        Count, TopDocs,
+        sort_key::{SortBySimilarityScore, SortByStaticFastValue},
+    },
+    query::{
+        Bm25StatisticsProvider, BooleanQuery, ConstScoreQuery, Occur, PhraseQuery, Query, RangeQuery, TermQuery,
+        TermSetQuery,
+    },
+    schema::IndexRecordOption,
+};
+use teamlog_schemas::{ConversationId, TeamId, Ts, UserId};
+
+use super::{
+    document::{Change, Changes, Document, Name},
+    index::{Committed, Fields},
+    words::{self, Clause, Words},
+};
+
+/// BM25's constants, as tantivy has them.
+const K1: f32 = 1.2;
+const B: f32 = 0.75;
+
+/// How matches are put in order; what is equal comes newest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MatchOrder {
+    /// The best first; without words the newest.
+    Score,
+    /// The newest first.
+    Newest,
+    /// The oldest first.
+    Oldest,
+}
+
+/// What is looked for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MessageQuery {
+    /// Whose messages.
+    pub team: TeamId,
+    /// Words that must all be there; a phrase stands in double quotes, `-word` must not be there. May be empty: then
+    /// the filters alone decide.
+    pub words: String,
+    /// Only in these, which must be what the reader may read: permission is not known here.
+    pub conversations: Vec<ConversationId>,
+    /// Only by this person.
+    pub from: Option<UserId>,
+    /// Only those that have all of these: `link`, `reaction`, `:emoji:`, `thread` (a reply).
+    pub has: Vec<String>,
+    /// Only from this on.
+    pub after: Ts,
+    /// Only before this.
+    pub before: Ts,
+    /// The order.
+    pub order: MatchOrder,
+    /// Matches to pass over.
+    pub skip: usize,
+    /// Matches to give at most.
+    pub count: usize,
+}
+
+/// A message that was found.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Match {
+    /// Where.
+    pub conversation: ConversationId,
+    /// Its name there.
+    pub ts: Ts,
+    /// How well it fits.
+    pub score: f32,
+}
+
+/// What was found.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Matches {
+    /// How many in all.
+    pub total: usize,
+    /// The wanted page of them.
+    pub hits: Vec<Match>,
+}
+
+/// Finds messages in what was committed and in what `tail` changed since.
+pub(super) fn find(
+    committed: &Committed,
+    fields: &Fields,
+    tail: &Changes,
+    query: &MessageQuery,
+) -> Result<Matches, TantivyError> {
+    let Some(clauses) = words::clauses(&query.words) else { return Ok(Matches::default()) };
+    if query.conversations.is_empty() || query.after >= query.before {
+        return Ok(Matches::default());
+    }
+    let by_score = query.order == MatchOrder::Score && clauses.iter().any(|clause| !clause.negated);
+    let looked_for = Sought { committed, fields, query, clauses: &clauses };
+    let wanted = query.skip.saturating_add(query.count).max(1);
+    let (older, mut hits) = looked_for.in_index(tail, wanted, by_score)?;
+    let newer = looked_for.in_tail(tail)?;
+    let total = older + newer.len();
+    hits.extend(newer);
+    hits.sort_by(|a, b| {
+        let newest = || (b.ts, b.conversation).cmp(&(a.ts, a.conversation));
+        match query.order {
+            MatchOrder::Score if by_score => b.score.partial_cmp(&a.score).unwrap_or(Ordering::Equal).then_with(newest),
+            MatchOrder::Score | MatchOrder::Newest => newest(),
+            MatchOrder::Oldest => newest().reverse(),
+        }
+    });
+    let hits = hits.into_iter().skip(query.skip).take(query.count).collect();
+    Ok(Matches { total, hits })
+}
+
+struct Sought<'a> {
+    committed: &'a Committed,
+    fields: &'a Fields,
+    query: &'a MessageQuery,
+    clauses: &'a [Clause],
+}
+
+impl Sought<'_> {
+    /// How many there are in the index, and the first `wanted`.
+    fn in_index(&self, tail: &Changes, wanted: usize, by_score: bool) -> Result<(usize, Vec<Match>), TantivyError> {
+        let searcher = &self.committed.searcher;
+        if searcher.num_docs() == 0 {
+            return Ok((0, Vec::new()));
+        }
+        let query = self.index_query(tail);
+        let top = TopDocs::with_limit(wanted);
+        let ts = || SortByStaticFastValue::<u64>::for_field("ts");
+        let (total, found) = if by_score {
+            let order = (SortBySimilarityScore, (ts(), Order::Desc));
+            searcher.search(&query, &(Count, top.order_by(order)))?
+        } else {
+            let order = if self.query.order == MatchOrder::Oldest { Order::Asc } else { Order::Desc };
+            let (total, found) = searcher.search(&query, &(Count, top.order_by((ts(), order))))?;
+            (total, found.into_iter().map(|(ts, at)| ((0.0, ts), at)).collect())
+        };
+        let mut matches = Vec::with_capacity(found.len());
+        for ((score, ts), at) in found {
+            let conversations = searcher.segment_reader(at.segment_ord).fast_fields().u64("conversation")?;
+            let missing = || TantivyError::InternalError("a document without a name".to_owned());
+            let conversation = conversations.first(at.doc_id).ok_or_else(missing)?;
+            let conversation = ConversationId::from_packed(conversation);
+            let conversation = conversation.map_err(|why| TantivyError::InternalError(why.to_string()))?;
+            let ts = Ts::from_micros(i64::try_from(ts.ok_or_else(missing)?).unwrap_or(i64::MAX));
+            matches.push(Match { conversation, ts, score });
+        }
+        Ok((total, matches))
+    }
+
+    /// The words decide the score; all the rest only whether.
+    fn index_query(&self, tail: &Changes) -> BooleanQuery {
+        let (query, fields) = (self.query, self.fields);
+        let mut parts: Vec<(Occur, Box<dyn Query>)> = Vec::new();
+        for clause in self.clauses {
+            let occur = if clause.negated { Occur::MustNot } else { Occur::Must };
+            parts.push((occur, self.clause_query(clause)));
+        }
+        let exact = |term: Term| -> Box<dyn Query> { Box::new(TermQuery::new(term, IndexRecordOption::Basic)) };
+        let ts = |ts: Ts| Term::from_field_u64(fields.ts, ts.micros().unsigned_abs());
+        let mut filters = vec![
+            exact(Term::from_field_u64(fields.team, query.team.packed())),
+            Box::new(TermSetQuery::new(
+                query.conversations.iter().map(|one| Term::from_field_u64(fields.conversation, one.packed())),
+            )),
+            Box::new(RangeQuery::new(Bound::Included(ts(query.after)), Bound::Excluded(ts(query.before)))),
+        ];
+        filters.extend(query.from.map(|user| exact(Term::from_field_u64(fields.user, user.packed()))));
+        filters.extend(query.has.iter().map(|flag| exact(Term::from_field_text(fields.flags, flag))));
+        for filter in filters {
+            parts.push((Occur::Must, Box::new(ConstScoreQuery::new(filter, 0.0))));
+        }
+        let changed = tail.messages.iter().filter(|(_, change)| !change.is_new);
+        let changed: Vec<Term> = changed.map(|(name, _)| fields.name_term(name)).collect();
+        if !changed.is_empty() {
+            parts.push((Occur::MustNot, Box::new(TermSetQuery::new(changed))));
+        }
+        BooleanQuery::new(parts)
+    }
+
+    fn clause_query(&self, clause: &Clause) -> Box<dyn Query> {
+        let term = |text: &str| Term::from_field_text(self.fields.body, text);
+        match clause.terms.as_slice() {
+            [(_, one)] => Box::new(TermQuery::new(term(one), IndexRecordOption::WithFreqs)),
+            many => Box::new(PhraseQuery::new_with_offset(many.iter().map(|(at, text)| (*at, term(text))).collect())),
+        }
+    }
+
+    /// What the tail posted or changed and fits, scored by the index's statistics.
+    fn in_tail(&self, tail: &Changes) -> Result<Vec<Match>, TantivyError> {
+        let places: HashSet<ConversationId> = self.query.conversations.iter().copied().collect();
+        let mut analyzer = words::analyzer();
+        let mut fitting: Vec<(Name, Words)> = Vec::new();
+        let mut seen = 0;
+        let mut words_seen = 0;
+        for (name, Change { document, .. }) in &tail.messages {
+            let Some(document) = document else { continue };
+            if name.team != self.query.team || !places.contains(&name.conversation) || !self.passes(name, document) {
+                continue;
+            }
+            let words = Words::of(&document.pieces, &mut analyzer);
+            (seen, words_seen) = (seen + 1, words_seen + words.len as u64);
+            if self.clauses.iter().all(|clause| (words.count(clause) > 0) != clause.negated) {
+                fitting.push((*name, words));
+            }
+        }
+        if fitting.is_empty() {
+            return Ok(Vec::new());
+        }
+        let searcher = &self.committed.searcher;
+        let documents = searcher.total_num_docs()? + seen;
+        let average = (searcher.total_num_tokens(self.fields.body)? + words_seen) as f32 / documents as f32;
+        let mut weights = Vec::new();
+        for clause in self.clauses.iter().filter(|clause| !clause.negated) {
+            let mut weight = 0.0;
+            for (_, text) in &clause.terms {
+                let with = searcher.doc_freq(&Term::from_field_text(self.fields.body, text))? + fitting.len() as u64;
+                let with = with.min(documents) as f32;
+                weight += (1.0 + (documents as f32 - with + 0.5) / (with + 0.5)).ln();
+            }
+            weights.push((clause, weight));
+        }
+        let scored = fitting.into_iter().map(|(name, words)| {
+            let norm = K1 * (1.0 - B + B * words.len as f32 / average.max(1.0));
+            let score = weights.iter().map(|(clause, weight)| {
+                let often = words.count(clause) as f32;
+                weight * (1.0 + K1) * often / (often + norm)
+            });
+            Match { conversation: name.conversation, ts: name.ts, score: score.sum() }
+        });
+        Ok(scored.collect())
+    }
+
+    fn passes(&self, name: &Name, document: &Document) -> bool {
+        let query = self.query;
+        let flags = document.flags();
+        (query.after..query.before).contains(&name.ts)
+            && query.from.is_none_or(|user| document.user == Some(user))
+            && query.has.iter().all(|flag| flags.contains(flag))
+    }
+}
