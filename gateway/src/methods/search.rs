@@ -1,6 +1,7 @@
 //! `search.*`
 
 use serde_json::{Map, Value, json};
+use teamlog_projectors::highlight;
 use teamlog_schemas::{ConversationId, Ts, UserId};
 use teamlog_state::Team;
 
@@ -39,21 +40,23 @@ async fn found(call: &Call<'_>) -> Result<(String, Value), ApiError> {
     let page = call.args.number("page", "invalid_arguments")?.unwrap_or(1).clamp(1, PAGES_MAX);
     let order = order(call)?;
     let caller = call.caller()?;
-    let query = {
+    let (query, marked) = {
         let team = caller.team.read();
         let Some(parsed) = parse(&team, caller.user, &text) else {
             // A name that nobody has finds nothing.
-            return Ok((text, matches(call, &team, SearchFound::default(), count, page)));
+            return Ok((text, matches(call, &team, SearchFound::default(), None, count, page)));
         };
-        SearchQuery {
+        let marked = call.args.flag("highlight")?.unwrap_or(false).then(|| parsed.words.clone());
+        let query = SearchQuery {
             order,
             skip: usize::try_from((page - 1) * count).unwrap_or(usize::MAX),
             count: usize::try_from(count).unwrap_or(usize::MAX),
             ..parsed
-        }
+        };
+        (query, marked)
     };
     let found = search.search(caller.team.id(), caller.user, query).await?;
-    let rendered = matches(call, &caller.team.read(), found, count, page);
+    let rendered = matches(call, &caller.team.read(), found, marked.as_deref(), count, page);
     Ok((text, rendered))
 }
 
@@ -67,13 +70,14 @@ fn order(call: &Call<'_>) -> Result<SearchOrder, ApiError> {
     })
 }
 
-/// Takes the modifiers out of a query: `in:`, `from:`, `before:`, `after:`, `on:`. None if one names nobody or nothing
-/// that the reader may know of.
+/// Takes the modifiers out of a query: `in:`, `from:`, `has:`, `is:thread`, `before:`, `after:`, `on:`. None if one
+/// names nobody or nothing that the reader may know of. What stands in double quotes is no modifier.
 fn parse(team: &Team, reader: UserId, text: &str) -> Option<SearchQuery> {
     let mut query = SearchQuery {
         words: String::new(),
         conversations: Vec::new(),
         from: None,
+        has: Vec::new(),
         after: Ts::ZERO,
         before: Ts::MAX,
         order: SearchOrder::Score,
@@ -82,10 +86,12 @@ fn parse(team: &Team, reader: UserId, text: &str) -> Option<SearchQuery> {
     };
     let mut places: Vec<ConversationId> = Vec::new();
     let mut words: Vec<&str> = Vec::new();
-    for word in text.split_whitespace() {
-        match word.split_once(':') {
+    for word in parts(text) {
+        match word.split_once(':').filter(|_| !word.contains('"')) {
             Some(("in", name)) if !name.is_empty() => places.push(place(team, reader, name)?),
             Some(("from", name)) if !name.is_empty() => query.from = Some(person(team, reader, name)?),
+            Some(("has", what)) if !what.is_empty() => query.has.push(what.to_lowercase()),
+            Some(("is", "thread")) => query.has.push("thread".to_owned()),
             Some(("before", day)) if !day.is_empty() => query.before = query.before.min(day_of(day)?.0),
             Some(("after", day)) if !day.is_empty() => query.after = query.after.max(day_of(day)?.1),
             Some(("on" | "during", day)) if !day.is_empty() => {
@@ -100,6 +106,24 @@ fn parse(team: &Team, reader: UserId, text: &str) -> Option<SearchQuery> {
     query.conversations.sort_unstable();
     query.conversations.dedup();
     Some(query)
+}
+
+/// Words, and phrases with their quotes.
+fn parts(text: &str) -> Vec<&str> {
+    let (mut parts, mut begins, mut quoted) = (Vec::new(), 0, false);
+    for (at, sign) in text.char_indices() {
+        match sign {
+            '"' | '“' | '”' | '„' => quoted = !quoted,
+            sign if sign.is_whitespace() && !quoted => {
+                parts.push(&text[begins..at]);
+                begins = at + sign.len_utf8();
+            }
+            _ => {}
+        }
+    }
+    parts.push(&text[begins..]);
+    parts.retain(|part| !part.is_empty());
+    parts
 }
 
 fn readable(team: &Team, reader: UserId) -> Vec<ConversationId> {
@@ -139,7 +163,8 @@ fn day_of(day: &str) -> Option<(Ts, Ts)> {
     Some((ts(date)?, ts(date.tomorrow().ok()?)?))
 }
 
-fn matches(call: &Call<'_>, team: &Team, found: SearchFound, count: u64, page: u64) -> Value {
+/// A page as clients know it; with `marked`, what those words found is marked in the texts.
+fn matches(call: &Call<'_>, team: &Team, found: SearchFound, marked: Option<&str>, count: u64, page: u64) -> Value {
     let public_url = &call.gateway.config().public_url;
     let one = |hit: &crate::read::SearchHit| {
         let mut object = match render::message_fact(team, hit.conversation, &hit.fact) {
@@ -151,6 +176,11 @@ fn matches(call: &Call<'_>, team: &Team, found: SearchFound, count: u64, page: u
         object.insert("iid".to_owned(), json!(format!("{}-{}", hit.conversation, message.ts)));
         object.insert("score".to_owned(), json!(hit.score));
         object.insert("channel".to_owned(), channel(team, hit.conversation));
+        if let Some(words) = marked
+            && let Some(Value::String(text)) = object.get_mut("text")
+        {
+            *text = highlight(words, text);
+        }
         let author = message.user.and_then(|user| team.person(user));
         object.entry("username").or_insert_with(|| json!(author.map_or("", |member| member.person.name.as_str())));
         let link = link_to(public_url, hit.conversation, message.ts, message.thread_ts);

@@ -1,11 +1,13 @@
 //! Reading = view at X + tail: rows as of a position, brought up to date by the events behind it.
 
 mod history;
+mod index;
 mod overlay;
 mod search;
 mod unread;
 
 pub use history::{Page, Paged, history, message, replies};
+pub use index::IndexReader;
 pub use search::{SearchFound, SearchHit, SearchOrder, SearchQuery, SearchReader};
 pub use unread::unread;
 

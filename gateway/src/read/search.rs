@@ -25,9 +25,11 @@ pub struct SearchQuery {
     pub conversations: Vec<ConversationId>,
     /// Only by this person.
     pub from: Option<UserId>,
-    /// Only newer than this.
+    /// Only those that have all of these: `link`, `reaction`, `:emoji:`, `thread` (a reply).
+    pub has: Vec<String>,
+    /// Only from this on.
     pub after: Ts,
-    /// Only older than this.
+    /// Only before this.
     pub before: Ts,
     /// The order.
     pub order: SearchOrder,

@@ -15,7 +15,7 @@ use teamlog_ingest::{Ingest, IngestConfig, IngestParts, Secrets};
 use teamlog_log::{
     Decoder, EmbeddedConfig, EmbeddedLog, Feed, FeedConfig, Partition, Position, Topic, TopicPartition, Undecodable,
 };
-use teamlog_projectors::{Runner, ShardConfig, Shards};
+use teamlog_projectors::{Runner, Search, ShardConfig, Shards};
 use teamlog_schemas::{Event, TeamId, UserId};
 use teamlog_state::DirectoryRows;
 use tempfile::TempDir;
@@ -108,8 +108,10 @@ impl House {
         let feed = Feed::start(log, decoder(), FeedConfig::default(), from, stop.clone());
         let url = format!("sqlite://{}", dir.path().join("s1.db").display());
         let shards = Shards::new(PARTITIONS, &[ShardConfig { name: "s1".into(), replicas: vec![url] }]).unwrap();
+        let search = Search::open(&dir.path().join("search")).unwrap();
         if shard == Shard::Follows {
             let runner = Runner::new(feed.clone(), stop.clone());
+            runner.start(search.projector((0..PARTITIONS).map(Partition)));
             shards.projectors().into_iter().for_each(|projector| runner.start(projector));
         }
         let parts = IngestParts {
@@ -125,12 +127,13 @@ impl House {
         };
         let ingest = Ingest::start(parts, &tasks, &stop);
         let sockets = Arc::new(Nobody::default());
+        let search = read::IndexReader::new(search, ingest.clone(), shards.clone());
         let gateway = Gateway::new(GatewayParts {
             ingest,
             shards,
             feed,
             realtime: sockets.clone(),
-            search: None,
+            search: Some(Arc::new(search)),
             credentials: None,
             health: Arc::new(Well),
             metrics: None,

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod house;
+mod search;
 
 use axum::{body::Body, http::Request};
 use house::*;
