@@ -156,8 +156,14 @@ impl Sought<'_> {
         let (query, fields) = (self.query, self.fields);
         let mut parts: Vec<(Occur, Box<dyn Query>)> = Vec::new();
         for clause in self.clauses {
-            let occur = if clause.negated { Occur::MustNot } else { Occur::Must };
-            parts.push((occur, self.clause_query(clause)));
+            let one = self.clause_query(clause);
+            parts.push(match clause.negated {
+                false => (Occur::Must, one),
+                true if clause.terms.len() == 1 => (Occur::MustNot, one),
+                // tantivy 0.27 asks what it excludes about documents that are behind already; a phrase answers wrongly
+                // then (or panics, in debug builds), a union of two does not.
+                true => (Occur::MustNot, Box::new(BooleanQuery::union(vec![one.box_clone(), one]))),
+            });
         }
         let exact = |term: Term| -> Box<dyn Query> { Box::new(TermQuery::new(term, IndexRecordOption::Basic)) };
         let ts = |ts: Ts| Term::from_field_u64(fields.ts, ts.micros().unsigned_abs());

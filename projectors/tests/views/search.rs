@@ -197,6 +197,21 @@ async fn words_and_phrases_are_found() {
 }
 
 #[tokio::test]
+async fn a_phrase_that_must_not_be_there_leaves_out_itself_alone() {
+    // Whatever the order in which the index has them: that of a commit is any.
+    for excluded in 0..6 {
+        let said = |at: i64| if at == excluded { "the old plan" } else { "plan the old" };
+        let mut events = vec![created("s1")];
+        events.extend((0..6).map(|at| says(ada(), general(), 10 + at, said(at))));
+        let index = Index::of(&events, Where::Index).await;
+        let expected: Vec<i64> = (0..6).rev().filter(|at| *at != excluded).map(|at| 10 + at).collect();
+        index.check(words("plan -\"old plan\""), &expected).await;
+        index.check(words("-\"old plan\""), &expected).await;
+        index.check(words("-\"old plan\" -\"plan the\""), &[]).await;
+    }
+}
+
+#[tokio::test]
 async fn filters_narrow_what_is_found() {
     everywhere(async |index| {
         index.check(MessageQuery { conversations: vec![random()], ..words("friday") }, &[11]).await;
