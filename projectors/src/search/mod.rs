@@ -13,7 +13,7 @@
 //!
 //! How it is put together (`serve`):
 //!
-//! ```ignore
+//! ```text
 //! let search = Search::open(&dir)?;                                    // `[search] dir`, or `search` in the data directory
 //! projectors.push(search.projector((0..partitions).map(Partition)));   // before `lowest_positions`: the feed begins there
 //! // ... and for the gateway, which knows teams and rows:
