@@ -45,7 +45,8 @@ async fn python_and_node_chat_with_each_other() {
             .unwrap();
         for (name, child) in [("Node", &mut in_node), ("Python", &mut in_python)] {
             let status = tokio::time::timeout(WAIT, child.wait()).await.unwrap_or_else(|_| panic!("{name} ends"));
-            assert!(status.unwrap().success(), "{engine:?}: {name} failed");
+            let status = status.unwrap();
+            assert!(status.success(), "{engine:?}: {name} ended with {status}");
         }
         let history = ada.history(&here).await;
         let talk = history.iter().filter(|message| message["subtype"].is_null());
