@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
-.PHONY: help dev test lint fmt stack stack-down stack-clean bench
+.PHONY: help dev test lint fmt stack stack-down stack-clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -28,5 +28,3 @@ stack-down: ## stop them, keep the data
 stack-clean: ## stop them and drop the data
 	@scripts/stack clean
 
-bench: ## the benches, each a ratio against a limit or a peer of the same run
-	@scripts/bench
