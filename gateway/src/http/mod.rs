@@ -17,7 +17,7 @@ use axum::{
 
 use crate::{Gateway, limits};
 
-pub use serve::serve;
+pub use serve::{serve, serve_waiting};
 
 /// Everything that the gateway serves. Serve it with the peers' addresses
 /// (`into_make_service_with_connect_info::<SocketAddr>()`): without them nobody counts as being on this machine.

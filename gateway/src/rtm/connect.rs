@@ -1,20 +1,24 @@
 //! `rtm.connect` and `rtm.start`: where a session begins, and what its client knows by then.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc};
 
+use bytes::Bytes;
 use rand::Rng;
 use serde_json::{Map, Value, json};
 use teamlog_ingest::LiveTeam;
-use teamlog_log::{Position, TopicPartition};
-use teamlog_schemas::{ConversationKind, TeamId};
+use teamlog_log::TopicPartition;
+use teamlog_schemas::{ConversationId, ConversationKind, Ts};
 use teamlog_state::{Team, UserState};
+use tracing::debug;
 
 use super::{
+    admission::Joining,
+    people::Encoded,
     service::{Rtm, now_ms},
-    ticket::{Cursor, Ticket},
+    ticket::{Cursor, Place, Ticket},
 };
 use crate::{
-    ApiError, Args, Caller, Gateway, Reply, limits,
+    ApiError, Args, Caller, Gateway, Reply, limits, read,
     render::{self, Reader},
 };
 
@@ -24,11 +28,11 @@ pub(super) async fn connect(
     caller: &Caller,
     args: &Args,
 ) -> Result<Reply, ApiError> {
-    admit(rtm, caller.team.id())?;
+    let _joining = Joining::admit(rtm, caller.team.id())?;
     let resumed = resumed(gateway, &caller.team, args).await?;
     let team = caller.team.read();
-    let position = resumed.unwrap_or(team.position());
-    let mut answer = begin(gateway, caller, args, &team, position)?;
+    let place = resumed.unwrap_or(Place::at(team.position()));
+    let mut answer = begin(gateway, caller, args, &team, place)?;
     let member = team.person(caller.user).ok_or(ApiError::refused("account_inactive"))?;
     answer.insert("self".to_owned(), json!({ "id": caller.user, "name": member.person.name.as_str() }));
     let brief = json!({ "id": team.id(), "name": team.name(), "domain": team.domain() });
@@ -37,19 +41,22 @@ pub(super) async fn connect(
 }
 
 pub(super) async fn start(rtm: &Arc<Rtm>, gateway: &Gateway, caller: &Caller, args: &Args) -> Result<Reply, ApiError> {
-    admit(rtm, caller.team.id())?;
+    let _joining = Joining::admit(rtm, caller.team.id())?;
     let resumed = resumed(gateway, &caller.team, args).await?;
     let own = gateway.ingest().marks().user(caller.team.id(), caller.user).await?;
+    let with_unread = !args.flag("no_unreads")?.unwrap_or(false);
+    let unread = if with_unread { unread(gateway, caller, &own).await } else { None };
     let full = args.flag("full")?.unwrap_or(false);
     let team = caller.team.read();
-    let position = resumed.unwrap_or(team.position());
-    let mut answer = begin(gateway, caller, args, &team, position)?;
+    let place = resumed.unwrap_or(Place::at(team.position()));
+    let mut answer = begin(gateway, caller, args, &team, place)?;
     let member = team.person(caller.user).ok_or(ApiError::refused("account_inactive"))?;
     let lazy = !full && team.people_len() > rtm.config.lazy_people;
     answer.insert("self".to_owned(), render::own_self(member));
-    answer.insert("team".to_owned(), render::team(&team));
-    conversations(&mut answer, &team, caller, &own, lazy);
-    people(&mut answer, &team, caller, lazy);
+    let mut rendered = render::team(&team);
+    rendered["prefs"] = render::team_prefs(&team);
+    answer.insert("team".to_owned(), rendered);
+    conversations(&mut answer, &team, caller, &own, unread.as_ref(), lazy);
     let now = now_ms() / 1000;
     for (key, value) in [
         ("subteams", json!({ "self": [], "all": [] })),
@@ -66,25 +73,48 @@ pub(super) async fn start(rtm: &Arc<Rtm>, gateway: &Gateway, caller: &Caller, ar
     ] {
         answer.insert(key.to_owned(), value);
     }
-    Ok(answer.into())
+    if lazy {
+        close_people(&mut answer, &team, caller);
+        return Ok(answer.into());
+    }
+    let people = rtm.people.of(&team);
+    drop(team);
+    Ok(Reply::Encoded(put_together(&answer, &people)))
 }
 
-/// Bounds on those who are joining, so that a reconnecting office cannot starve the others. The wait is jittered, so
-/// that they do not come back all at once.
-fn admit(rtm: &Rtm, team: TeamId) -> Result<(), ApiError> {
-    let joining = rtm.joining.lock();
-    let (own, all) = (joining.get(&team).copied().unwrap_or(0), joining.values().sum::<usize>());
-    let open = rtm.open.load(std::sync::atomic::Ordering::Relaxed);
-    let config = &rtm.config;
-    if own < config.joining_team_max && all < config.joining_max && open < config.sessions_max {
-        return Ok(());
+/// One object of the keys that are this caller's alone and the pieces that all share.
+fn put_together(answer: &Map<String, Value>, people: &Encoded) -> Bytes {
+    let own = serde_json::to_vec(answer).expect("a JSON value has string keys");
+    let own = own.strip_prefix(b"{").unwrap_or(&own);
+    let own = own.strip_suffix(b"}").unwrap_or(own);
+    let mut whole = Vec::with_capacity(own.len() + people.users.len() + people.bots.len() + 64);
+    for piece in [&br#"{"ok":true,"#[..], own, br#","users":"#, &people.users, br#","bots":"#, &people.bots, b"}"] {
+        whole.extend_from_slice(piece);
     }
-    metrics::counter!("teamlog_rtm_not_admitted_total").increment(1);
-    Err(ApiError::rate_limited(Duration::from_secs(rand::rng().random_range(1..=10))))
+    whole.into()
+}
+
+/// What the caller has not read, of the conversations in which there may be something. With the rows away nobody is
+/// kept from connecting: then nothing is said of it.
+async fn unread(gateway: &Gateway, caller: &Caller, own: &UserState) -> Option<HashMap<ConversationId, u64>> {
+    let marks: Vec<(ConversationId, Ts)> = {
+        let team = caller.team.read();
+        let of = team.conversations_of(caller.user);
+        let behind = of.filter(|c| c.ordinal > 0 && c.latest > own.mark(c.conversation));
+        behind.map(|c| (c.conversation, own.mark(c.conversation))).collect()
+    };
+    let counts = match read::unread(gateway, caller, &marks).await {
+        Ok(counts) => counts,
+        Err(why) => {
+            debug!(team = %caller.team.id(), user = %caller.user, %why, "a client starts without counts of what is unread");
+            return None;
+        }
+    };
+    Some(marks.iter().zip(counts).map(|((conversation, _), unread)| (*conversation, unread.count)).collect())
 }
 
 /// Where a client goes on that sent its cursor.
-async fn resumed(gateway: &Gateway, team: &LiveTeam, args: &Args) -> Result<Option<Position>, ApiError> {
+async fn resumed(gateway: &Gateway, team: &LiveTeam, args: &Args) -> Result<Option<Place>, ApiError> {
     let Some(text) = args.filled("cursor")? else { return Ok(None) };
     let invalid = ApiError::refused("cursor_invalid");
     let expired = ApiError::refused("cursor_expired");
@@ -93,22 +123,23 @@ async fn resumed(gateway: &Gateway, team: &LiveTeam, args: &Args) -> Result<Opti
         return Err(invalid);
     }
     let (teams, events) = (gateway.ingest().teams(), TopicPartition::events(team.partition()));
-    if cursor.position.offset > teams.position(team.partition()).offset {
+    let Place { position, skip } = cursor.place;
+    // A place in the middle of an event lies behind its beginning.
+    let reflected = if skip == 0 { position.offset } else { position.offset.next() };
+    if reflected > teams.position(team.partition()).offset {
         // A process that has just come may not have read so far yet; past the end, the cursor is of another log.
         match gateway.feed().log().end(events).await {
-            Ok(end) if cursor.position.offset <= end => {
-                teams.wait_for(team.partition(), cursor.position.offset).await?;
-            }
+            Ok(end) if reflected <= end => teams.wait_for(team.partition(), reflected).await?,
             Ok(_) => return Err(expired),
             Err(_) => return Err(ApiError::away()),
         }
     }
-    if cursor.position.log_id != teams.position(team.partition()).log_id {
+    if position.log_id != teams.position(team.partition()).log_id {
         return Err(expired);
     }
     // Whether so much can still be replayed is known now, not when the socket comes.
-    match gateway.feed().scan(events, cursor.position).await {
-        Ok(_) => Ok(Some(cursor.position)),
+    match gateway.feed().scan(events, position).await {
+        Ok(_) => Ok(Some(cursor.place)),
         Err(why) if why.may_pass() => Err(ApiError::away()),
         Err(_) => Err(expired),
     }
@@ -119,28 +150,35 @@ fn begin(
     caller: &Caller,
     args: &Args,
     team: &Team,
-    position: Position,
+    place: Place,
 ) -> Result<Map<String, Value>, ApiError> {
     let secrets = gateway.ingest().secrets();
     let ticket = Ticket {
         team: team.id(),
         user: caller.user,
         token: caller.token,
-        position,
+        place,
         issued_ms: now_ms(),
         nonce: Some(rand::rng().random()),
         cursors: args.flag("cursors")?.unwrap_or(false),
         batches: args.flag("batch_presence_aware")?.unwrap_or(false),
     };
     let url = format!("{}/ws/{}", gateway.config().websocket_url(), ticket.sign(secrets));
-    let cursor = Cursor { team: team.id(), position }.sign(secrets);
+    let cursor = Cursor { team: team.id(), place }.sign(secrets);
     let mut answer = Map::new();
     answer.insert("url".to_owned(), json!(url));
     answer.insert("cursor".to_owned(), json!(cursor));
     Ok(answer)
 }
 
-fn conversations(answer: &mut Map<String, Value>, team: &Team, caller: &Caller, own: &UserState, lazy: bool) {
+fn conversations(
+    answer: &mut Map<String, Value>,
+    team: &Team,
+    caller: &Caller,
+    own: &UserState,
+    unread: Option<&HashMap<ConversationId, u64>>,
+    lazy: bool,
+) {
     let (mut channels, mut groups, mut ims, mut mpims) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let index = team.person_index(caller.user);
     for c in team.conversations() {
@@ -149,7 +187,8 @@ fn conversations(answer: &mut Map<String, Value>, team: &Team, caller: &Caller, 
             continue;
         }
         let last_read = own.mark(c.conversation);
-        let reader = is_member.then_some(Reader { last_read, unread: None, latest: None });
+        let unread = unread.map(|unread| unread.get(&c.conversation).copied().unwrap_or(0));
+        let reader = is_member.then_some(Reader { last_read, unread, latest: None });
         let members_max = if lazy { 0 } else { limits::LEGACY_MEMBERS_MAX };
         let rendered = render::legacy_conversation(team, c, caller.user, reader.as_ref(), members_max);
         match c.kind {
@@ -167,14 +206,14 @@ fn conversations(answer: &mut Map<String, Value>, team: &Team, caller: &Caller, 
     }
 }
 
-/// Everybody; lazily only oneself and those with whom one has a direct message.
-fn people(answer: &mut Map<String, Value>, team: &Team, caller: &Caller, lazy: bool) {
+/// Oneself and those with whom one has a direct message: what a client of a large team begins with.
+fn close_people(answer: &mut Map<String, Value>, team: &Team, caller: &Caller) {
     let close = team.conversations_of(caller.user).filter(|c| !c.kind.is_channel());
-    let close = close.fold(roaring::RoaringBitmap::new(), |all, c| all | &c.members);
-    let shown = |index: u32| !lazy || close.contains(index) || team.person_index(caller.user) == Some(index);
-    let shown: Vec<_> = team.people().zip(0..).filter(|(_, index)| shown(*index)).map(|(member, _)| member).collect();
-    let users = shown.iter().map(|member| render::user(team, member)).collect();
-    let bots = shown.iter().filter_map(|member| render::user_bot(team, member));
+    let mut close = close.fold(roaring::RoaringBitmap::new(), |all, c| all | &c.members);
+    close.extend(team.person_index(caller.user));
+    let close: Vec<_> = close.iter().filter_map(|index| team.person_at(index)).collect();
+    let users = close.iter().map(|member| render::user(team, member)).collect();
+    let bots = close.iter().filter_map(|member| render::user_bot(team, member));
     let bots = bots.chain(team.bots().map(|bot| render::bot(team, bot))).collect();
     answer.insert("users".to_owned(), Value::Array(users));
     answer.insert("bots".to_owned(), Value::Array(bots));

@@ -3,12 +3,12 @@
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use teamlog_schemas::{
-    ConversationCreated, ConversationId, ConversationKind, Event, MessageDeleted, MessageEdited, MessagePosted, Ts,
-    UserId,
+    ConversationCreated, ConversationId, ConversationKind, Event, MessageDeleted, MessageEdited, MessagePosted, Thread,
+    Ts, UserId,
 };
 use teamlog_state::{Conversation, MessageFact, Team};
 
-use crate::render;
+use crate::{limits, render};
 
 /// Whom a frame is for.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,8 +21,20 @@ pub(super) enum Audience {
     Everyone,
 }
 
-/// The frames of an event, in the order in which they are sent. `team` reflects the event, or more.
-pub(super) fn frames(event: &Event, team: &Team) -> Vec<(Audience, Bytes)> {
+/// One frame of an event.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Drawn {
+    /// Whom it is for.
+    pub(super) audience: Audience,
+    /// One line of JSON.
+    pub(super) json: Bytes,
+    /// It is the message that the event is about.
+    pub(super) is_message: bool,
+}
+
+/// The frames of an event, in the order in which they are sent. `team` reflects the event, or more: how many they are
+/// and whom each is for follows from the event alone, so that a cursor may point between two of them.
+pub(super) fn frames(event: &Event, team: &Team) -> Vec<Drawn> {
     let mut out = Out { team, at: event.meta().map_or(Ts::ZERO, |meta| meta.at), frames: Vec::new() };
     match event {
         Event::MessagePosted(e) => out.posted(e),
@@ -33,9 +45,8 @@ pub(super) fn frames(event: &Event, team: &Team) -> Vec<(Audience, Bytes)> {
             out.implied(event);
         }
         Event::MembersJoined(e) => {
-            for one in &e.joined {
-                out.joined(e.conversation, one.user, e.inviter, one.ts);
-            }
+            let joined: Vec<_> = e.joined.iter().map(|one| (one.user, one.ts)).collect();
+            out.joined(e.conversation, &joined, e.inviter);
             out.implied(event);
         }
         Event::MemberLeft(e) => {
@@ -72,19 +83,11 @@ pub(super) fn frames(event: &Event, team: &Team) -> Vec<(Audience, Bytes)> {
             out.implied(event);
         }
         Event::ConversationArchived(e) => {
-            let user = e.meta.actor;
-            out.about_channel(e.conversation, "archive", e.ts, |c, frame| {
-                frame.insert("channel".to_owned(), json!(c.conversation));
-                frame.insert("user".to_owned(), json!(user));
-            });
+            out.archive("archive", e.conversation, e.meta.actor, e.ts);
             out.implied(event);
         }
         Event::ConversationUnarchived(e) => {
-            let user = e.meta.actor;
-            out.about_channel(e.conversation, "unarchive", e.ts, |c, frame| {
-                frame.insert("channel".to_owned(), json!(c.conversation));
-                frame.insert("user".to_owned(), json!(user));
-            });
+            out.archive("unarchive", e.conversation, e.meta.actor, e.ts);
             out.implied(event);
         }
         Event::TopicSet(_) | Event::PurposeSet(_) => out.implied(event),
@@ -140,50 +143,46 @@ pub(super) fn encode(frame: &Value) -> Bytes {
 struct Out<'a> {
     team: &'a Team,
     at: Ts,
-    frames: Vec<(Audience, Bytes)>,
+    frames: Vec<Drawn>,
 }
 
 impl Out<'_> {
     fn push(&mut self, audience: Audience, frame: Value) {
-        self.frames.push((audience, encode(&frame)));
+        self.frames.push(Drawn { audience, json: encode(&frame), is_message: false });
     }
 
     fn posted(&mut self, e: &MessagePosted) {
         let team = self.team;
-        if !e.opens_for.is_empty()
-            && let Some(c) = team.conversation(e.conversation)
-        {
-            for user in &e.opens_for {
-                let kind = direct_kind(c);
-                let frame = json!({ "type": format!("{kind}_open"), "user": user, "channel": e.conversation });
-                self.push(Audience::Users(vec![*user]), frame);
-            }
+        for user in &e.opens_for {
+            self.direct("open", e.conversation, Some(*user));
         }
         let mut message = render::message(team, e.conversation, &e.message);
         message["channel"] = json!(e.conversation);
         message["event_ts"] = json!(e.message.ts.to_string());
         if let Some(thread) = &e.thread {
             message["parent_user_id"] = json!(thread.root_author);
+            if message["subtype"] == "thread_broadcast" {
+                message["root"] = root(thread);
+            }
         }
-        if e.message.reply_broadcast && e.message.subtype.is_none() {
-            message["subtype"] = json!("thread_broadcast");
-        }
-        self.push(Audience::Members(e.conversation), message);
+        let json = encode(&message);
+        self.frames.push(Drawn { audience: Audience::Members(e.conversation), json, is_message: true });
         if let Some(thread) = &e.thread {
-            let mut root = Map::new();
-            root.insert("type".to_owned(), json!("message"));
-            root.insert("user".to_owned(), json!(thread.root_author));
-            root.insert("ts".to_owned(), json!(thread.root.to_string()));
-            render::thread_keys(&mut root, thread);
             let reply = json!({ "user": e.message.user, "ts": e.message.ts.to_string() });
-            root.insert("replies".to_owned(), json!([reply]));
-            let ts = e.message.ts.to_string();
-            let frame = json!({
-                "type": "message", "subtype": "message_replied", "hidden": true, "channel": e.conversation,
-                "ts": ts, "event_ts": ts, "thread_ts": thread.root.to_string(), "message": root,
-            });
-            self.push(Audience::Members(e.conversation), frame);
+            self.replied(e.conversation, thread, e.message.ts, vec![reply]);
         }
+    }
+
+    /// What a thread has become, without its replies but for a new one.
+    fn replied(&mut self, conversation: ConversationId, thread: &Thread, ts: Ts, replies: Vec<Value>) {
+        let mut message = root(thread);
+        message["replies"] = json!(replies);
+        let ts = ts.to_string();
+        let frame = json!({
+            "type": "message", "subtype": "message_replied", "hidden": true, "channel": conversation,
+            "ts": ts, "event_ts": ts, "thread_ts": thread.root.to_string(), "message": message,
+        });
+        self.push(Audience::Members(conversation), frame);
     }
 
     fn edited(&mut self, e: &MessageEdited) {
@@ -214,6 +213,9 @@ impl Out<'_> {
             })
         };
         self.push(Audience::Members(e.conversation), frame);
+        if let Some(thread) = &e.thread {
+            self.replied(e.conversation, thread, self.at, Vec::new());
+        }
     }
 
     fn created(&mut self, e: &ConversationCreated) {
@@ -232,13 +234,14 @@ impl Out<'_> {
             ConversationKind::Im => {
                 for user in &e.members {
                     let channel = render::conversation(team, c, *user, None);
-                    let frame = json!({ "type": "im_created", "user": user, "channel": channel, "event_ts": at });
+                    let other = self.other(c, *user);
+                    let frame = json!({ "type": "im_created", "user": other, "channel": channel, "event_ts": at });
                     self.push(Audience::Users(vec![*user]), frame);
                 }
             }
             ConversationKind::Mpim => {
                 for user in &e.members {
-                    let channel = render::legacy_conversation(team, c, *user, None, 500);
+                    let channel = render::legacy_conversation(team, c, *user, None, limits::LEGACY_MEMBERS_MAX);
                     let frame = json!({ "type": "mpim_joined", "channel": channel, "event_ts": at });
                     self.push(Audience::Users(vec![*user]), frame);
                 }
@@ -246,29 +249,32 @@ impl Out<'_> {
             ConversationKind::PrivateChannel => {}
         }
         if e.kind.is_channel() {
-            for user in &e.members {
-                self.joined(e.conversation, *user, e.creator.filter(|creator| creator != user), e.created);
-            }
+            let members: Vec<_> = e.members.iter().map(|user| (*user, e.created)).collect();
+            self.joined(e.conversation, &members, e.creator);
         } else if let Some(actor) = e.meta.actor {
             self.direct("open", e.conversation, Some(actor));
         }
     }
 
-    /// Somebody is in a channel from here on: they get the channel, the others hear of it.
-    fn joined(&mut self, conversation: ConversationId, user: UserId, inviter: Option<UserId>, ts: Ts) {
+    /// People are in a channel from here on: they get the channel, all of its members hear of it.
+    fn joined(&mut self, conversation: ConversationId, joined: &[(UserId, Ts)], inviter: Option<UserId>) {
         let team = self.team;
-        let Some(c) = team.conversation(conversation) else { return };
-        let joined = if c.kind == ConversationKind::PublicChannel { "channel_joined" } else { "group_joined" };
-        let channel = render::legacy_conversation(team, c, user, None, 500);
-        self.push(Audience::Users(vec![user]), json!({ "type": joined, "channel": channel }));
-        let mut frame = json!({
-            "type": "member_joined_channel", "user": user, "channel": conversation, "channel_type": channel_type(c),
-            "team": team.id(), "event_ts": ts.to_string(),
-        });
-        if let Some(inviter) = inviter {
-            frame["inviter"] = json!(inviter);
+        let (Some(c), Some((first, ts))) = (team.conversation(conversation), joined.first()) else { return };
+        let kind = if c.kind == ConversationKind::PublicChannel { "channel_joined" } else { "group_joined" };
+        // It looks the same to all who have just come.
+        let channel = render::legacy_conversation(team, c, *first, None, limits::LEGACY_MEMBERS_MAX);
+        let to = joined.iter().map(|(user, _)| *user).collect();
+        self.push(Audience::Users(to), json!({ "type": kind, "channel": channel, "event_ts": ts.to_string() }));
+        for (user, ts) in joined {
+            let mut frame = json!({
+                "type": "member_joined_channel", "user": user, "channel": conversation,
+                "channel_type": channel_type(c), "team": team.id(), "event_ts": ts.to_string(),
+            });
+            if let Some(inviter) = inviter.filter(|inviter| inviter != user) {
+                frame["inviter"] = json!(inviter);
+            }
+            self.push(Audience::Members(conversation), frame);
         }
-        self.push(Audience::Members(conversation), frame);
     }
 
     /// The messages that a fact implies: "has joined the channel" and the like.
@@ -300,11 +306,28 @@ impl Out<'_> {
         self.push(audience, Value::Object(frame));
     }
 
+    fn archive(&mut self, what: &str, conversation: ConversationId, actor: Option<UserId>, ts: Ts) {
+        self.about_channel(conversation, what, ts, |c, frame| {
+            frame.insert("channel".to_owned(), json!(c.conversation));
+            if let Some(actor) = actor {
+                frame.insert("user".to_owned(), json!(actor));
+            }
+        });
+    }
+
+    /// The other one of a direct message; oneself if there is none.
+    fn other(&self, conversation: &Conversation, user: UserId) -> UserId {
+        let members = self.team.members_of(conversation).map(|member| member.person.user);
+        members.into_iter().find(|member| *member != user).unwrap_or(user)
+    }
+
     fn direct(&mut self, what: &str, conversation: ConversationId, actor: Option<UserId>) {
         let (Some(c), Some(actor)) = (self.team.conversation(conversation), actor) else { return };
         let kind = direct_kind(c);
         let at = self.at.to_string();
-        let frame = json!({ "type": format!("{kind}_{what}"), "user": actor, "channel": conversation, "event_ts": at });
+        // As recorded: of two people it names the other one, of a group the one who is told.
+        let user = if c.kind == ConversationKind::Im { self.other(c, actor) } else { actor };
+        let frame = json!({ "type": format!("{kind}_{what}"), "user": user, "channel": conversation, "event_ts": at });
         self.push(Audience::Users(vec![actor]), frame);
     }
 
@@ -329,6 +352,18 @@ impl Out<'_> {
     }
 }
 
+/// A thread's root, as far as an event of its replies knows it.
+fn root(thread: &Thread) -> Value {
+    let mut root = Map::new();
+    root.insert("type".to_owned(), json!("message"));
+    root.insert("user".to_owned(), json!(thread.root_author));
+    root.insert("ts".to_owned(), json!(thread.root.to_string()));
+    root.insert("thread_ts".to_owned(), json!(thread.root.to_string()));
+    root.insert("reply_count".to_owned(), json!(thread.reply_count));
+    render::thread_keys(&mut root, thread);
+    Value::Object(root)
+}
+
 fn channel_type(c: &Conversation) -> &'static str {
     if c.kind == ConversationKind::PublicChannel { "C" } else { "G" }
 }
@@ -336,3 +371,6 @@ fn channel_type(c: &Conversation) -> &'static str {
 fn direct_kind(c: &Conversation) -> &'static str {
     if c.kind == ConversationKind::Im { "im" } else { "mpim" }
 }
+
+#[cfg(test)]
+mod tests;

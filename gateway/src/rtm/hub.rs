@@ -1,215 +1,227 @@
 //! Live sessions: event, its conversation, its members' queues.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 use roaring::RoaringBitmap;
-use teamlog_ingest::Observer;
 use teamlog_log::{Entry, Partition, Position};
-use teamlog_schemas::{ConversationId, Event, TeamId, UserId};
-use teamlog_state::{PersonIndex, Team};
+use teamlog_schemas::{ConversationId, ConversationKind, Event, TeamId, UserId};
+use teamlog_state::{Conversation, PersonIndex, Team};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
-use super::frames::{Audience, frames};
+use super::{
+    frame::{Addressed, Frame},
+    frames::Audience,
+};
 
-/// What a live session gets.
+/// What is in no log and may be lost: typing, presence, marks.
 #[derive(Clone, Debug)]
-pub(super) enum Push {
-    /// An event's only frame for it.
-    Frame(Position, Bytes),
-    /// Several frames of one event.
-    Frames(Position, Vec<Bytes>),
-    /// Something that is in no log: typing, presence.
-    Passing(Bytes),
-    /// The session's own user said that they are away, or are not any more.
-    ManualPresence(bool),
-    /// Its token is dead.
-    Revoked,
+pub(super) enum Note {
+    /// A frame as it is sent.
+    Frame(Bytes),
 }
 
-/// A live session as the hub sees it.
-struct Live {
-    session: u64,
-    user: UserId,
-    token: [u8; 32],
-    queue: mpsc::Sender<Push>,
+/// A session as the hub sees it, from its first frame to its last.
+pub(super) struct Seat {
+    pub(super) session: u64,
+    pub(super) user: UserId,
+    /// SHA-256 of the token that it came with.
+    pub(super) token: [u8; 32],
+    /// Bounded; what does not fit is dropped.
+    pub(super) notes: mpsc::Sender<Note>,
+    /// Cancelled when its token is revoked.
+    pub(super) revoked: CancellationToken,
+    /// Set while it is live. Its queue is bounded; an event that does not fit ends it, and the session, once it has
+    /// taken what is in it, catches up from the log: no event is ever dropped.
+    pub(super) queue: Option<mpsc::Sender<Arc<Frame>>>,
 }
 
 #[derive(Default)]
 struct TeamSessions {
     online: RoaringBitmap,
-    by_person: HashMap<PersonIndex, Vec<Live>>,
+    by_person: HashMap<PersonIndex, Vec<Seat>>,
 }
 
-/// All live sessions of this gateway.
+/// All sessions of this gateway.
+///
+/// Locks are taken in the order: partition (of the live teams), team, here. Nothing here takes another one.
 #[derive(Default)]
 pub(super) struct Hub {
     teams: Mutex<HashMap<TeamId, Arc<Mutex<TeamSessions>>>>,
+    /// How far each partition is that ever had a live session: a frame in the middle of an event says where that began.
+    reached: Mutex<HashMap<Partition, Position>>,
 }
 
 impl Hub {
-    /// Makes a session live. To be called in [`Teams::join`](teamlog_ingest::Teams::join), at its own position. Its
-    /// queue ends when it overflows: then the session catches up by itself.
-    pub(super) fn register(
-        &self,
-        team: TeamId,
-        (user, person): (UserId, PersonIndex),
-        session: u64,
-        token: [u8; 32],
-        queue_max: usize,
-    ) -> mpsc::Receiver<Push> {
-        let (queue, pushes) = mpsc::channel(queue_max);
-        let sessions = self.teams.lock().entry(team).or_default().clone();
-        let mut sessions = sessions.lock();
+    /// A session came: from now on it is told what passes without a log, and when its token is revoked.
+    pub(super) fn enter(&self, team: TeamId, person: PersonIndex, seat: Seat) {
+        let mut teams = self.teams.lock();
+        let mut sessions = teams.entry(team).or_default().lock();
         sessions.online.insert(person);
-        sessions.by_person.entry(person).or_default().push(Live { session, user, token, queue });
-        pushes
+        sessions.by_person.entry(person).or_default().push(seat);
     }
 
-    /// Takes a session out.
+    /// Makes a session live. To be called in [`Teams::join`](teamlog_ingest::Teams::join), at its own position.
+    pub(super) fn go_live(
+        &self,
+        (team, person, session): (TeamId, PersonIndex, u64),
+        (partition, at): (Partition, Position),
+        queue_max: usize,
+    ) -> Option<mpsc::Receiver<Arc<Frame>>> {
+        self.reached.lock().insert(partition, at);
+        let sessions = self.of(team)?;
+        let mut sessions = sessions.lock();
+        let seats = sessions.by_person.get_mut(&person)?;
+        let seat = seats.iter_mut().find(|seat| seat.session == session)?;
+        let (queue, frames) = mpsc::channel(queue_max);
+        seat.queue = Some(queue);
+        Some(frames)
+    }
+
+    /// A session goes.
     pub(super) fn leave(&self, team: TeamId, person: PersonIndex, session: u64) {
-        let Some(sessions) = self.teams.lock().get(&team).cloned() else { return };
-        sessions.lock().remove(person, session);
+        let mut teams = self.teams.lock();
+        let Some(sessions) = teams.get(&team).cloned() else { return };
+        let mut sessions = sessions.lock();
+        if let Some(seats) = sessions.by_person.get_mut(&person) {
+            seats.retain(|seat| seat.session != session);
+            if seats.is_empty() {
+                sessions.by_person.remove(&person);
+                sessions.online.remove(person);
+            }
+        }
+        if sessions.by_person.is_empty() {
+            teams.remove(&team);
+        }
     }
 
-    /// Sends something that is in no log to the members of a conversation who are live, but for one.
-    pub(super) fn pass_to_members(&self, team: &Team, conversation: ConversationId, but: PersonIndex, frame: &Bytes) {
+    /// How many sessions a team has here.
+    pub(super) fn sessions(&self, team: TeamId) -> usize {
+        self.of(team).map_or(0, |sessions| sessions.lock().by_person.values().map(Vec::len).sum())
+    }
+
+    /// Tells the members of a conversation who are here, but for one.
+    pub(super) fn tell_members(&self, team: &Team, conversation: ConversationId, but: PersonIndex, frame: &Bytes) {
         let Some(conversation) = team.conversation(conversation) else { return };
-        let Some(sessions) = self.teams.lock().get(&team.id()).cloned() else { return };
+        let Some(sessions) = self.of(team.id()) else { return };
         let sessions = sessions.lock();
         for person in (&conversation.members & &sessions.online).iter().filter(|person| *person != but) {
-            sessions.pass(person, frame);
+            sessions.by_person.get(&person).into_iter().flatten().for_each(|seat| seat.tell(frame));
         }
     }
 
-    /// Sends something that is in no log to one person's sessions.
-    pub(super) fn pass_to(&self, team: TeamId, person: PersonIndex, frame: &Bytes) {
-        let Some(sessions) = self.teams.lock().get(&team).cloned() else { return };
-        sessions.lock().pass(person, frame);
-    }
-
-    /// Tells somebody's own sessions what they said of themselves, and who subscribed to them. People's indexes are
-    /// theirs in the team, so the sessions know the user by their queues alone.
-    pub(super) fn tell_manual(&self, team: TeamId, user: UserId, away: bool) {
-        let Some(sessions) = self.teams.lock().get(&team).cloned() else { return };
+    /// Tells one person's own sessions.
+    pub(super) fn tell(&self, team: TeamId, user: UserId, frame: &Bytes) {
+        let Some(sessions) = self.of(team) else { return };
         let sessions = sessions.lock();
-        for live in sessions.by_person.values().flatten().filter(|live| live.user == user) {
-            let _ = live.queue.try_send(Push::ManualPresence(away));
+        sessions.by_person.values().flatten().filter(|seat| seat.user == user).for_each(|seat| seat.tell(frame));
+    }
+
+    /// Takes the next entry of a partition, in order.
+    pub(super) fn on_entry(&self, partition: Partition, entry: &Entry<Event>, team: Option<&Team>) {
+        let before = {
+            let mut reached = self.reached.lock();
+            match reached.get_mut(&partition) {
+                Some(reached) => std::mem::replace(reached, entry.after),
+                None => Position::START,
+            }
+        };
+        // A team with sessions is live, for each session holds it.
+        if let (Some(event), Some(team)) = (entry.event(), team) {
+            self.push(event, team, (before, entry.after));
         }
     }
 
-    fn push(&self, team: &Team, event: &Event, after: Position) {
-        let Some(sessions) = self.teams.lock().get(&team.id()).cloned() else { return };
+    fn of(&self, team: TeamId) -> Option<Arc<Mutex<TeamSessions>>> {
+        self.teams.lock().get(&team).cloned()
+    }
+
+    fn push(&self, event: &Event, team: &Team, (before, after): (Position, Position)) {
+        let Some(sessions) = self.of(team.id()) else { return };
         let mut sessions = sessions.lock();
-        if sessions.online.is_empty() {
-            return;
-        }
         if let Event::TokenRevoked(revoked) = event {
-            sessions.revoke(team, revoked.user, &revoked.hash);
+            sessions.revoke(&revoked.hash);
         }
-        let left: HashSet<(ConversationId, UserId)> = event
-            .memberships()
-            .into_iter()
-            .filter(|change| !change.joined)
-            .map(|change| (change.conversation, change.user))
-            .collect();
-        let mut addressed: Vec<(RoaringBitmap, Bytes)> = Vec::new();
-        for (audience, frame) in frames(event, team) {
-            let mut to = match &audience {
-                Audience::Members(conversation) => {
-                    let members = team.conversation(*conversation).map(|c| &c.members & &sessions.online);
-                    let mut members = members.unwrap_or_default();
-                    let leaving = left.iter().filter(|(from, _)| from == conversation);
-                    members.extend(leaving.filter_map(|(_, user)| team.person_index(*user)));
-                    members
-                }
-                Audience::Users(users) => users.iter().filter_map(|user| team.person_index(*user)).collect(),
-                Audience::Everyone => sessions.online.clone(),
-            };
-            to &= &sessions.online;
-            if !to.is_empty() {
-                addressed.push((to, frame));
-            }
+        if sessions.concerns_somebody(event, team) {
+            sessions.push(event, team, &Frame::all(event, team, before, after));
         }
-        match addressed.as_slice() {
-            [] => {}
-            [(to, frame)] => {
-                for person in to {
-                    sessions.push(person, &Push::Frame(after, frame.clone()));
-                }
-            }
-            several => {
-                let all = several.iter().fold(RoaringBitmap::new(), |all, (to, _)| all | to);
-                for person in &all {
-                    let of = several.iter().filter(|(to, _)| to.contains(person)).map(|(_, frame)| frame.clone());
-                    sessions.push(person, &Push::Frames(after, of.collect()));
-                }
-            }
+    }
+}
+
+impl Seat {
+    fn tell(&self, frame: &Bytes) {
+        let _ = self.notes.try_send(Note::Frame(frame.clone()));
+    }
+
+    fn push(&mut self, frame: &Arc<Frame>) {
+        if let Some(queue) = &self.queue
+            && queue.try_send(frame.clone()).is_err()
+        {
+            metrics::counter!("teamlog_rtm_overflows_total").increment(1);
+            self.queue = None;
         }
     }
 }
 
 impl TeamSessions {
-    fn remove(&mut self, person: PersonIndex, session: u64) {
-        if let Some(all) = self.by_person.get_mut(&person) {
-            all.retain(|live| live.session != session);
-            if all.is_empty() {
-                self.by_person.remove(&person);
-                self.online.remove(person);
+    /// False if no frame of the event can be for anybody here: then none is rendered.
+    fn concerns_somebody(&self, event: &Event, team: &Team) -> bool {
+        if self.online.is_empty() {
+            return false;
+        }
+        let Some(c) = event.conversation().and_then(|conversation| team.conversation(conversation)) else {
+            return true;
+        };
+        let may_be_for_all = c.kind == ConversationKind::PublicChannel
+            && matches!(
+                event,
+                Event::ConversationCreated(_)
+                    | Event::ConversationRenamed(_)
+                    | Event::ConversationArchived(_)
+                    | Event::ConversationUnarchived(_)
+            );
+        may_be_for_all || !self.members(event, team, c).is_disjoint(&self.online)
+    }
+
+    /// Who is in a conversation at an event: also who leaves with it.
+    fn members(&self, event: &Event, team: &Team, conversation: &Conversation) -> RoaringBitmap {
+        let mut members = &conversation.members & &self.online;
+        for change in event.memberships() {
+            if !change.joined && change.conversation == conversation.conversation {
+                members.extend(team.person_index(change.user));
+            }
+        }
+        members
+    }
+
+    fn push(&mut self, event: &Event, team: &Team, frames: &Addressed) {
+        for (audience, frame) in frames {
+            let mut to = match audience {
+                Audience::Members(conversation) => {
+                    let Some(conversation) = team.conversation(*conversation) else { continue };
+                    self.members(event, team, conversation)
+                }
+                Audience::Users(users) => users.iter().filter_map(|user| team.person_index(*user)).collect(),
+                Audience::Everyone => self.online.clone(),
+            };
+            to &= &self.online;
+            for person in to {
+                self.by_person.get_mut(&person).into_iter().flatten().for_each(|seat| seat.push(frame));
             }
         }
     }
 
-    /// Events are never dropped: a session whose queue is full leaves live mode, and catches up from the log.
-    fn push(&mut self, person: PersonIndex, push: &Push) {
-        let Some(all) = self.by_person.get_mut(&person) else { return };
-        all.retain(|live| {
-            let room = live.queue.try_send(push.clone()).is_ok();
-            if !room {
-                metrics::counter!("teamlog_rtm_overflows_total").increment(1);
-            }
-            room
-        });
-        if all.is_empty() {
-            self.by_person.remove(&person);
-            self.online.remove(person);
-        }
-    }
-
-    /// What is in no log may be lost.
-    fn pass(&self, person: PersonIndex, frame: &Bytes) {
-        for live in self.by_person.get(&person).into_iter().flatten() {
-            let _ = live.queue.try_send(Push::Passing(frame.clone()));
-        }
-    }
-
-    fn revoke(&mut self, team: &Team, user: UserId, hex_hash: &str) {
-        let Some(person) = team.person_index(user) else { return };
-        let Some(all) = self.by_person.get_mut(&person) else { return };
-        all.retain(|live| {
-            let hash = live.token.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-            if hash == hex_hash {
-                // A full queue ends here; the session asks for its token before it goes live again.
-                let _ = live.queue.try_send(Push::Revoked);
-            }
-            hash != hex_hash
-        });
-        if all.is_empty() {
-            self.by_person.remove(&person);
-            self.online.remove(person);
+    /// Ends the sessions that came with a token. Nothing behind its event reaches them.
+    fn revoke(&mut self, hash: &str) {
+        for seat in self.by_person.values_mut().flatten().filter(|seat| hex(&seat.token) == hash) {
+            seat.queue = None;
+            seat.revoked.cancel();
         }
     }
 }
 
-impl Observer for Hub {
-    fn on_entry(&self, _: Partition, entry: &Arc<Entry<Event>>, team: Option<&Team>) {
-        // A team with sessions is live, for each session holds it.
-        if let (Some(event), Some(team)) = (entry.event(), team) {
-            self.push(team, event, entry.after);
-        }
-    }
+fn hex(hash: &[u8; 32]) -> String {
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }

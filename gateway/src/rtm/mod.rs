@@ -1,12 +1,20 @@
 //! RTM: sessions that miss nothing.
 //!
-//! [`Hub`](hub::Hub) sees every event in log order and pushes its frames to the sessions that are live; a session
-//! (`session.rs`) catches up from its position and goes live in one atomic step, and falls back to catching up when its
-//! queue overflows. `frames.rs` says what an event looks like on the wire, `ticket.rs` what a url and a cursor are.
+//! [`Hub`](hub::Hub) sees every event in log order and pushes its frames (`frames.rs` says what an event looks like on
+//! the wire, `frame.rs` shares one encoding of it) to the sessions that are live. A session (`session.rs`) catches up
+//! from its place (`replay.rs`, `visible.rs`), goes live in one atomic step, and falls back to catching up when its
+//! queue overflows; `incoming.rs` is what its client says. `connect.rs` is where a session begins, `admission.rs` and
+//! `people.rs` what keeps that cheap, `ticket.rs` what a url and a cursor are.
 
+mod admission;
 mod connect;
+mod frame;
 mod frames;
 mod hub;
+mod incoming;
+mod people;
+mod presence;
+mod replay;
 mod service;
 mod session;
 mod ticket;

@@ -1,15 +1,17 @@
 //! `Rtm`: the websocket half of the gateway.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
+    num::NonZeroU32,
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use async_trait::async_trait;
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use teamlog_ingest::Observer;
@@ -18,7 +20,15 @@ use teamlog_schemas::{ConversationKind, Event, TeamId, UserId};
 use teamlog_state::Team;
 use tokio_util::sync::CancellationToken;
 
-use super::{connect, frames::encode, hub::Hub, session};
+use super::{
+    connect,
+    frames::encode,
+    hub::Hub,
+    people::People,
+    presence::{self, Presences},
+    replay::{Rendered, rendered},
+    session,
+};
 use crate::{ApiError, Args, Caller, Gateway, Mark, Presence, Realtime, Reply, SocketSink, SocketStream};
 
 /// Sizes and times of the sessions.
@@ -36,7 +46,7 @@ pub struct RtmConfig {
     pub burst_frames: usize,
     /// See `burst_frames`.
     pub burst_pause: Duration,
-    /// Messages a user may send over a socket, in the long run a second and at once; none for benches.
+    /// Messages a user may send over all their sockets, in the long run a second and at once; none for benches.
     pub messages: Option<(u32, u32)>,
     /// People in a team above which `rtm.start` is lazy unless asked for `full=1`.
     pub lazy_people: usize,
@@ -46,6 +56,10 @@ pub struct RtmConfig {
     pub reconnect_url_every: Duration,
     /// Somebody is away once they have had no socket for so long.
     pub away_after: Duration,
+    /// Bytes of frames kept for those who catch up on the same events.
+    pub rendered_bytes_max: u64,
+    /// Bytes of teams' people kept as `rtm.start` gives them.
+    pub people_bytes_max: u64,
 }
 
 impl Default for RtmConfig {
@@ -62,6 +76,8 @@ impl Default for RtmConfig {
             dead_after: Duration::from_secs(90),
             reconnect_url_every: Duration::from_secs(30),
             away_after: Duration::from_secs(30),
+            rendered_bytes_max: 32 << 20,
+            people_bytes_max: 64 << 20,
         }
     }
 }
@@ -76,34 +92,32 @@ pub struct Rtm {
     pub(super) joining: Mutex<HashMap<TeamId, usize>>,
     /// Single-use tickets that were used, until they have expired anyway.
     pub(super) used: moka::sync::Cache<u64, ()>,
-    pub(super) presences: Mutex<HashMap<(TeamId, UserId), Present>>,
-}
-
-/// What is known of somebody's presence.
-#[derive(Default)]
-pub(super) struct Present {
-    /// Open sockets.
-    pub(super) sockets: usize,
-    /// The same as clients were told.
-    pub(super) shown: bool,
-    pub(super) manual_away: bool,
-    /// Who subscribed, by person and session.
-    pub(super) watchers: HashSet<UserId>,
+    pub(super) presences: Presences,
+    pub(super) rendered: Rendered,
+    pub(super) people: People,
+    messages: Option<DefaultKeyedRateLimiter<(TeamId, UserId)>>,
+    ticking: AtomicBool,
 }
 
 impl Rtm {
     /// No session yet.
     pub fn new(config: RtmConfig) -> Arc<Rtm> {
         let used = moka::sync::Cache::builder().max_capacity(1_000_000).time_to_live(Duration::from_secs(60)).build();
+        let some = |count: u32| NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN);
+        let quota = |(per_second, burst)| Quota::per_second(some(per_second)).allow_burst(some(burst));
         Arc::new(Rtm {
             hub: Hub::default(),
-            config,
             stop: CancellationToken::new(),
             next_session: AtomicU64::new(1),
             open: AtomicUsize::new(0),
             joining: Mutex::default(),
             used,
-            presences: Mutex::default(),
+            presences: Presences::new(config.away_after),
+            rendered: rendered(config.rendered_bytes_max),
+            people: People::new(config.people_bytes_max),
+            messages: config.messages.map(|rate| RateLimiter::keyed(quota(rate))),
+            ticking: AtomicBool::new(false),
+            config,
         })
     }
 
@@ -118,67 +132,31 @@ impl Rtm {
         let _ = tokio::time::timeout(Duration::from_secs(5), closed).await;
     }
 
-    pub(super) fn is_active(&self, team: TeamId, user: UserId) -> bool {
-        self.presences.lock().get(&(team, user)).is_some_and(|present| present.shown && !present.manual_away)
+    /// Whether a user may send one more message over their sockets now.
+    pub(super) fn may_send(&self, team: TeamId, user: UserId) -> bool {
+        self.messages.as_ref().is_none_or(|messages| messages.check_key(&(team, user)).is_ok())
     }
 
-    /// A socket more. True if clients must be told that somebody is here.
-    pub(super) fn arrived(&self, team: TeamId, user: UserId) -> bool {
-        let mut presences = self.presences.lock();
-        let present = presences.entry((team, user)).or_default();
-        present.sockets += 1;
-        !std::mem::replace(&mut present.shown, true) && !present.manual_away
-    }
-
-    /// A socket less.
-    pub(super) fn departed(&self, team: TeamId, user: UserId) {
-        if let Some(present) = self.presences.lock().get_mut(&(team, user)) {
-            present.sockets = present.sockets.saturating_sub(1);
+    /// Begins, with the first session, to tell those who subscribed who is here. Ends when the sessions are told to go.
+    fn tick(self: &Arc<Self>) {
+        if self.ticking.swap(true, Ordering::Relaxed) {
+            return;
         }
-    }
-
-    /// Somebody who has had no socket for a while is away. True if clients must be told.
-    pub(super) fn gone(&self, team: TeamId, user: UserId) -> bool {
-        let mut presences = self.presences.lock();
-        let Some(present) = presences.get_mut(&(team, user)) else { return false };
-        let gone = present.sockets == 0 && std::mem::replace(&mut present.shown, false) && !present.manual_away;
-        if present.sockets == 0 && present.watchers.is_empty() && !present.manual_away {
-            presences.remove(&(team, user));
-        }
-        gone
-    }
-
-    /// `watcher` wants to hear of these people from now on, and of nobody else.
-    pub(super) fn watch(&self, team: TeamId, watcher: UserId, before: &HashSet<UserId>, ids: &HashSet<UserId>) {
-        let mut presences = self.presences.lock();
-        for user in before.difference(ids) {
-            if let Some(present) = presences.get_mut(&(team, *user)) {
-                present.watchers.remove(&watcher);
+        let rtm = self.clone();
+        tokio::spawn(self.stop.clone().run_until_cancelled_owned(async move {
+            let mut second = tokio::time::interval(Duration::from_secs(1));
+            let mut ticks = 0u32;
+            loop {
+                second.tick().await;
+                rtm.presences.tick(Instant::now());
+                ticks = ticks.wrapping_add(1);
+                // A full bucket says nothing that an absent one does not.
+                if let Some(messages) = rtm.messages.as_ref().filter(|_| ticks.is_multiple_of(60)) {
+                    messages.retain_recent();
+                }
             }
-        }
-        for user in ids {
-            presences.entry((team, *user)).or_default().watchers.insert(watcher);
-        }
+        }));
     }
-
-    /// Tells those who subscribed.
-    pub(super) fn tell_presence(&self, team: &Team, user: UserId) {
-        let watchers: Vec<UserId> = match self.presences.lock().get(&(team.id(), user)) {
-            Some(present) => present.watchers.iter().copied().collect(),
-            None => return,
-        };
-        let presence = presence_word(self.is_active(team.id(), user));
-        let frame = encode(&json!({ "type": "presence_change", "user": user, "presence": presence }));
-        for watcher in watchers {
-            if let Some(person) = team.person_index(watcher) {
-                self.hub.pass_to(team.id(), person, &frame);
-            }
-        }
-    }
-}
-
-pub(super) fn presence_word(active: bool) -> &'static str {
-    if active { "active" } else { "away" }
 }
 
 /// Milliseconds since 1970 by this machine's clock.
@@ -189,6 +167,9 @@ pub(super) fn now_ms() -> i64 {
 
 impl Observer for Rtm {
     fn on_entry(&self, partition: Partition, entry: &Arc<Entry<Event>>, team: Option<&Team>) {
+        if let Some(event) = entry.event() {
+            self.people.note(event);
+        }
         self.hub.on_entry(partition, entry, team);
     }
 }
@@ -204,24 +185,19 @@ impl Realtime for Arc<Rtm> {
     }
 
     async fn serve(&self, gateway: Gateway, ticket: String, stream: SocketStream, sink: SocketSink) {
-        self.open.fetch_add(1, Ordering::Relaxed);
-        metrics::gauge!("teamlog_rtm_sessions").increment(1);
+        self.tick();
+        let _open = Open::new(self);
         session::serve(self, gateway, &ticket, stream, sink).await;
-        metrics::gauge!("teamlog_rtm_sessions").decrement(1);
-        self.open.fetch_sub(1, Ordering::Relaxed);
     }
 
     fn presence(&self, team: TeamId, user: UserId) -> Presence {
-        let presences = self.presences.lock();
-        let Some(present) = presences.get(&(team, user)) else { return Presence::default() };
-        let active = present.shown && !present.manual_away;
-        Presence { active, manual_away: present.manual_away, connections: present.sockets }
+        self.presences.of(team, user, Instant::now())
     }
 
     fn set_presence(&self, team: TeamId, user: UserId, away: bool) {
-        self.presences.lock().entry((team, user)).or_default().manual_away = away;
-        // Who has sessions here is told by the caller's own team, below.
-        self.hub.tell_manual(team, user, away);
+        self.presences.set_manual(team, user, away);
+        let frame = json!({ "type": "manual_presence_change", "presence": presence::word(!away) });
+        self.hub.tell(team, user, &encode(&frame));
     }
 
     fn marked(&self, gateway: &Gateway, team: TeamId, user: UserId, mark: Mark) {
@@ -229,15 +205,33 @@ impl Realtime for Arc<Rtm> {
         let rtm = self.clone();
         tokio::spawn(async move {
             let Ok(live) = gateway.ingest().team(team).await else { return };
-            let team = live.read();
-            if let (Some(person), Some(frame)) = (team.person_index(user), marked_frame(&team, &mark)) {
-                rtm.hub.pass_to(team.id(), person, &encode(&frame));
+            let frame = marked_frame(&live.read(), &mark);
+            if let Some(frame) = frame {
+                rtm.hub.tell(team, user, &encode(&frame));
             }
         });
     }
 
     fn sessions(&self, team: TeamId) -> usize {
-        self.presences.lock().iter().filter(|((of, _), _)| *of == team).map(|(_, present)| present.sockets).sum()
+        self.hub.sessions(team)
+    }
+}
+
+/// Counts an open socket until it is dropped.
+struct Open<'a>(&'a Rtm);
+
+impl<'a> Open<'a> {
+    fn new(rtm: &'a Rtm) -> Self {
+        rtm.open.fetch_add(1, Ordering::Relaxed);
+        metrics::gauge!("teamlog_rtm_sessions").increment(1);
+        Open(rtm)
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        metrics::gauge!("teamlog_rtm_sessions").decrement(1);
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

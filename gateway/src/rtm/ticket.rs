@@ -6,6 +6,22 @@ use teamlog_ingest::Secrets;
 use teamlog_log::Position;
 use teamlog_schemas::{TeamId, UserId};
 
+/// Where a session stands: an event has several frames, and a socket may end between two of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Place {
+    /// Every visible event below was sent.
+    pub(super) position: Position,
+    /// So many frames of the event that follows were sent too, whether or not they concerned this session.
+    pub(super) skip: u32,
+}
+
+impl Place {
+    /// Between two events.
+    pub(super) const fn at(position: Position) -> Place {
+        Place { position, skip: 0 }
+    }
+}
+
 /// The last part of a socket's url.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Ticket {
@@ -14,7 +30,7 @@ pub(super) struct Ticket {
     /// SHA-256 of the token that it was given for: a revoked token's url is dead.
     pub(super) token: [u8; 32],
     /// The session begins behind this.
-    pub(super) position: Position,
+    pub(super) place: Place,
     /// Milliseconds since 1970.
     pub(super) issued_ms: i64,
     /// Makes it single; none if it may be used again until it expires (a `reconnect_url`).
@@ -29,7 +45,7 @@ pub(super) struct Ticket {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Cursor {
     pub(super) team: TeamId,
-    pub(super) position: Position,
+    pub(super) place: Place,
 }
 
 /// How long a url of `rtm.connect` is good, in milliseconds.
@@ -86,7 +102,7 @@ mod tests {
             team: "T0ACME".parse().unwrap(),
             user: "U0ADA".parse().unwrap(),
             token: [7; 32],
-            position: Position::START,
+            place: Place { position: Position::START, skip: 3 },
             issued_ms: 1_000_000,
             nonce,
             cursors: true,
@@ -116,7 +132,7 @@ mod tests {
     #[test]
     fn a_cursor_is_no_ticket_and_nonsense_is_neither() {
         let secrets = Secrets::new([b"0123456789abcdef0123456789abcdef"]).unwrap();
-        let cursor = Cursor { team: "T0ACME".parse().unwrap(), position: Position::START };
+        let cursor = Cursor { team: "T0ACME".parse().unwrap(), place: Place::at(Position::START) };
         let text = cursor.sign(&secrets);
         assert_eq!(Cursor::verify(&secrets, &text), Some(cursor));
         assert_eq!(Ticket::verify(&secrets, &text, 0), None);

@@ -1,0 +1,69 @@
+//! A team's people as `rtm.start` gives them, encoded once for all who come: an office that reconnects costs one
+//! encoding, not one each.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use serde_json::Value;
+use teamlog_schemas::{Event, TeamId};
+use teamlog_state::Team;
+
+use crate::render;
+
+/// Everybody, and every bot: two JSON arrays.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Encoded {
+    pub(super) users: Bytes,
+    pub(super) bots: Bytes,
+}
+
+/// By team, how often its people changed since it was first asked for, and the hour: what is said of somebody's time
+/// zone changes with that.
+type Key = (TeamId, u64, u64);
+
+pub(super) struct People {
+    changes: Mutex<HashMap<TeamId, u64>>,
+    encoded: moka::sync::Cache<Key, Arc<Encoded>>,
+}
+
+impl People {
+    pub(super) fn new(bytes_max: u64) -> People {
+        let weigh = |_: &Key, encoded: &Arc<Encoded>| {
+            u32::try_from(encoded.users.len() + encoded.bots.len() + 128).unwrap_or(u32::MAX)
+        };
+        People {
+            changes: Mutex::default(),
+            encoded: moka::sync::Cache::builder().max_capacity(bytes_max).weigher(weigh).build(),
+        }
+    }
+
+    /// To be told of every event while its team is locked, so that the number of changes fits the team that is read.
+    pub(super) fn note(&self, event: &Event) {
+        // Whatever is of no conversation may be about somebody.
+        if event.conversation().is_none()
+            && let Some(team) = event.team()
+            && let Some(changes) = self.changes.lock().get_mut(&team)
+        {
+            *changes += 1;
+        }
+    }
+
+    /// All of `team`, which must be locked for reading.
+    pub(super) fn of(&self, team: &Team) -> Arc<Encoded> {
+        let changes = *self.changes.lock().entry(team.id()).or_default();
+        let hour = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() / 3600;
+        self.encoded.get_with((team.id(), changes, hour), || Arc::new(encode(team)))
+    }
+}
+
+fn encode(team: &Team) -> Encoded {
+    let users = team.people().map(|member| render::user(team, member)).collect::<Value>();
+    let bots = team.people().filter_map(|member| render::user_bot(team, member));
+    let bots = bots.chain(team.bots().map(|bot| render::bot(team, bot))).collect::<Value>();
+    Encoded { users: users.to_string().into(), bots: bots.to_string().into() }
+}
