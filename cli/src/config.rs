@@ -7,7 +7,7 @@ use figment::{
     Figment,
     providers::{Env, Format, Serialized, Toml},
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use teamlog_gateway::Signup;
 
 /// Everything that can be set.
@@ -47,6 +47,7 @@ impl Default for Server {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Cluster {
     /// The first one signs. Embedded: made in the data directory if there is none.
+    #[serde(deserialize_with = "list")]
     pub(crate) keys: Vec<String>,
 }
 
@@ -62,6 +63,7 @@ pub(crate) enum Engine {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Log {
     pub(crate) engine: Engine,
+    #[serde(deserialize_with = "list")]
     pub(crate) brokers: Vec<String>,
     pub(crate) prefix: String,
     /// At creation only.
@@ -80,6 +82,7 @@ impl Default for Log {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Mains {
+    #[serde(deserialize_with = "list")]
     pub(crate) replicas: Vec<String>,
 }
 
@@ -87,12 +90,14 @@ pub(crate) struct Mains {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Shard {
     pub(crate) name: String,
+    #[serde(deserialize_with = "list")]
     pub(crate) replicas: Vec<String>,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Cache {
+    #[serde(deserialize_with = "list")]
     pub(crate) servers: Vec<String>,
 }
 
@@ -155,7 +160,7 @@ impl Default for Limits {
 }
 
 impl Config {
-    /// From the defaults, a file, and variables like `TEAMLOG_LOG__BROKERS='["host:9092"]'`.
+    /// From the defaults, a file, and variables like `TEAMLOG_LOG__BROKERS=host1:9092,host2:9092`.
     pub(crate) fn load(file: Option<&Path>) -> anyhow::Result<Config> {
         let mut figment = Figment::from(Serialized::defaults(Config::default()));
         if let Some(file) = file {
@@ -189,8 +194,9 @@ impl Config {
         let mut seen = std::collections::HashSet::new();
         let replicas = self.shards.iter().flat_map(|shard| &shard.replicas).chain(&self.mains.replicas);
         for replica in replicas {
-            if !seen.insert(replica) {
-                bail!("the replica {replica} is listed twice: two views cannot share a database");
+            let place = place(replica);
+            if !seen.insert(place.clone()) {
+                bail!("the replica {place} is listed twice: two views cannot share a database");
             }
         }
         let mut names = std::collections::HashSet::new();
@@ -219,6 +225,29 @@ impl Config {
         }
         masked
     }
+}
+
+/// A list, or one text with commas between its parts, as variables have it.
+fn list<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected a list of texts, or one text with commas between its parts")]
+    enum Given {
+        List(Vec<String>),
+        Text(String),
+    }
+    Ok(match Given::deserialize(from)? {
+        Given::List(list) => list,
+        Given::Text(text) => text.split(',').map(str::trim).filter(|one| !one.is_empty()).map(str::to_owned).collect(),
+    })
+}
+
+/// Where a replica lies, however it is written: without who asks, and with the port that is meant if none is named.
+fn place(replica: &str) -> String {
+    let Some(rest) = replica.strip_prefix("mysql://") else { return replica.to_owned() };
+    let rest = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
+    let (host, database) = rest.split_once('/').unwrap_or((rest, ""));
+    let host = if host.contains(':') { host.to_owned() } else { format!("{host}:3306") };
+    format!("{}/{}", host.to_lowercase(), database.split('?').next().unwrap_or_default())
 }
 
 /// The error, with the nearest known key where one is unknown.
@@ -261,11 +290,19 @@ mod tests {
             ),
             ("[log]\nengine = \"kafka\"\nbrokers = [\"a:1\"]", "[cluster] keys"),
             ("[mains]\nreplicas = [\"mysql://a/x\", \"mysql://a/x\"]", "listed twice"),
+            ("[mains]\nreplicas = [\"mysql://me:pw@A/x\", \"mysql://a:3306/x\"]", "a:3306/x is listed twice"),
             ("[log]\npartitions = 0", "at least 1"),
         ] {
             let why = load(text).unwrap_err();
             assert!(why.contains(reason), "{text}: {why}");
         }
+    }
+
+    #[test]
+    fn a_list_may_be_one_text_with_commas() {
+        let config = load("[cache]\nservers = \"a:1, b:2\"").unwrap();
+        assert_eq!(config.cache.servers, ["a:1", "b:2"]);
+        assert!(load("[cache]\nservers = 7").unwrap_err().contains("expected a list of texts"));
     }
 
     #[test]

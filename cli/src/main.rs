@@ -16,7 +16,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{
     client::Client,
-    commands::{ImportCommand, LogCommand, Outcome, TeamCommand, UserCommand, ViewCommand, status},
+    commands::{ImportCommand, LogCommand, Outcome, Seed, TeamCommand, UserCommand, ViewCommand, status},
     config::Config,
     parts::DataDir,
 };
@@ -84,6 +84,8 @@ enum Command {
     /// What comes from elsewhere, through a running server.
     #[command(subcommand)]
     Import(ImportCommand),
+    /// A large, believable team, through a running server. Example: teamlog seed --domain big --users 1000
+    Seed(Seed),
     /// The effective configuration, secrets masked. Example: teamlog config --config teamlog.toml
     Config,
 }
@@ -91,10 +93,13 @@ enum Command {
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli = Cli::parse();
-    start_logging(cli.log_format);
+    // What a server's parts say as they come and go is of no use around a command's data.
+    let said = if matches!(cli.command, Command::Serve { .. }) { "info,tantivy=warn" } else { "warn,teamlog=info" };
+    start_logging(cli.log_format, said);
     match run(cli).await {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Differs) => ExitCode::from(1),
+        Ok(Outcome::Away) => ExitCode::from(3),
         Err(why) => {
             tracing::error!("{why:#}");
             ExitCode::from(status(&why))
@@ -102,8 +107,9 @@ async fn main() -> ExitCode {
     }
 }
 
-fn start_logging(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,tantivy=warn"));
+/// `said` is what is logged if RUST_LOG does not say.
+fn start_logging(format: LogFormat, said: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(said));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match format {
         LogFormat::Text => builder.init(),
@@ -128,6 +134,7 @@ async fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Team(command) => command.run(&client()?, cli.json).await,
         Command::User(command) => command.run(&client()?, cli.json).await,
         Command::Import(command) => command.run(&client()?, cli.json).await,
+        Command::Seed(command) => command.run(&client()?, cli.json).await,
         Command::Config => {
             let masked = config.masked();
             let shown = if cli.json { serde_json::to_string(&masked)? } else { toml::to_string(&masked)? };

@@ -15,7 +15,7 @@ use teamlog_log::{
     EmbeddedConfig, EmbeddedLog, Feed, FeedConfig, KafkaConfig, KafkaLog, Log, Partition, Position, Record, Topic,
     TopicPartition, Undecodable,
 };
-use teamlog_projectors::{Mains, ShardConfig, Shards};
+use teamlog_projectors::{Mains, Search, ShardConfig, Shards};
 use teamlog_schemas::Event;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -29,14 +29,23 @@ pub(crate) struct DataDir(pub(crate) PathBuf);
 impl DataDir {
     /// Takes it for this process alone. The lock ends with the file.
     pub(crate) fn lock(&self) -> anyhow::Result<fs::File> {
+        let taken = self.try_lock("lock")?;
+        taken.with_context(|| format!("the data directory {} is in use by another process", self.0.display()))
+    }
+
+    /// Lets one rebuild at a time run on it, beside a server or without one: two would drop each other's new tables.
+    pub(crate) fn lock_rebuild(&self) -> anyhow::Result<fs::File> {
+        let taken = self.try_lock("rebuild.lock")?;
+        taken.with_context(|| format!("another rebuild is running on {}", self.0.display()))
+    }
+
+    /// A locked file; none if another process holds it.
+    fn try_lock(&self, name: &str) -> anyhow::Result<Option<fs::File>> {
         fs::create_dir_all(&self.0).with_context(|| format!("cannot make {}", self.0.display()))?;
-        let path = self.0.join("lock");
+        let path = self.0.join(name);
         let file = fs::File::options().create(true).write(true).truncate(false).open(&path)?;
-        match file.try_lock_exclusive() {
-            Ok(true) => Ok(file),
-            Ok(false) => anyhow::bail!("the data directory {} is in use by another process", self.0.display()),
-            Err(why) => Err(why).with_context(|| format!("cannot lock {}", path.display())),
-        }
+        let taken = file.try_lock_exclusive().with_context(|| format!("cannot lock {}", path.display()))?;
+        Ok(taken.then_some(file))
     }
 
     /// A small file of secrets, made of `fresh` if it is not there.
@@ -166,6 +175,12 @@ pub(crate) fn views(config: &Config, data: &DataDir, partitions: u32) -> anyhow:
     let mains =
         if config.mains.replicas.is_empty() { vec![file("mains.sqlite")] } else { config.mains.replicas.clone() };
     Ok((Shards::new(partitions, &shards)?, Mains::new(&mains)?))
+}
+
+/// The search index: in the configured directory, else in the data directory.
+pub(crate) fn search(config: &Config, data: &DataDir) -> anyhow::Result<Search> {
+    let dir = config.search.dir.clone().unwrap_or_else(|| data.0.join("search"));
+    Search::open(&dir).with_context(|| format!("cannot open the search index in {}; it may be removed", dir.display()))
 }
 
 /// Everything that a node reads, from the lowest position that a view of it needs.

@@ -6,11 +6,17 @@ use anyhow::Context;
 use async_trait::async_trait;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use serde_json::{Map, json};
-use teamlog_gateway::{Gateway, GatewayConfig, GatewayParts, Health, HealthReport, Rates, Rtm, RtmConfig};
+use teamlog_gateway::{
+    Gateway, GatewayConfig, GatewayParts, Health, HealthReport, Rates, Rtm, RtmConfig, read::IndexReader,
+};
 use teamlog_ingest::{Ingest, IngestConfig, IngestParts, TeamsConfig};
 use teamlog_log::{Partition, Position, Topic, TopicPartition};
 use teamlog_projectors::{Runner, lowest_positions};
 use teamlog_state::{At, DirectoryRows, DirectorySource};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{Signal, SignalKind, signal},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{error, info, warn};
 
@@ -18,7 +24,7 @@ use crate::{
     config::Config,
     credentials::credentials,
     demo,
-    parts::{DataDir, OpenLog, feed, random_hex, sources, views, write_private},
+    parts::{DataDir, OpenLog, feed, random_hex, search, sources, views, write_private},
 };
 
 /// How long a view's database may take to say where it stands before the start goes on without it.
@@ -26,24 +32,59 @@ const VIEWS_WAIT: Duration = Duration::from_secs(3);
 /// How long drains may take at a stop.
 const STOP_WAIT: Duration = Duration::from_secs(20);
 
+/// How often metrics take in what was recorded.
+const UPKEEP_EVERY: Duration = Duration::from_secs(5);
+
 /// Runs until a signal. A second one exits at once.
 pub(crate) async fn serve(config: Config, data: DataDir, demo: bool) -> anyhow::Result<()> {
     let _lock = data.lock()?;
+    let mut signals = Signals::new()?;
     let listen = &config.server.listen;
-    let listener = tokio::net::TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+    let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
     let address = listener.local_addr()?;
     let url = format!("http://{address}");
     let admin_key = random_hex(24);
     let metrics = PrometheusBuilder::new().install_recorder().context("cannot record metrics")?;
+    // Without it histograms keep every sample until somebody asks for the metrics.
+    tokio::spawn({
+        let metrics = metrics.clone();
+        async move {
+            loop {
+                tokio::time::sleep(UPKEEP_EVERY).await;
+                metrics.run_upkeep();
+            }
+        }
+    });
     let (stop_serving, stop_all, stop_feed) =
         (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
 
     let secrets = Arc::new(data.secrets(&config)?);
     let log = OpenLog::open(&config, &data).await?;
-    let partitions = partitions(&log).await?;
+    let run = json!({ "url": url, "pid": std::process::id(), "admin_key": admin_key }).to_string();
+    let (listener, second) = twice(listener)?;
+    let log_answers = CancellationToken::new();
+    let waiting = tokio::spawn(teamlog_gateway::serve_waiting(second, log_answers.clone()));
+    let is_away = || write_private(&data.server_file(), &run);
+    let partitions = tokio::select! {
+        partitions = partitions(&log, is_away) => partitions?,
+        () = signals.next() => {
+            log.close().await;
+            let _ = std::fs::remove_file(data.server_file());
+            return Ok(());
+        }
+    };
+    log_answers.cancel();
+    // A call that is still being answered there may go on; new ones come to the gateway.
+    let _ = tokio::time::timeout(Duration::from_secs(1), waiting).await;
     let (shards, mains) = views(&config, &data, partitions)?;
+    let search = search(&config, &data)
+        .inspect_err(|why| error!(why = format!("{why:#}"), "search is off: remove the index and start again"))
+        .ok();
     let mut projectors = shards.projectors();
     projectors.extend(mains.projectors());
+    if let Some(search) = &search {
+        projectors.push(search.projector((0..partitions).map(Partition)));
+    }
     let mut lowest = lowest_positions(&projectors, VIEWS_WAIT).await;
     let start = At { position: Position::START, rows: DirectoryRows::default() };
     let directory = match tokio::time::timeout(VIEWS_WAIT, mains.load()).await {
@@ -108,7 +149,7 @@ pub(crate) async fn serve(config: Config, data: DataDir, demo: bool) -> anyhow::
         shards: shards.clone(),
         feed: feed.clone(),
         realtime: Arc::new(rtm.clone()),
-        search: None,
+        search: search.map(|search| Arc::new(IndexReader::new(search, ingest.clone(), shards.clone())) as _),
         credentials: Some(credentials(ingest.clone(), shards, feed.clone())),
         health: Arc::new(Parts { runner: runner.clone(), ingest: ingest.clone(), partitions }),
         metrics: Some(metrics),
@@ -127,8 +168,7 @@ pub(crate) async fn serve(config: Config, data: DataDir, demo: bool) -> anyhow::
         },
     });
     let server = tokio::spawn(teamlog_gateway::serve(listener, gateway, stop_serving.clone()));
-    let run = json!({ "url": url, "pid": std::process::id(), "admin_key": admin_key });
-    write_private(&data.server_file(), &run.to_string())?;
+    write_private(&data.server_file(), &run)?;
     info!(%url, "teamlog serves");
     let founding = tokio::spawn({
         let ingest = ingest.clone();
@@ -143,14 +183,13 @@ pub(crate) async fn serve(config: Config, data: DataDir, demo: bool) -> anyhow::
         });
     }
     let outcome = tokio::select! {
-        signal = signalled() => signal.map_err(Into::into),
+        () = signals.next() => Ok(()),
         refused = refusal(founding) => Err(refused),
     };
     info!("stopping");
-    tokio::spawn(async {
-        if signalled().await.is_ok() {
-            std::process::exit(130);
-        }
+    tokio::spawn(async move {
+        signals.next().await;
+        std::process::exit(130);
     });
     // In this order: no new work, sessions told to resume, writers drained, views committed, the log closed.
     stop_serving.cancel();
@@ -171,8 +210,8 @@ pub(crate) async fn serve(config: Config, data: DataDir, demo: bool) -> anyhow::
     outcome
 }
 
-/// How many partitions the log has; with Kafka away, what it is asked until it answers.
-async fn partitions(log: &OpenLog) -> anyhow::Result<u32> {
+/// How many partitions the log has. It is asked until it answers; `is_away` is called once if it does not.
+async fn partitions(log: &OpenLog, is_away: impl Fn() -> anyhow::Result<()>) -> anyhow::Result<u32> {
     let mut said = false;
     loop {
         let asked = async {
@@ -184,6 +223,7 @@ async fn partitions(log: &OpenLog) -> anyhow::Result<u32> {
             Err(teamlog_log::LogError::Away(why)) => {
                 if !std::mem::replace(&mut said, true) {
                     warn!(why, "the log is away; waiting for it");
+                    is_away()?;
                 }
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
@@ -213,12 +253,31 @@ async fn refusal(founding: tokio::task::JoinHandle<anyhow::Error>) -> anyhow::Er
     }
 }
 
-async fn signalled() -> std::io::Result<()> {
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    tokio::select! {
-        ended = tokio::signal::ctrl_c() => ended,
-        _ = terminate.recv() => Ok(()),
+/// The signals that stop a process. Made once: what comes while nobody waits is kept, and ends the next wait.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Signals> {
+        Ok(Signals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// The same socket twice: one for who answers until the log does, one for the gateway. Who connects between the two
+/// waits in the socket's backlog.
+fn twice(listener: TcpListener) -> std::io::Result<(TcpListener, TcpListener)> {
+    let first = listener.into_std()?;
+    let second = first.try_clone()?;
+    Ok((TcpListener::from_std(first)?, TcpListener::from_std(second)?))
 }
 
 /// The state of this process's parts.

@@ -3,11 +3,14 @@
 use anyhow::{Context, bail};
 use clap::Subcommand;
 use serde_json::{Value, json};
-use teamlog_log::{Body, Entry, Offset, Partition, Position, Topic, TopicPartition};
+use teamlog_log::{Body, Entry, LogError, Offset, Partition, Position, Topic, TopicPartition};
 use teamlog_schemas::Event;
 use tokio_util::sync::CancellationToken;
 
-use super::Outcome;
+use super::{
+    Outcome,
+    log_verify::{DirectoryCheck, Findings, PartitionCheck},
+};
 use crate::{
     config::Config,
     output,
@@ -33,6 +36,13 @@ pub(crate) enum LogCommand {
         #[arg(long)]
         follow: bool,
     },
+    /// Read the whole of `directory` and `events` and check what must hold. Example: teamlog log verify --json
+    ///
+    /// Checked are: everything that counts can be read; the cluster was founded first and once; a domain has one team,
+    /// and a team its partition; a team begins once, before all else of it; no event and no keyed write counts twice;
+    /// what a team gives out as `ts` rises strictly; conversations and people are there before anything concerns them.
+    /// Exits with 1 if anything is not so.
+    Verify,
 }
 
 /// How long the log may take before the command gives up.
@@ -42,6 +52,7 @@ impl LogCommand {
     pub(crate) async fn run(self, config: &Config, data: &DataDir, as_json: bool) -> anyhow::Result<Outcome> {
         let log = OpenLog::open_read_only(config, data).await?;
         let ran = async {
+            let mut outcome = Outcome::Done;
             match self {
                 LogCommand::CreateTopics => {
                     log.create_topics().await?;
@@ -49,8 +60,9 @@ impl LogCommand {
                 }
                 LogCommand::Describe => describe(&log, as_json).await?,
                 LogCommand::Cat { team, from, follow } => cat(&log, team.as_deref(), from, follow).await?,
+                LogCommand::Verify => outcome = verify(&log, as_json).await?,
             }
-            Ok(Outcome::Done)
+            Ok(outcome)
         };
         let outcome = ran.await;
         log.close().await;
@@ -58,27 +70,79 @@ impl LogCommand {
     }
 }
 
+/// The end of a partition, if the log answers in time.
+async fn end(log: &OpenLog, source: TopicPartition) -> anyhow::Result<Offset> {
+    let end = tokio::time::timeout(AWAY, log.shared().end(source)).await;
+    Ok(end.unwrap_or_else(|_| Err(no_answer()))?)
+}
+
+fn no_answer() -> LogError {
+    LogError::Away("no answer in 10 s".to_owned())
+}
+
 /// Calls `each` with every entry of a partition from its beginning to its present end, or for ever.
 async fn fold(
     log: &OpenLog,
     source: TopicPartition,
     follow: bool,
+    each: impl FnMut(&Entry<Event>),
+) -> anyhow::Result<()> {
+    let to = if follow { None } else { Some(end(log, source).await?) };
+    fold_to(log, source, to, each).await
+}
+
+/// The same up to an end, or for ever.
+async fn fold_to(
+    log: &OpenLog,
+    source: TopicPartition,
+    to: Option<Offset>,
     mut each: impl FnMut(&Entry<Event>),
 ) -> anyhow::Result<()> {
-    let end = tokio::time::timeout(AWAY, log.shared().end(source)).await;
-    let end = end.unwrap_or_else(|_| Err(teamlog_log::LogError::Away("no answer in 10 s".to_owned())))?;
     let stop = CancellationToken::new();
-    let _stopped = stop.clone().drop_guard();
+    let stopped = stop.clone().drop_guard();
     let feed = feed(log.shared(), vec![(source, Position::START)], stop);
     let mut subscriber = feed.subscribe(source, Position::START);
-    while follow || subscriber.position().offset < end {
-        for entry in subscriber.next().await? {
-            if follow || entry.offset < end {
-                each(&entry);
-            }
+    while to.is_none_or(|to| subscriber.position().offset < to) {
+        let entries = match to {
+            None => subscriber.next().await?,
+            Some(_) => tokio::time::timeout(AWAY, subscriber.next()).await.map_err(|_| no_answer())??,
+        };
+        for entry in entries.iter().filter(|entry| to.is_none_or(|to| entry.offset < to)) {
+            each(entry);
         }
     }
+    // The log is closed after this: nobody may be reading it any more.
+    drop(stopped);
+    while subscriber.next().await.is_ok() {}
     Ok(())
+}
+
+async fn verify(log: &OpenLog, as_json: bool) -> anyhow::Result<Outcome> {
+    let partitions = log.shared().partitions(Topic::Events).await?;
+    // The ends of events first: each team that has begun below them is registered in what is read of the directory.
+    let mut ends = Vec::new();
+    for number in 0..partitions {
+        let source = TopicPartition::events(Partition(number));
+        ends.push((source, end(log, source).await?));
+    }
+    let (mut findings, mut directory, mut begun) = (Findings::default(), DirectoryCheck::default(), 0);
+    fold(log, TopicPartition::DIRECTORY, false, |entry| directory.see(entry, partitions, &mut findings)).await?;
+    for (source, end) in ends {
+        let mut check = PartitionCheck::new(source.partition, &directory);
+        fold_to(log, source, Some(end), |entry| check.see(entry, &mut findings)).await?;
+        begun += check.teams();
+    }
+    let Findings { told, count, events, void } = findings;
+    let registered = directory.teams();
+    let object = json!({
+        "partitions": partitions, "teams": registered, "teams_begun": begun, "events": events, "void": void,
+        "differing": count, "differences": told,
+    });
+    output::object(as_json, &object, || {
+        let summary = format!("{events} events of {begun} teams count, {void} records are void, {count} are wrong");
+        std::iter::once(summary).chain(told).collect::<Vec<_>>().join("\n  ")
+    });
+    Ok(if count == 0 { Outcome::Done } else { Outcome::Differs })
 }
 
 async fn describe(log: &OpenLog, as_json: bool) -> anyhow::Result<()> {

@@ -2,15 +2,21 @@
 
 mod import;
 mod log;
+mod log_verify;
 mod people;
+mod seed;
 mod view;
 
 pub(crate) use import::ImportCommand;
 pub(crate) use log::LogCommand;
 pub(crate) use people::{TeamCommand, UserCommand};
+pub(crate) use seed::Seed;
 pub(crate) use view::ViewCommand;
 
-use teamlog_log::LogError;
+use teamlog_log::{FeedError, LogError};
+use teamlog_projectors::{DbError, ProjectError, VerifyError};
+
+use crate::client::Away;
 
 /// How a command ended, beside an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,14 +25,54 @@ pub(crate) enum Outcome {
     Done,
     /// A check found a difference.
     Differs,
+    /// A part did not answer; what the others say was printed.
+    Away,
 }
 
 /// The exit status of an error: 3 if a part is away, else 2.
 pub(crate) fn status(error: &anyhow::Error) -> u8 {
-    let away = error.chain().any(|cause| {
-        cause.downcast_ref::<reqwest::Error>().is_some()
-            || matches!(cause.downcast_ref::<LogError>(), Some(LogError::Away(_)))
-            || cause.to_string().starts_with("no server runs on")
-    });
-    if away { 3 } else { 2 }
+    if error.chain().any(is_away) { 3 } else { 2 }
+}
+
+/// Transparent errors hide their inner one from the chain, so each is looked into.
+fn is_away(cause: &(dyn std::error::Error + 'static)) -> bool {
+    let log = |why: &LogError| matches!(why, LogError::Away(_));
+    let feed = |why: &FeedError| matches!(why, FeedError::Log(why) if log(why));
+    let db = |why: &DbError| matches!(why, DbError::Away { .. });
+    let project = |why: &ProjectError| matches!(why, ProjectError::Db(why) if db(why));
+    cause.is::<Away>()
+        || cause.downcast_ref().is_some_and(log)
+        || cause.downcast_ref().is_some_and(feed)
+        || cause.downcast_ref().is_some_and(db)
+        || cause.downcast_ref().is_some_and(project)
+        || cause.downcast_ref().is_some_and(|why: &VerifyError| match why {
+            VerifyError::Project(why) => project(why),
+            VerifyError::Feed(why) => feed(why),
+            VerifyError::Stalled { .. } => true,
+            VerifyError::Undecodable { .. } | VerifyError::Scratch(_) => false,
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_that_is_away_is_told_from_everything_else() {
+        let away = || LogError::Away("no broker".to_owned());
+        let db = || DbError::Away { replica: "dc1".to_owned(), why: "refused".to_owned() };
+        for error in [
+            anyhow::Error::new(away()).context("the log"),
+            FeedError::Log(away()).into(),
+            db().into(),
+            VerifyError::Project(ProjectError::Db(db())).into(),
+            VerifyError::Feed(FeedError::Log(away())).into(),
+            Away("no server".to_owned()).into(),
+        ] {
+            assert_eq!(status(&error), 3, "{error:#}");
+        }
+        for error in [anyhow::anyhow!("a typing error"), LogError::Fatal("broken".to_owned()).into()] {
+            assert_eq!(status(&error), 2, "{error:#}");
+        }
+    }
 }

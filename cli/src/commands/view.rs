@@ -53,13 +53,24 @@ impl ViewCommand {
                 projectors.extend(mains.projectors());
                 for projector in projectors {
                     let (name, replica) = (projector.name().to_owned(), projector.replica().to_owned());
-                    let positions = projector.positions().await?;
-                    let mut lag = 0;
+                    let reached = match projector.positions().await {
+                        Ok(reached) => reached,
+                        Err(why) => {
+                            outcome = Outcome::Away;
+                            let why = why.to_string();
+                            let object = json!({ "view": name, "replica": replica, "away": why });
+                            output::object(as_json, &object, || format!("{name} on {replica}: away: {why}"));
+                            continue;
+                        }
+                    };
+                    let (mut lag, mut positions) = (0, serde_json::Map::new());
                     for source in projector.sources() {
                         let end = log.shared().end(source).await?;
-                        lag += end.0.saturating_sub(positions.get(&source).map_or(0, |position| position.offset.0));
+                        let offset = reached.get(&source).map_or(0, |position| position.offset.0);
+                        lag += end.0.saturating_sub(offset);
+                        positions.insert(source.to_string(), json!({ "offset": offset, "end": end.0 }));
                     }
-                    let object = json!({ "view": name, "replica": replica, "lag": lag });
+                    let object = json!({ "view": name, "replica": replica, "lag": lag, "positions": positions });
                     output::object(as_json, &object, || format!("{name} on {replica}: {lag} records behind"));
                 }
             }
@@ -88,6 +99,7 @@ impl ViewCommand {
                 }
             }
             ViewCommand::Rebuild { view, replica } => {
+                let _only_one = data.lock_rebuild()?;
                 for (view, replica) in chosen(&all, Some(&view), replica.as_deref())? {
                     rebuild(&feed, view, &replica).await?;
                     let (name, replica) = (view.name(), replica.name().to_owned());

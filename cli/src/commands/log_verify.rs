@@ -1,0 +1,186 @@
+//! What a log must be like by itself, whatever the views say. A check sees one partition in its order and holds what
+//! it must remember of it; the fence has judged before.
+
+use std::collections::{HashMap, HashSet};
+
+use teamlog_log::{Body, Entry, Offset, Partition, TopicPartition};
+use teamlog_schemas::{ConversationId, Event, TeamId, Ts, UserId};
+use teamlog_state::WriteKey;
+use uuid::Uuid;
+
+/// Differences that are told in words; all are counted.
+const TOLD_MAX: usize = 100;
+
+/// What was found so far.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    /// The first ones, in words.
+    pub(super) told: Vec<String>,
+    /// All of them.
+    pub(super) count: u64,
+    /// Events that count.
+    pub(super) events: u64,
+    /// Records that do not count.
+    pub(super) void: u64,
+}
+
+impl Findings {
+    fn add(&mut self, source: TopicPartition, offset: Offset, what: impl std::fmt::Display) {
+        self.count += 1;
+        if self.told.len() < TOLD_MAX {
+            self.told.push(format!("{source} offset {offset}: {what}"));
+        }
+    }
+
+    /// The event of an entry, if it is one.
+    fn event<'a>(&mut self, entry: &'a Entry<Event>) -> Option<&'a Event> {
+        match &entry.body {
+            Body::Event(event) => {
+                self.events += 1;
+                return Some(event);
+            }
+            Body::Void(_) => self.void += 1,
+            Body::Undecodable(why) => self.add(entry.source, entry.offset, format!("counts and cannot be read: {why}")),
+            Body::Tombstone(_) => self.add(entry.source, entry.offset, "a tombstone in a topic that is kept for ever"),
+            Body::Claim { .. } | Body::Barrier => {}
+        }
+        None
+    }
+}
+
+struct Registered {
+    domain: String,
+    partition: u32,
+    shard: String,
+}
+
+/// The check of `directory`: a cluster that was founded first and once, domains and teams that were given out once.
+#[derive(Default)]
+pub(super) struct DirectoryCheck {
+    founded: bool,
+    domains: HashSet<String>,
+    teams: HashMap<TeamId, Registered>,
+}
+
+impl DirectoryCheck {
+    /// Sees the next entry; `partitions` is how many `events` has.
+    pub(super) fn see(&mut self, entry: &Entry<Event>, partitions: u32, findings: &mut Findings) {
+        let Some(event) = findings.event(entry) else { return };
+        let mut wrong = |what: String| findings.add(entry.source, entry.offset, what);
+        match event {
+            Event::ClusterFounded(_) if self.founded => wrong("the cluster is founded again".to_owned()),
+            Event::ClusterFounded(_) => self.founded = true,
+            Event::TeamRegistered(e) => {
+                if !self.founded {
+                    wrong("a team before the cluster was founded".to_owned());
+                }
+                let partition = e.partition.unsigned_abs();
+                if e.partition < 0 || partition >= partitions {
+                    wrong(format!("partition {} of {partitions}", e.partition));
+                }
+                if !self.domains.insert(e.domain.clone()) {
+                    wrong(format!("the domain {} is given out again", e.domain));
+                }
+                let registered = Registered { domain: e.domain.clone(), partition, shard: e.shard.clone() };
+                if self.teams.insert(e.meta.team, registered).is_some() {
+                    wrong(format!("the team {} is registered again", e.meta.team));
+                }
+            }
+            other => wrong(format!("{} does not belong here", other.name())),
+        }
+    }
+
+    /// How many teams are registered.
+    pub(super) fn teams(&self) -> usize {
+        self.teams.len()
+    }
+}
+
+#[derive(Default)]
+struct Begun {
+    last_ts: Ts,
+    people: HashSet<UserId>,
+    conversations: HashSet<ConversationId>,
+}
+
+/// The check of one partition of `events`.
+pub(super) struct PartitionCheck<'a> {
+    partition: Partition,
+    directory: &'a DirectoryCheck,
+    teams: HashMap<TeamId, Begun>,
+    event_ids: HashMap<Uuid, Offset>,
+    keys: HashMap<(TeamId, WriteKey), Offset>,
+}
+
+impl<'a> PartitionCheck<'a> {
+    /// `directory` must have seen every registration that events up to the end of the check rely on.
+    pub(super) fn new(partition: Partition, directory: &'a DirectoryCheck) -> Self {
+        PartitionCheck { partition, directory, teams: HashMap::new(), event_ids: HashMap::new(), keys: HashMap::new() }
+    }
+
+    /// Sees the next entry.
+    pub(super) fn see(&mut self, entry: &Entry<Event>, findings: &mut Findings) {
+        let Some(event) = findings.event(entry) else { return };
+        let mut wrong = |what: String| findings.add(entry.source, entry.offset, what);
+        let name = event.name();
+        let Some(meta) = event.meta() else { return wrong(format!("{name} does not belong here")) };
+        if let Some(before) = self.event_ids.insert(meta.event_id, entry.offset) {
+            wrong(format!("event {} counts twice, first at offset {before}", meta.event_id));
+        }
+        if let Some(key) = WriteKey::of(event)
+            && let Some(before) = self.keys.insert((meta.team, key), entry.offset)
+        {
+            wrong(format!("a keyed write counts twice, first at offset {before}"));
+        }
+        if let Event::TeamCreated(e) = event {
+            match self.directory.teams.get(&meta.team) {
+                None => wrong(format!("team {} is not in the directory", meta.team)),
+                Some(of) if of.partition != self.partition.0 => {
+                    wrong(format!("team {} belongs to partition {}", meta.team, of.partition));
+                }
+                Some(of) if of.domain != e.domain || of.shard != e.shard => {
+                    wrong(format!("team {} is {} on {} in the directory", meta.team, of.domain, of.shard));
+                }
+                Some(_) => {}
+            }
+            let begun = Begun {
+                last_ts: Ts::ZERO,
+                people: HashSet::from([e.owner.user]),
+                conversations: e.channels.iter().map(|channel| channel.conversation).collect(),
+            };
+            if self.teams.insert(meta.team, begun).is_some() {
+                wrong(format!("team {} begins again", meta.team));
+            }
+            return;
+        }
+        let Some(team) = self.teams.get_mut(&meta.team) else {
+            return wrong(format!("{name} of team {}, which has not begun", meta.team));
+        };
+        match event {
+            Event::UserCreated(e) if !team.people.insert(e.person.user) => {
+                wrong(format!("user {} is made again", e.person.user));
+            }
+            Event::ConversationCreated(e) if !team.conversations.insert(e.conversation) => {
+                wrong(format!("conversation {} is made again", e.conversation));
+            }
+            _ => {}
+        }
+        if let Some(conversation) = event.conversation().filter(|one| !team.conversations.contains(one)) {
+            wrong(format!("{name} in {conversation}, which is not there"));
+        }
+        for change in event.memberships().iter().filter(|change| !team.people.contains(&change.user)) {
+            wrong(format!("{name} of {}, who is not there", change.user));
+        }
+        // What an event gives out lies above everything that was given out before; zero means that it gives out none.
+        let given = event.given_ts();
+        if given != Ts::ZERO && given <= team.last_ts {
+            wrong(format!("{name} gives out {given}, not above {}", team.last_ts));
+        }
+        team.last_ts = team.last_ts.max(given);
+    }
+
+    /// How many teams have begun.
+    pub(super) fn teams(&self) -> usize {
+        self.teams.len()
+    }
+}
