@@ -214,6 +214,8 @@ pub(crate) async fn serve(config: Config, data: DataDir, demo: bool) -> anyhow::
         warn!("not everything was drained in time; what was acknowledged is in the log");
     }
     stop_feed.cancel();
+    // Else it would take the log's closing for a failure of the log.
+    feed.ended().await;
     log.close().await;
     let _ = std::fs::remove_file(data.server_file());
     outcome
