@@ -24,7 +24,7 @@ const ITEMS_MAX: usize = 200;
 pub(super) async fn begin(call: &Call<'_>) -> Result<Reply, ApiError> {
     let args = call.args;
     let domain = args.required("domain", "invalid_domain")?.into_owned();
-    if call.gateway.ingest().directory().by_domain(&domain).is_none() {
+    if call.gateway.ingest().directory().current().await?.by_domain(&domain).is_none() {
         let owner = args.json("owner", "invalid_owner")?.unwrap_or_default();
         let Value::Object(owner) = owner else { return Err(ApiError::refused("invalid_owner")) };
         let owner = NewPerson { is_admin: true, ..person(owner).ok_or(ApiError::refused("invalid_owner"))? };
@@ -40,7 +40,14 @@ pub(super) async fn begin(call: &Call<'_>) -> Result<Reply, ApiError> {
 
 async fn the_team(call: &Call<'_>) -> Result<std::sync::Arc<LiveTeam>, ApiError> {
     let domain = call.args.required("domain", "invalid_domain")?;
-    let entry = call.gateway.ingest().directory().by_domain(&domain).ok_or(ApiError::refused("team_not_found"))?;
+    let entry = call
+        .gateway
+        .ingest()
+        .directory()
+        .current()
+        .await?
+        .by_domain(&domain)
+        .ok_or(ApiError::refused("team_not_found"))?;
     Ok(call.gateway.ingest().team(entry.team).await?)
 }
 
