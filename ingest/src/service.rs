@@ -121,7 +121,10 @@ impl Ingest {
 
     /// Hands a command in and waits for what becomes of it, at most to its deadline.
     pub async fn submit(&self, request: Request) -> Answer {
-        let Some(entry) = self.inner.directory.by_team(request.team) else {
+        let Ok(directory) = self.inner.directory.current().await else {
+            return Answer::not_accepted(NotAccepted::LogAway);
+        };
+        let Some(entry) = directory.by_team(request.team) else {
             return Answer::Refused(Refusal::TeamNotFound);
         };
         let Some(writer) = self.inner.writers.get(entry.partition as usize) else {
