@@ -112,6 +112,28 @@ async fn history_comes_from_the_cache_and_is_as_it_is_now() {
 }
 
 #[tokio::test]
+async fn a_memcached_that_is_away_is_asked_once_a_second() {
+    let mut server = Server::prepare(Engine::Embedded, Options { unlimited: true, ..Options::default() }).await;
+    server.configure(|config| {
+        // Nobody listens there.
+        let servers = toml::Table::from_iter([("servers".to_owned(), toml::Value::from(vec!["127.0.0.1:1"]))]);
+        config.insert("cache".to_owned(), servers.into());
+    });
+    let began = Instant::now();
+    server.restart().await;
+    let (ada, _) = server.team("alone").await;
+    let here = channel(&ada, "here").await;
+    for number in 0..50 {
+        let ts = ada.say(&here, &format!("number {number}")).await;
+        let (newest, uncached) = newest(&ada, &here).await;
+        assert_eq!((&newest[0]["ts"], &newest), (&json!(ts), &uncached));
+    }
+    let failures = counter(&server, "teamlog_cache_failures_total").await;
+    assert!(failures > 0 && failures as f64 <= began.elapsed().as_secs_f64() + 1.0, "{failures}");
+    assert_eq!(counter(&server, "teamlog_cache_misses_total").await, 50);
+}
+
+#[tokio::test]
 async fn what_somebody_put_into_memcached_is_not_believed() {
     for engine in Engine::all().into_iter().filter(|engine| *engine == Engine::Stack) {
         let server = Server::start(engine).await;
