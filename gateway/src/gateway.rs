@@ -7,7 +7,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::Value;
 use teamlog_ingest::Ingest;
 use teamlog_log::Feed;
-use teamlog_projectors::Shards;
+use teamlog_projectors::{Cache, History, Shards};
 use teamlog_schemas::{Event, TeamId, UserId};
 use teamlog_state::SourceError;
 use tokio::sync::Semaphore;
@@ -54,6 +54,8 @@ pub struct GatewayParts {
     pub ingest: Ingest,
     /// The rows behind them.
     pub shards: Shards,
+    /// Where the newest pages of conversations are kept.
+    pub cache: Arc<dyn Cache>,
     /// The tail of what rows have not seen yet.
     pub feed: Feed<Event>,
     /// The websocket half.
@@ -78,6 +80,7 @@ pub struct Gateway {
 
 struct Inner {
     parts: GatewayParts,
+    history: History,
     rates: Rates,
     passwords: Semaphore,
 }
@@ -87,7 +90,8 @@ impl Gateway {
     pub fn new(parts: GatewayParts) -> Gateway {
         let rates = Rates::new(&parts.config.rates);
         let passwords = Semaphore::new(parts.config.passwords_at_once.max(1));
-        Gateway { inner: Arc::new(Inner { parts, rates, passwords }) }
+        let history = History::new(parts.shards.clone(), parts.cache.clone(), parts.feed.clone());
+        Gateway { inner: Arc::new(Inner { parts, history, rates, passwords }) }
     }
 
     /// The settings.
@@ -101,6 +105,10 @@ impl Gateway {
     /// The rows.
     pub fn shards(&self) -> &Shards {
         &self.inner.parts.shards
+    }
+    /// Pages of conversations, from the cache where it has them.
+    pub(crate) fn history(&self) -> &History {
+        &self.inner.history
     }
     /// The tail.
     pub fn feed(&self) -> &Feed<Event> {
