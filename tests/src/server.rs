@@ -44,6 +44,8 @@ pub struct Options {
     pub unlimited: bool,
     /// Parts of lines on level ERROR that this test provokes.
     pub expected_errors: Vec<&'static str>,
+    /// Variables of the server's environment.
+    pub env: Vec<(&'static str, String)>,
     /// The stack's configuration, if it is another stack than the one that all share.
     pub stack: Option<PathBuf>,
 }
@@ -121,6 +123,7 @@ impl Server {
 
     fn command(&self) -> Command {
         let mut command = Command::new(binary());
+        command.envs(self.options.env.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).arg("--config").arg(self.config_file()).arg("--data-dir").arg(self.data_dir());
         command
     }
