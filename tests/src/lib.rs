@@ -6,7 +6,7 @@ mod scripts;
 mod server;
 mod socket;
 
-pub use api::{Api, Failure};
+pub use api::{Answer, Api, Failure};
 pub use scripts::{node_modules, python};
 pub use server::{Engine, Options, Server};
 pub use socket::{Frame, Socket};
