@@ -1,45 +1,51 @@
 //! Bad input: a clear, typed error, and nothing lost.
 
-use crate::harness::{Engine, Server};
-use serde_json::json;
+use serde_json::{Value, json};
+use teamlog_tests::{Engine, Options, Server};
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn bad_calls_are_told_what_is_wrong() {
+#[tokio::test]
+async fn what_cannot_be_answered_is_refused_with_its_code() {
     let server = Server::start(Engine::Embedded).await;
-    let client = server.client();
-    let (ada, general) = client.team("acme").await;
-    for (token, method, args, error) in [
-        ("", "auth.test", json!({}), "not_authed"),
-        ("xoxp-nonsense", "auth.test", json!({}), "invalid_auth"),
-        (&*ada, "no.such", json!({}), "unknown_method"),
-        (&*ada, "chat.postMessage", json!({ "channel": general }), "no_text"),
-        (&*ada, "chat.postMessage", json!({ "channel": "C000000000", "text": "x" }), "channel_not_found"),
-        (&*ada, "rtm.connect", json!({ "cursor": "forged" }), "cursor_invalid"),
-        (&*ada, "conversations.history", json!({ "channel": general, "cursor": "forged" }), "invalid_cursor"),
+    let (ada, _) = server.team("refused").await;
+    let nobody = server.api();
+    nobody.bad("auth.test", json!({}), "not_authed").await;
+    nobody.with_token("xoxp-nobody").bad("auth.test", json!({}), "invalid_auth").await;
+    ada.bad("chat.fly", json!({}), "unknown_method").await;
+    ada.bad("chat.postMessage", json!({ "channel": "C000000000", "text": "x" }), "channel_not_found").await;
+    ada.bad("chat.postMessage", json!({ "channel": "#general" }), "no_text").await;
+    ada.bad("conversations.list", json!({ "cursor": "nonsense" }), "invalid_cursor").await;
+    let here = ada.good("conversations.create", json!({ "name": "here" })).await["channel"]["id"].clone();
+    ada.bad("conversations.history", json!({ "channel": here, "cursor": "nonsense" }), "invalid_cursor").await;
+    let long = "x".repeat(40_001);
+    ada.bad("chat.postMessage", json!({ "channel": "#general", "text": long }), "msg_too_long").await;
+
+    for (kind, body, code) in [
+        ("application/json", "{\"channel\":", "invalid_json"),
+        ("application/json", "[1, 2]", "json_not_object"),
+        ("application/toml", "channel = 1", "invalid_post_type"),
     ] {
-        assert_eq!(client.call(token, method, args).await.error(), error, "{method}");
+        let answer = ada.post("/api/chat.postMessage").header("content-type", kind).body(body).send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        assert!(answer.headers()["content-type"].to_str().unwrap().starts_with("application/json"));
+        let answer: Value = answer.json().await.unwrap();
+        assert_eq!((&answer["ok"], &answer["error"]), (&json!(false), &json!(code)), "{kind} {body}");
     }
-    let raw = reqwest::Client::new().post(format!("{}/api/chat.postMessage", server.url)).bearer_auth(&ada);
-    let raw = raw.header("content-type", "application/json").body("{\"channel\":");
-    let answer: serde_json::Value = raw.send().await.unwrap().json().await.unwrap();
-    assert_eq!(answer["error"], "invalid_json");
-    let mut forged =
-        crate::harness::Socket::open(&format!("{}/ws/forged", server.url.replace("http", "ws"))).await.unwrap();
-    let refused = forged.expect("an error", |frame| frame["type"] == "error").await;
-    assert_eq!(refused["error"]["code"], 1);
-    server.expect_no_errors();
+    // What some clients send: a JSON content type and nothing in it.
+    let empty = ada.post("/api/auth.test").header("content-type", "application/json").body("").send().await.unwrap();
+    assert_eq!(empty.json::<Value>().await.unwrap()["ok"], true);
+    let domain = json!({ "domain": "refused", "name": "x", "owner_name": "x", "owner_email": "x@example.com" });
+    nobody.bad("teamlog.teams.create", domain, "domain_taken").await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn a_start_that_cannot_be_ends_with_status_2_and_the_reason() {
     let server = Server::start(Engine::Embedded).await;
-    let (status, said) = server.run(&["serve", "--listen", "127.0.0.1:0"]);
+    let (status, said) = server.run(&["serve", "--listen", "127.0.0.1:0"]).await;
     assert_eq!(status, 2, "{said}");
     assert!(said.contains("is in use by another process"), "{said}");
-    let elsewhere = tempfile::TempDir::new().unwrap();
-    let taken = server.url.trim_start_matches("http://");
-    let elsewhere = elsewhere.path().to_str().unwrap();
-    let (status, said) = server.run(&["--data-dir", elsewhere, "serve", "--listen", taken]);
+    let elsewhere = Server::prepare(Engine::Embedded, Options::default()).await;
+    let taken = server.url().trim_start_matches("http://");
+    let (status, said) = elsewhere.run(&["serve", "--listen", taken]).await;
     assert_eq!(status, 2, "{said}");
     assert!(said.contains("cannot listen on"), "{said}");
 }
