@@ -4,7 +4,10 @@
 mod archive;
 mod loss;
 mod no_gap;
+mod office;
 mod refusals;
 mod rtm;
+mod rtm_edges;
 mod sdk;
 mod spine;
+mod world;
