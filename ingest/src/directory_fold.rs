@@ -92,7 +92,8 @@ impl Fold for DirectoryFold {
         Box::pin(async move {
             let mut read = Vec::with_capacity(wanted.len());
             for offset in wanted {
-                read.push(registration(&teams, offset).await);
+                // The directory names it, so it is there: what cannot be read now is no sign that it was never written.
+                read.push(Some(registration(&teams, offset).await.ok_or(NotAccepted::LogAway)?));
             }
             // What is written is written: it is as good at every later position.
             Ok((read, teams.feed().position(TopicPartition::DIRECTORY)))

@@ -138,9 +138,6 @@ impl Node {
         let search = start.search();
         let mut projectors = shards.projectors();
         projectors.extend(mains.projectors());
-        if let Some(search) = &search {
-            projectors.push(search.projector((0..partitions).map(Partition)));
-        }
         let (directory, from) = positions(&projectors, &mains, partitions).await;
         shards.check(directory.rows.entries.iter())?;
         let events = (0..partitions).map(|number| TopicPartition::events(Partition(number)));
@@ -148,9 +145,14 @@ impl Node {
             |source| from.iter().find(|(one, _)| *one == source).map_or(Position::START, |(_, position)| *position);
         let event_positions = events.map(at).collect();
         let feed = feed(start.log.shared(), from, stop_feed.clone());
+        shards.follow(&feed);
         let runner = Runner::new(feed.clone(), stop_all.child_token());
         for projector in projectors {
             runner.start(projector);
+        }
+        // Where the index stands does not hold up the start: what is behind the feed it reads from the log by itself.
+        if let Some(search) = &search {
+            runner.start(search.projector((0..partitions).map(Partition)));
         }
 
         let (rtm, tasks, placement) = (start.rtm(), TaskTracker::new(), shards.clone());

@@ -14,13 +14,13 @@ pub(super) async fn load(
     inner: &Arc<Inner>,
     partition: Partition,
     shard: &str,
-    team: TeamId,
+    team_id: TeamId,
 ) -> Result<Arc<LiveTeam>, TeamsError> {
     metrics::counter!("teamlog_team_loads_total").increment(1);
     let here = inner.partition(partition)?;
     let source = TopicPartition::events(partition);
-    let at = inner.source.team(shard, team).await.map_err(|why| TeamsError::Away(why.to_string()))?;
-    let mut building = Building { team, state: at.rows.map(Team::from_rows), reached: at.position };
+    let at = inner.source.team(shard, team_id).await.map_err(|why| TeamsError::Away(why.to_string()))?;
+    let mut building = Building { team: team_id, state: at.rows.map(Team::from_rows), reached: at.position };
     loop {
         // The shard may be ahead of the fold here: they read the same feed at their own pace.
         wait_for(inner, partition, building.reached).await?;
@@ -30,8 +30,9 @@ pub(super) async fn load(
             if let Some(tail) = inner.feed.recent(source, &building.reached)? {
                 building.fold(tail.iter().filter(|entry| entry.offset < end.offset));
                 let Some(state) = building.state else { return Err(TeamsError::NotBegun(end.offset)) };
-                let team = Arc::new(LiveTeam::new(partition, here.position.clone(), state));
-                live.insert(team.id(), team.clone());
+                // Who asked as another load ended began a second one: there is one live team, which the fold keeps.
+                let fresh = || Arc::new(LiveTeam::new(partition, here.position.clone(), state));
+                let team = live.entry(team_id).or_insert_with(fresh).clone();
                 drop(live);
                 inner.evict();
                 return Ok(team);

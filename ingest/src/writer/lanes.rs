@@ -102,8 +102,8 @@ impl<S, R, F> Lane<S, R, F> {
         }
     }
 
-    /// Answers and drops the commands whose time is up.
-    pub(super) fn expire(&mut self, now: Instant, answer: &Answer) {
+    /// Answers and drops the commands whose time is up; true if others may go on because of that.
+    pub(super) fn expire(&mut self, now: Instant, answer: &Answer) -> bool {
         let mut alive = |pending: &mut Pending<R, F>| {
             if pending.deadline > now {
                 return true;
@@ -112,12 +112,23 @@ impl<S, R, F> Lane<S, R, F> {
             false
         };
         self.queue.retain_mut(&mut alive);
-        self.wanting.retain_mut(&mut alive);
+        let mut released = Vec::new();
+        self.wanting.retain_mut(|pending| {
+            let stays = alive(pending);
+            if !stays {
+                released.push(pending.actor);
+            }
+            stays
+        });
         self.behind.values_mut().for_each(|behind| behind.retain_mut(&mut alive));
         // Those being read keep their place, for the answers come by place.
         for pending in &mut self.reading {
             alive(pending);
         }
+        for actor in &released {
+            self.release(*actor);
+        }
+        !released.is_empty()
     }
 }
 
@@ -183,5 +194,32 @@ impl<L: Copy + Eq + Hash, S, R, F> Lanes<L, S, R, F> {
                 || matches!(lane.state, Held::Loading)
                 || now.duration_since(lane.used) < IDLE
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::NotAccepted;
+
+    fn pending(actor: &str, deadline: Instant) -> (Pending<(), ()>, oneshot::Receiver<Answer>) {
+        let (reply, answer) = oneshot::channel();
+        let actor = Some(actor.parse().unwrap());
+        (Pending { request: (), actor, deadline, reply: Some(reply), facts: None }, answer)
+    }
+
+    #[test]
+    fn who_gave_up_waiting_for_facts_holds_up_nobody() {
+        let (now, mut lane) = (Instant::now(), Lane::<(), (), ()>::new());
+        let (first, mut answer) = pending("U1", now);
+        let (second, _later) = pending("U1", now + IDLE);
+        lane.holding.insert(first.actor);
+        lane.behind.entry(first.actor).or_default().push_back(second);
+        lane.wanting.push(first);
+        assert!(lane.expire(now, &Answer::not_accepted(NotAccepted::Late)));
+        assert!(matches!(answer.try_recv(), Ok(Answer::NotAccepted { .. })));
+        assert!(lane.holding.is_empty() && lane.behind.is_empty() && lane.wanting.is_empty());
+        assert_eq!(lane.queue.len(), 1, "the second one takes its turn");
+        assert!(!lane.expire(now, &Answer::not_accepted(NotAccepted::Late)));
     }
 }

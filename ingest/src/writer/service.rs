@@ -324,8 +324,9 @@ impl<F: Fold> Service<F> {
         }
         let why = if matches!(self.role, Role::Leading { .. }) { NotAccepted::Late } else { NotAccepted::LogAway };
         let late = Answer::not_accepted(why);
-        for (_, lane) in self.lanes.iter_mut() {
-            lane.expire(now, &late);
+        let freed = self.lanes.iter_mut().filter_map(|(lane, it)| it.expire(now, &late).then_some(lane));
+        for lane in freed.collect::<Vec<_>>() {
+            self.lanes.wake(lane);
         }
         for record in self.in_flight.iter_mut() {
             if let Some((_, _, pending)) = record.event.as_mut().filter(|(_, _, pending)| pending.deadline <= now) {

@@ -37,6 +37,8 @@ struct Slot<E> {
     kept: Mutex<Option<(Arc<Scan<E>>, Instant)>>,
     /// Where those who wait want to begin; the next scan begins at the lowest.
     wanted: Mutex<Vec<Position>>,
+    /// From here back is more than a scan may hold, for good: the log only grows.
+    too_far: Mutex<Option<Offset>>,
 }
 
 pub(super) struct Scans<E> {
@@ -58,14 +60,21 @@ impl<E: Send + Sync + 'static> Scans<E> {
         from: Position,
     ) -> Result<Vec<Arc<Entry<E>>>, FeedError> {
         let slot = self.slot(source);
+        slot.check(inner, source, &from)?;
         let reach = inner.partition(source)?.ring.read().start().offset;
         let waiting = Waiting::new(&slot, from);
         let mut running = slot.running.lock().await;
         let scan = match running.upgrade().filter(|scan| scan.covers(&from, reach)) {
             Some(scan) => scan,
             None => {
-                let lowest = slot.wanted.lock().iter().min_by_key(|position| position.offset).copied().unwrap_or(from);
-                let scan = Arc::new(read(inner, source, lowest).await?);
+                slot.check(inner, source, &from)?;
+                let lowest = slot.lowest().unwrap_or(from);
+                let scan = match slot.read(inner, source, lowest).await {
+                    // Another one's place cannot be served: that is no reason to refuse this one.
+                    Err(why) if lowest != from && !why.may_pass() => slot.read(inner, source, from).await?,
+                    scan => scan?,
+                };
+                let scan = Arc::new(scan);
                 *running = Arc::downgrade(&scan);
                 scan
             }
@@ -81,13 +90,39 @@ impl<E: Send + Sync + 'static> Scans<E> {
     fn slot(&self, source: TopicPartition) -> Arc<Slot<E>> {
         let fresh = || {
             let running = tokio::sync::Mutex::new(Weak::new());
-            Arc::new(Slot { running, kept: Mutex::default(), wanted: Mutex::default() })
+            Arc::new(Slot { running, kept: Mutex::default(), wanted: Mutex::default(), too_far: Mutex::default() })
         };
         self.slots.lock().entry(source).or_insert_with(fresh).clone()
     }
 }
 
 impl<E: Send + Sync + 'static> Slot<E> {
+    /// Fails at once for what failed before: who asks again and again costs nothing.
+    fn check(&self, inner: &Inner<E>, source: TopicPartition, from: &Position) -> Result<(), FeedError> {
+        if self.too_far.lock().is_some_and(|too_far| from.offset <= too_far) {
+            let bytes_max = inner.config.scan_bytes_max;
+            return Err(FeedError::TooFar { source_partition: source, from: from.offset, bytes_max });
+        }
+        Ok(())
+    }
+
+    /// The lowest place of those who wait and may be served.
+    fn lowest(&self) -> Option<Position> {
+        let too_far = *self.too_far.lock();
+        let wanted = self.wanted.lock();
+        let near = wanted.iter().filter(|position| too_far.is_none_or(|too_far| position.offset > too_far));
+        near.min_by_key(|position| position.offset).copied()
+    }
+
+    async fn read(&self, inner: &Inner<E>, source: TopicPartition, from: Position) -> Result<Scan<E>, FeedError> {
+        let scan = read(inner, source, from).await;
+        if let Err(FeedError::TooFar { .. }) = scan {
+            let mut too_far = self.too_far.lock();
+            *too_far = (*too_far).max(Some(from.offset));
+        }
+        scan
+    }
+
     fn keep(self: &Arc<Self>, scan: &Arc<Scan<E>>) {
         let was_empty = self.kept.lock().replace((scan.clone(), Instant::now())).is_none();
         if was_empty {

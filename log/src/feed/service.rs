@@ -195,6 +195,12 @@ impl<E: Send + Sync + 'static> Feed<E> {
         self.inner.ended.cancelled().await;
     }
 
+    /// Whether the ring alone leads from a position to what has been read: then whoever stands there is not far behind.
+    pub fn bridges(&self, source: TopicPartition, from: &Position) -> bool {
+        let ring = self.inner.partitions.get(&source).map(|partition| partition.ring.read());
+        ring.is_none_or(|ring| ring.start().offset <= from.offset)
+    }
+
     /// Everything from `from` to what has been read, out of the ring alone; none if it does not reach back so far.
     ///
     /// # Errors

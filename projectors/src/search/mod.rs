@@ -15,7 +15,7 @@
 //!
 //! ```text
 //! let search = Search::open(&dir)?;                                    // `[search] dir`, or `search` in the data directory
-//! projectors.push(search.projector((0..partitions).map(Partition)));   // before `lowest_positions`: the feed begins there
+//! runner.start(search.projector((0..partitions).map(Partition)));
 //! // ... and for the gateway, which knows teams and rows:
 //! GatewayParts { search: Some(Arc::new(read::IndexReader::new(search, ingest.clone(), shards.clone()))), .. }
 //! ```

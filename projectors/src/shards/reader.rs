@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use teamlog_log::{Partition, Position, Topic, TopicPartition};
-use teamlog_schemas::{ConversationId, TeamId, Ts, UserId, partition_of};
+use teamlog_log::{Feed, Partition, Position, Topic, TopicPartition};
+use teamlog_schemas::{ConversationId, Event, TeamId, Ts, UserId, partition_of};
 use teamlog_state::{At, Facts, FactsWanted, MessageFact, SourceError, TeamRows, TeamSource, UserState};
 use uuid::Uuid;
 
@@ -113,6 +113,11 @@ impl Shards {
     pub fn partitions_of(&self, shard: &str) -> Vec<Partition> {
         let all = (0..self.partitions).map(Partition);
         all.filter(|partition| self.shard_of(*partition) == Some(shard)).collect()
+    }
+
+    /// Reads only from replicas whose position the ring of `feed` bridges, where a shard has one.
+    pub fn follow(&self, feed: &Feed<Event>) {
+        self.shards.values().for_each(|replicas| replicas.follow(feed));
     }
 
     /// A shard's replicas.

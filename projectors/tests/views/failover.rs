@@ -1,10 +1,11 @@
 //! Reading goes on with any one replica.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use teamlog_log::Topic;
-use teamlog_projectors::Batch;
+use teamlog_log::{FeedConfig, Topic};
+use teamlog_projectors::{Batch, lowest_positions};
 use teamlog_state::{SourceError, TeamSource};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     events::{life, team},
@@ -33,6 +34,39 @@ async fn a_dead_replica_is_passed_over() {
         assert!(began.elapsed().as_secs() < 8, "the dead one is asked last for a while");
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_replica_that_lags_too_far_is_passed_over() {
+    let house = House::new().await;
+    let url = |name: &str| format!("sqlite://{}", house.dir.path().join(name).display());
+    let shards = shard(vec![url("lags.db"), url("current.db")]);
+    let (events, life) = (source(Topic::Events), life("s1"));
+    house.append(events, life.iter().map(|event| &**event)).await;
+    let entries = house.entries(events).await;
+    let projectors = shards.projectors();
+    for (projector, count) in projectors.iter().zip([entries.len() / 2, entries.len()]) {
+        let mut batch = Batch::default();
+        batch.extend(events, teamlog_log::Position::START, entries[..count].to_vec());
+        projector.apply(&batch).await.unwrap();
+    }
+    let (behind, end) = (entries[entries.len() / 2 - 1].after, entries.last().unwrap().after);
+    let begins = lowest_positions(&projectors, Duration::from_secs(5)).await;
+    assert_eq!(begins[&events], end, "the feed begins where the one that is read stands");
+    assert_eq!(shards.team("s1", team()).await.unwrap().position, behind, "nothing says that it is too far behind");
+
+    let stop = CancellationToken::new();
+    let feed = house.feed_with(FeedConfig { ring_bytes_max: 1, ..FeedConfig::default() }, &stop);
+    feed.wait_for(events, end.offset).await.unwrap();
+    shards.follow(&feed);
+    for _ in 0..3 {
+        assert_eq!(shards.team("s1", team()).await.unwrap().position, end);
+    }
+    // Where there is no other one it is better than none.
+    let alone = shard(vec![url("lags.db")]);
+    alone.follow(&feed);
+    assert_eq!(alone.team("s1", team()).await.unwrap().position, behind);
+    stop.cancel();
 }
 
 #[tokio::test]

@@ -71,13 +71,17 @@ impl House {
     }
 
     pub(crate) fn feed(&self, stop: &CancellationToken) -> Feed<Event> {
+        self.feed_with(FeedConfig::default(), stop)
+    }
+
+    pub(crate) fn feed_with(&self, config: FeedConfig, stop: &CancellationToken) -> Feed<Event> {
         let mut from = vec![(TopicPartition::DIRECTORY, Position::START)];
         for topic in [Topic::Events, Topic::Marks, Topic::Credentials] {
             for partition in (0..PARTITIONS).map(Partition) {
                 from.push((TopicPartition { topic, partition }, Position::START));
             }
         }
-        Feed::start(self.log.clone(), decoder(), FeedConfig::default(), from, stop.clone())
+        Feed::start(self.log.clone(), decoder(), config, from, stop.clone())
     }
 
     /// Everything of one source, judged.
