@@ -2,11 +2,13 @@
 
 mod api;
 mod databases;
+mod limits;
 mod scripts;
 mod server;
 mod socket;
 
 pub use api::{Answer, Api, Failure};
+pub use limits::open_files;
 pub use scripts::{node_modules, python};
 pub use server::{Engine, Options, Server, binary};
 pub use socket::{Frame, Socket};

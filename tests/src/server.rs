@@ -44,6 +44,8 @@ pub struct Options {
     pub unlimited: bool,
     /// Parts of lines on level ERROR that this test provokes.
     pub expected_errors: Vec<&'static str>,
+    /// Variables of the server's environment.
+    pub env: Vec<(&'static str, String)>,
     /// The stack's configuration, if it is another stack than the one that all share.
     pub stack: Option<PathBuf>,
 }
@@ -121,6 +123,7 @@ impl Server {
 
     fn command(&self) -> Command {
         let mut command = Command::new(binary());
+        command.envs(self.options.env.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).arg("--config").arg(self.config_file()).arg("--data-dir").arg(self.data_dir());
         command
     }
@@ -142,6 +145,19 @@ impl Server {
     /// A client without a token.
     pub fn api(&self) -> Api {
         Api::new(&self.url)
+    }
+
+    /// Its metrics, as Prometheus reads them.
+    pub async fn metrics(&self) -> String {
+        let answer = reqwest::get(format!("{}/metrics", self.url)).await.expect("the server answers");
+        answer.text().await.expect("metrics are text")
+    }
+
+    /// The sum of a metric over its labels; zero if nothing was recorded.
+    pub async fn metric(&self, name: &str) -> f64 {
+        let is_it = |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']));
+        let number = |line: &str| line.rsplit(' ').next()?.parse::<f64>().ok();
+        self.metrics().await.lines().filter(is_it).filter_map(number).sum()
     }
 
     /// A team of its own for a test, and its owner's client: `(owner, owner's id)`.
