@@ -8,7 +8,7 @@ use teamlog_schemas::{
     ConversationCreated, ConversationId, ConversationKind, Event, MessageDeleted, MessageEdited, MessagePosted, Thread,
     Ts, UserId,
 };
-use teamlog_state::{Conversation, Headline, MessageFact, Team};
+use teamlog_state::{Conversation, ConversationRow, Headline, MessageFact, Team};
 
 use crate::{limits, render};
 
@@ -365,16 +365,17 @@ impl Out<'_> {
 
 /// A private channel for those who have left it since: nothing of what it may have become after that.
 fn without_what_came_later(team: &Team, of: &Conversation, joined: &[(UserId, Ts)]) -> Conversation {
-    Conversation {
+    let row = ConversationRow {
         name: Some(of.conversation.to_string()),
         previous_names: Vec::new(),
         topic: Headline::default(),
         purpose: Headline::default(),
         is_archived: false,
         extra: None,
-        members: joined.iter().filter_map(|(user, _)| team.person_index(*user)).collect(),
-        ..of.clone()
-    }
+        ..of.row.clone()
+    };
+    let members = joined.iter().filter_map(|(user, _)| team.person_index(*user)).collect();
+    Conversation { members, ..Conversation::from(row) }
 }
 
 /// A thread's root, as far as an event of its replies knows it.
