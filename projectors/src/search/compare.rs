@@ -56,7 +56,9 @@ struct Sides<'a> {
 impl Sides<'_> {
     fn compare(&self, comparison: &mut Comparison) -> Result<(), TantivyError> {
         let fields = &self.index.fields;
+        let mut named = 0;
         self.found.each(fields, |name, found, place| {
+            named += 1;
             let Some(name) = name else {
                 comparison.looked();
                 comparison.tell(difference("no message's", None, Some(String::new())));
@@ -83,6 +85,10 @@ impl Sides<'_> {
             }
             Ok(())
         })?;
+        for _ in named..self.found.searcher.num_docs() {
+            comparison.looked();
+            comparison.tell(difference("no name", None, Some(String::new())));
+        }
         self.expected.each(fields, |name, _, _| {
             let Some(name) = name.filter(|name| self.team.is_none_or(|team| team == name.team)) else { return Ok(()) };
             if self.found.count(fields, &name)? == 0 {
