@@ -33,7 +33,8 @@ impl Socket {
         Socket::on(TcpSocket::new_v4()?, url).await
     }
 
-    /// One whose receive buffer is as small as can be: what its client does not read stays with the server.
+    /// One whose receive buffer is as small as can be: what its client does not read stays with the server. What it does
+    /// read comes at a crawl, a small segment a delayed acknowledgement.
     ///
     /// # Errors
     /// What the handshake came to.
@@ -56,8 +57,10 @@ impl Socket {
 
     /// The next frame; none once the socket is closed or cut.
     pub async fn frame(&mut self) -> Option<Frame> {
+        // The server's pings do not count.
+        let until = tokio::time::Instant::now() + WAIT;
         loop {
-            let next = tokio::time::timeout(WAIT, self.stream.next()).await;
+            let next = tokio::time::timeout_at(until, self.stream.next()).await;
             match next.unwrap_or_else(|_| panic!("no frame came in {WAIT:?}")) {
                 Some(Ok(Message::Text(text))) => {
                     self.bytes += text.len();
