@@ -43,7 +43,14 @@ impl Databases {
             runtime.block_on(async {
                 for (server, database) in &self.made {
                     let mut connection = MySqlConnection::connect(server).await?;
-                    sqlx::query(AssertSqlSafe(format!("DROP DATABASE {database}"))).execute(&mut connection).await?;
+                    // A view that was built anew lies in a database of its own, beside the first one's.
+                    let all = "SELECT schema_name FROM information_schema.schemata WHERE schema_name LIKE ?";
+                    let all: Vec<String> =
+                        sqlx::query_scalar(all).bind(format!("{database}%")).fetch_all(&mut connection).await?;
+                    for database in all {
+                        let drop = format!("DROP DATABASE {database}");
+                        sqlx::query(AssertSqlSafe(drop)).execute(&mut connection).await?;
+                    }
                 }
                 anyhow::Ok(())
             })

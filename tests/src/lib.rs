@@ -5,11 +5,13 @@ mod databases;
 mod scripts;
 mod server;
 mod socket;
+mod stack;
 
 pub use api::{Api, Failure};
 pub use scripts::{node_modules, python};
 pub use server::{Engine, Options, Server};
 pub use socket::{Frame, Socket};
+pub use stack::Stack;
 
 use std::time::Duration;
 

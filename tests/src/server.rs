@@ -33,7 +33,7 @@ impl Engine {
     }
 }
 
-fn stack_config() -> Option<PathBuf> {
+pub(crate) fn stack_config() -> Option<PathBuf> {
     std::env::var_os("TEAMLOG_TEST_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
@@ -44,6 +44,8 @@ pub struct Options {
     pub unlimited: bool,
     /// Parts of lines on level ERROR that this test provokes.
     pub expected_errors: Vec<&'static str>,
+    /// The stack's configuration, if it is another stack than the one that all share.
+    pub stack: Option<PathBuf>,
 }
 
 /// A server with a data directory of its own. It dies with the test, which fails if the server's log has a line on level
@@ -65,11 +67,19 @@ impl Server {
 
     /// Starts one and waits until it can serve.
     pub async fn with(engine: Engine, options: Options) -> Server {
+        let mut server = Server::prepare(engine, options).await;
+        server.launch().await;
+        server
+    }
+
+    /// One that [`Server::restart`] starts, once it is set up.
+    pub async fn prepare(engine: Engine, options: Options) -> Server {
         let folder = TempDir::with_prefix("teamlog-e2e-").expect("a temporary directory");
         let mut config = toml::Table::new();
         let mut databases = None;
         if engine == Engine::Stack {
-            let path = stack_config().expect("Engine::all names the stack only if there is one");
+            let path = options.stack.clone().or_else(stack_config);
+            let path = path.expect("Engine::all names the stack only if there is one");
             let text = fs::read_to_string(&path).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
             config = text.parse().unwrap_or_else(|why| panic!("{}: {why}", path.display()));
             databases = Some(Databases::make(&mut config, folder.path()).await);
@@ -80,9 +90,43 @@ impl Server {
         }
         fs::write(folder.path().join("teamlog.toml"), config.to_string()).expect("the configuration is written");
         let (url, admin_key, child) = (String::new(), String::new(), Mutex::new(None));
-        let mut server = Server { folder, databases, options, child, url, admin_key };
-        server.launch().await;
-        server
+        Server { folder, databases, options, child, url, admin_key }
+    }
+
+    /// The configuration as it is.
+    pub fn config(&self) -> toml::Table {
+        let text = fs::read_to_string(self.config_file()).expect("the configuration is there");
+        text.parse().expect("it was written as TOML")
+    }
+
+    /// Changes the configuration of the next start.
+    pub fn configure(&self, change: impl FnOnce(&mut toml::Table)) {
+        let mut config = self.config();
+        change(&mut config);
+        fs::write(self.config_file(), config.to_string()).expect("the configuration is written");
+    }
+
+    /// Where its own files lie.
+    pub fn data_dir(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// Runs another command of the binary on the same configuration and data: its exit status, and all that it printed.
+    pub async fn run(&self, args: &[&str]) -> (i32, String) {
+        let mut command = tokio::process::Command::from(self.command());
+        let output = command.args(args).kill_on_drop(true).output().await.expect("the binary starts");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        (output.status.code().unwrap_or(-1), said)
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(binary());
+        command.stdin(Stdio::null()).arg("--config").arg(self.config_file()).arg("--data-dir").arg(self.data_dir());
+        command
+    }
+
+    fn config_file(&self) -> PathBuf {
+        self.folder.path().join("teamlog.toml")
     }
 
     /// Its address.
@@ -144,41 +188,44 @@ impl Server {
         self.launch().await;
     }
 
-    async fn launch(&mut self) {
-        let data = self.folder.path().join("data");
-        let run = data.join("run/server.json");
+    /// Starts it and waits only until it says where it is, for it may have to wait for another part.
+    pub async fn start_unready(&mut self) {
+        let run = self.data_dir().join("run/server.json");
         let _ = fs::remove_file(&run);
         let log = File::options().create(true).append(true).open(self.log_file()).expect("the log's file");
-        let child = Command::new(binary())
-            .args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json", "--config"])
-            .arg(self.folder.path().join("teamlog.toml"))
-            .arg("--data-dir")
-            .arg(&data)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .expect("the binary starts");
-        *self.child.lock().expect("no test panics in here") = Some(child);
+        let mut command = self.command();
+        command.args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json"]).stdout(Stdio::null()).stderr(log);
+        *self.child.lock().expect("no test panics in here") = Some(command.spawn().expect("the binary starts"));
         let since = Instant::now();
         loop {
-            if self.is_ready(&run).await {
+            let told = fs::read(&run).ok().and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
+            if let Some(told) = told {
+                (self.url, self.admin_key) = (text(&told["url"]), text(&told["admin_key"]));
                 return;
             }
-            let ended = self.child.lock().expect("no test panics in here").as_mut().and_then(|c| c.try_wait().ok());
-            assert!(ended.flatten().is_none(), "the server ended at its start:\n{}", self.log());
-            assert!(since.elapsed() < WAIT, "the server does not get ready:\n{}", self.log());
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            self.wait_on(since, "says nothing of where it is").await;
         }
     }
 
-    async fn is_ready(&mut self, run: &Path) -> bool {
-        let Some(told) = fs::read(run).ok().and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok()) else {
-            return false;
-        };
-        (self.url, self.admin_key) = (text(&told["url"]), text(&told["admin_key"]));
-        let ready = reqwest::get(format!("{}/readyz", self.url)).await;
-        ready.is_ok_and(|answer| answer.status().is_success())
+    /// Waits until it can serve.
+    pub async fn ready(&self) {
+        let since = Instant::now();
+        while !reqwest::get(format!("{}/readyz", self.url)).await.is_ok_and(|answer| answer.status().is_success()) {
+            self.wait_on(since, "does not get ready").await;
+        }
+    }
+
+    async fn launch(&mut self) {
+        self.start_unready().await;
+        self.ready().await;
+    }
+
+    /// A moment, if the process lives and there is time left.
+    async fn wait_on(&self, since: Instant, what: &str) {
+        let ended = self.child.lock().expect("no test panics in here").as_mut().and_then(|c| c.try_wait().ok());
+        assert!(ended.flatten().is_none(), "the server ended at its start:\n{}", self.log());
+        assert!(since.elapsed() < WAIT, "the server {what}:\n{}", self.log());
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 
     fn log_file(&self) -> PathBuf {
