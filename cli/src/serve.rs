@@ -105,7 +105,7 @@ pub(crate) async fn serve(config: Config, data: DataDir, demo: bool) -> anyhow::
         from.iter().find(|(one, _)| *one == source).map_or(Position::START, |(_, position)| *position)
     };
     let event_positions: Vec<Position> = (0..partitions).map(events).collect();
-    let feed = feed(log.shared(), from, stop_feed.clone());
+    let feed = feed(log.shared(), config.log.feed(), from, stop_feed.clone());
     let runner = Runner::new(feed.clone(), stop_all.child_token());
     for projector in projectors {
         runner.start(projector);

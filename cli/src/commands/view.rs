@@ -45,7 +45,7 @@ impl ViewCommand {
         let all = View::all(&mains, &shards);
         let stop = CancellationToken::new();
         let _stopped = stop.clone().drop_guard();
-        let feed = feed(log.shared(), sources(partitions, &Default::default()), stop);
+        let feed = feed(log.shared(), config.log.feed(), sources(partitions, &Default::default()), stop);
         let mut outcome = Outcome::Done;
         match self {
             ViewCommand::Status => {
