@@ -1,6 +1,9 @@
 //! What the real binary does when a part of it or below it dies, lies or comes back as something else.
 #![allow(clippy::unwrap_used)]
 
+mod behind;
+mod databases;
 mod load;
 mod parts;
+mod rows;
 mod views;
