@@ -110,6 +110,7 @@ pub(crate) struct Shard {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Cache {
+    /// Of memcached, as `host:port`; in this process if there is none.
     #[serde(deserialize_with = "list")]
     pub(crate) servers: Vec<String>,
 }
@@ -212,6 +213,13 @@ impl Config {
                 bail!("the replica {place} is listed twice: two views cannot share a database");
             }
         }
+        for server in &self.cache.servers {
+            let port =
+                server.rsplit_once(':').and_then(|(host, port)| port.parse::<u16>().ok().filter(|_| !host.is_empty()));
+            if port.is_none() {
+                bail!("[cache] servers are HOST:PORT, and {server:?} is not");
+            }
+        }
         let mut names = std::collections::HashSet::new();
         for shard in &self.shards {
             if !names.insert(&shard.name) {
@@ -305,6 +313,7 @@ mod tests {
             ("[mains]\nreplicas = [\"mysql://a/x\", \"mysql://a/x\"]", "listed twice"),
             ("[mains]\nreplicas = [\"mysql://me:pw@A/x\", \"mysql://a:3306/x\"]", "a:3306/x is listed twice"),
             ("[log]\npartitions = 0", "at least 1"),
+            ("[cache]\nservers = [\"memcached\"]", "HOST:PORT"),
         ] {
             let why = load(text).unwrap_err();
             assert!(why.contains(reason), "{text}: {why}");

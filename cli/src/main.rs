@@ -9,7 +9,7 @@ mod output;
 mod parts;
 mod serve;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
@@ -72,7 +72,7 @@ enum Command {
     /// The log: topics, partitions, events.
     #[command(subcommand)]
     Log(LogCommand),
-    /// The views: status, verify, rebuild.
+    /// The views: status, verify, rebuild, switch.
     #[command(subcommand)]
     View(ViewCommand),
     /// Teams, through a running server.
@@ -110,7 +110,8 @@ async fn main() -> ExitCode {
 /// `said` is what is logged if RUST_LOG does not say.
 fn start_logging(format: LogFormat, said: &str) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(said));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let is_terminal = std::io::stderr().is_terminal();
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(is_terminal).with_writer(std::io::stderr);
     match format {
         LogFormat::Text => builder.init(),
         LogFormat::Json => builder.json().init(),

@@ -33,10 +33,13 @@ impl DataDir {
         taken.with_context(|| format!("the data directory {} is in use by another process", self.0.display()))
     }
 
-    /// Lets one rebuild at a time run on it, beside a server or without one: two would drop each other's new tables.
-    pub(crate) fn lock_rebuild(&self) -> anyhow::Result<fs::File> {
-        let taken = self.try_lock("rebuild.lock")?;
-        taken.with_context(|| format!("another rebuild is running on {}", self.0.display()))
+    /// Lets one rebuild or switch at a time run on it, beside a server or without one: two would remove each other's new
+    /// generations. Where no server runs, the directory itself is taken as well.
+    pub(crate) fn lock_rebuild(&self) -> anyhow::Result<(fs::File, Option<fs::File>)> {
+        let only_one = self.try_lock("rebuild.lock")?;
+        let only_one =
+            only_one.with_context(|| format!("another rebuild or switch is running on {}", self.0.display()))?;
+        Ok((only_one, self.try_lock("lock")?))
     }
 
     /// A locked file; none if another process holds it.
@@ -177,10 +180,15 @@ pub(crate) fn views(config: &Config, data: &DataDir, partitions: u32) -> anyhow:
     Ok((Shards::new(partitions, &shards)?, Mains::new(&mains)?))
 }
 
-/// The search index: in the configured directory, else in the data directory.
+/// Where the search index lies: in the configured directory, else in the data directory.
+pub(crate) fn search_dir(config: &Config, data: &DataDir) -> PathBuf {
+    config.search.dir.clone().unwrap_or_else(|| data.0.join("search"))
+}
+
+/// The search index.
 pub(crate) fn search(config: &Config, data: &DataDir) -> anyhow::Result<Search> {
-    let dir = config.search.dir.clone().unwrap_or_else(|| data.0.join("search"));
-    Search::open(&dir).with_context(|| format!("cannot open the search index in {}; it may be removed", dir.display()))
+    let dir = search_dir(config, data);
+    Search::open(&dir).with_context(|| format!("cannot open the search index in {}", dir.display()))
 }
 
 /// Everything that a node reads, from the lowest position that a view of it needs.

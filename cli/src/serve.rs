@@ -11,7 +11,7 @@ use teamlog_gateway::{
 };
 use teamlog_ingest::{Ingest, IngestConfig, IngestParts, TeamsConfig};
 use teamlog_log::{Partition, Position, Topic, TopicPartition};
-use teamlog_projectors::{Runner, lowest_positions};
+use teamlog_projectors::{Runner, cache, lowest_positions};
 use teamlog_state::{At, DirectoryRows, DirectorySource};
 use tokio::{
     net::TcpListener,
@@ -31,6 +31,9 @@ use crate::{
 const VIEWS_WAIT: Duration = Duration::from_secs(3);
 /// How long drains may take at a stop.
 const STOP_WAIT: Duration = Duration::from_secs(20);
+
+/// What the cache in this process may hold; with `[cache] servers` there is none.
+const LOCAL_CACHE_BYTES: u64 = 64 << 20;
 
 /// How often metrics take in what was recorded.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
@@ -78,7 +81,12 @@ pub(crate) async fn serve(config: Config, data: DataDir, demo: bool) -> anyhow::
     let _ = tokio::time::timeout(Duration::from_secs(1), waiting).await;
     let (shards, mains) = views(&config, &data, partitions)?;
     let search = search(&config, &data)
-        .inspect_err(|why| error!(why = format!("{why:#}"), "search is off: remove the index and start again"))
+        .inspect_err(|why| {
+            error!(
+                why = format!("{why:#}"),
+                "search is off: build it anew (teamlog view rebuild search) and start again"
+            )
+        })
         .ok();
     let mut projectors = shards.projectors();
     projectors.extend(mains.projectors());
@@ -147,6 +155,7 @@ pub(crate) async fn serve(config: Config, data: DataDir, demo: bool) -> anyhow::
     let gateway = Gateway::new(GatewayParts {
         ingest: ingest.clone(),
         shards: shards.clone(),
+        cache: cache(&config.cache.servers, LOCAL_CACHE_BYTES),
         feed: feed.clone(),
         realtime: Arc::new(rtm.clone()),
         search: search.map(|search| Arc::new(IndexReader::new(search, ingest.clone(), shards.clone())) as _),

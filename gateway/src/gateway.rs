@@ -8,7 +8,7 @@ use parking_lot::RwLock;
 use serde_json::Value;
 use teamlog_ingest::Ingest;
 use teamlog_log::{Feed, TopicPartition};
-use teamlog_projectors::Shards;
+use teamlog_projectors::{Cache, History, Shards};
 use teamlog_schemas::{Event, TeamId, UserId};
 use teamlog_state::SourceError;
 use tokio::sync::Semaphore;
@@ -55,6 +55,8 @@ pub struct GatewayParts {
     pub ingest: Ingest,
     /// The rows behind them.
     pub shards: Shards,
+    /// Where the newest pages of conversations are kept.
+    pub cache: Arc<dyn Cache>,
     /// The tail of what rows have not seen yet.
     pub feed: Feed<Event>,
     /// The websocket half.
@@ -79,6 +81,7 @@ pub struct Gateway {
 
 struct Inner {
     parts: GatewayParts,
+    history: History,
     rates: Rates,
     passwords: Semaphore,
     /// Partitions of which everything was read that the log held when this process first needed them.
@@ -93,7 +96,8 @@ impl Gateway {
     pub fn new(parts: GatewayParts) -> Gateway {
         let rates = Rates::new(&parts.config.rates);
         let passwords = Semaphore::new(parts.config.passwords_at_once.max(1));
-        Gateway { inner: Arc::new(Inner { parts, rates, passwords, current: RwLock::default() }) }
+        let history = History::new(parts.shards.clone(), parts.cache.clone(), parts.feed.clone());
+        Gateway { inner: Arc::new(Inner { parts, history, rates, passwords, current: RwLock::default() }) }
     }
 
     /// Whether what a process before this one acknowledged in the partition is reflected here; waits for it a while. A
@@ -129,6 +133,10 @@ impl Gateway {
     /// The rows.
     pub fn shards(&self) -> &Shards {
         &self.inner.parts.shards
+    }
+    /// Pages of conversations, from the cache where it has them.
+    pub(crate) fn history(&self) -> &History {
+        &self.inner.history
     }
     /// The tail.
     pub fn feed(&self) -> &Feed<Event> {

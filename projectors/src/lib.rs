@@ -10,12 +10,12 @@ mod shards;
 mod verify;
 mod view;
 
-pub use cache::{Cache, Cached, History, LocalCache, MemcachedCache};
+pub use cache::{Cache, Cached, History, LocalCache, MemcachedCache, cache};
 pub use db::{DbError, Replica};
 pub use mains::{Mains, MainsProjector};
 pub use projector::{Batch, ProjectError, Projector};
 pub use runner::{Progress, Runner, ViewStatus, WaitError, lowest_positions};
 pub use search::{Match, MatchOrder, Matches, MessageQuery, Search, SearchError, SearchProjector, highlight};
 pub use shards::{HistoryPage, ShardConfig, ShardProjector, Shards, Unread};
-pub use verify::{Difference, Rebuilt, Verified, VerifyError, rebuild, verify};
-pub use view::View;
+pub use verify::{Difference, OneTeam, Rebuilt, Switched, Verified, VerifyError};
+pub use view::{View, ViewReplica};

@@ -52,6 +52,10 @@ pub trait Projector: Send + Sync + 'static {
     /// How far it has come, durably, in each source; one that is missing has not begun.
     async fn positions(&self) -> Result<HashMap<TopicPartition, Position>, ProjectError>;
 
+    /// Which generation of the view it writes to. It is looked for each second, so that a rebuilt one is gone over to
+    /// also while nothing happens.
+    async fn generation(&self) -> Result<u32, ProjectError>;
+
     /// Applies a batch. After an error nothing may have been applied, or all: the runner asks for the positions anew.
     async fn apply(&self, batch: &Batch) -> Result<(), ProjectError>;
 

@@ -17,7 +17,7 @@ use teamlog_schemas::Event;
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
-    time::Instant,
+    time::{Instant, MissedTickBehavior},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{error, info, warn};
@@ -34,6 +34,8 @@ const APPLY_TIMEOUT: Duration = Duration::from_secs(60);
 const LAST_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pieces that wait between the forwarders and the batch: past it the forwarders wait.
 const PIECES_MAX: usize = 16;
+/// How often a view looks which generation of it is the current one.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// The waits between attempts while a replica is away.
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_LAST: Duration = Duration::from_secs(5);
@@ -200,6 +202,19 @@ enum Piece {
     Stopped(TopicPartition, String),
 }
 
+/// What comes to a view that follows its sources: something of theirs, the current generation, or nothing more.
+enum Next {
+    Piece(Piece),
+    Looked(u32),
+    Nothing,
+}
+
+/// Why a view does not follow its sources any more, beside an error.
+enum Ended {
+    Stopping,
+    Switched,
+}
+
 struct Task {
     feed: Feed<Event>,
     stop: CancellationToken,
@@ -212,7 +227,10 @@ impl Task {
         let mut wait = RETRY_FIRST;
         while !self.stop.is_cancelled() {
             match self.follow().await {
-                Ok(()) => break,
+                Ok(Ended::Stopping) => break,
+                Ok(Ended::Switched) => {
+                    info!(view = projector.name(), replica = projector.replica(), "a view goes on in a new generation");
+                }
                 Err(error) => {
                     let why = error.to_string();
                     let mut is_news = false;
@@ -239,12 +257,16 @@ impl Task {
         }
     }
 
-    /// Reads and applies from the view's own positions until the process stops.
-    async fn follow(&self) -> Result<(), ProjectError> {
+    /// Reads and applies from the view's own positions until the process stops or the view was built anew.
+    async fn follow(&self) -> Result<Ended, ProjectError> {
         let projector = &self.view.projector;
-        let asked = tokio::time::timeout(APPLY_TIMEOUT, projector.positions());
-        let Some(asked) = self.stop.run_until_cancelled(asked).await else { return Ok(()) };
-        let mut at = asked.map_err(|_| too_slow())??;
+        // The generation first: positions of a newer one would be seen to be of another at the next look.
+        let asked = tokio::time::timeout(APPLY_TIMEOUT, async {
+            let generation = projector.generation().await?;
+            Ok::<_, ProjectError>((generation, projector.positions().await?))
+        });
+        let Some(asked) = self.stop.run_until_cancelled(asked).await else { return Ok(Ended::Stopping) };
+        let (generation, mut at) = asked.map_err(|_| too_slow())??;
         let (pieces, mut arrived) = mpsc::channel(PIECES_MAX);
         // Forwarders end with this call.
         let mut forwarders = JoinSet::new();
@@ -259,12 +281,32 @@ impl Task {
             progress.stopped.clear();
         });
         let mut may_commit = Instant::now();
+        let mut looks = tokio::time::interval_at(Instant::now() + LOOK_EVERY, LOOK_EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // Every source has stopped: nothing more comes in this generation until the process is started anew.
+        let mut is_over = false;
         loop {
-            let Some(first) = self.stop.run_until_cancelled(arrived.recv()).await else { return Ok(()) };
-            // Every source has stopped: nothing more will come until the process is started anew.
-            let Some(first) = first else {
-                self.stop.cancelled().await;
-                return Ok(());
+            let next = async {
+                tokio::select! {
+                    _ = looks.tick() => {
+                        let asked = tokio::time::timeout(APPLY_TIMEOUT, projector.generation()).await;
+                        asked.map_err(|_| too_slow())?.map(Next::Looked)
+                    }
+                    piece = arrived.recv(), if !is_over => Ok(piece.map_or(Next::Nothing, Next::Piece)),
+                }
+            };
+            let Some(next) = self.stop.run_until_cancelled(next).await else { return Ok(Ended::Stopping) };
+            let first = match next? {
+                Next::Piece(piece) => piece,
+                Next::Looked(current) if current != generation => return Ok(Ended::Switched),
+                Next::Looked(_) => {
+                    self.goes_on();
+                    continue;
+                }
+                Next::Nothing => {
+                    is_over = true;
+                    continue;
+                }
             };
             let mut batch = Batch::default();
             self.take(&mut batch, first);
@@ -283,12 +325,30 @@ impl Task {
                 self.take(&mut batch, piece);
             }
             may_commit = Instant::now() + BATCH_EVERY;
-            if !batch.entries.is_empty() {
-                self.apply(&batch, if is_last { LAST_TIMEOUT } else { APPLY_TIMEOUT }).await?;
+            let patience = if is_last { LAST_TIMEOUT } else { APPLY_TIMEOUT };
+            if !batch.entries.is_empty()
+                && let Err(why) = self.apply(&batch, patience).await
+            {
+                // A new generation stands elsewhere, and then what was to be applied here does not fit.
+                let now = tokio::time::timeout(patience, projector.generation()).await;
+                return if now.is_ok_and(|now| now.is_ok_and(|now| now != generation)) {
+                    Ok(Ended::Switched)
+                } else {
+                    Err(why)
+                };
             }
             if is_last {
-                return Ok(());
+                return Ok(Ended::Stopping);
             }
+        }
+    }
+
+    /// What failed before does not any more.
+    fn goes_on(&self) {
+        let projector = &self.view.projector;
+        let failed = |progress: &mut Progress| progress.failing.take().is_some();
+        if self.view.progress.send_if_modified(failed) {
+            info!(view = projector.name(), replica = projector.replica(), "a view goes on");
         }
     }
 
@@ -316,10 +376,8 @@ impl Task {
             for (source, (_, to)) in &batch.moved {
                 progress.positions.insert(*source, *to);
             }
-            if progress.failing.take().is_some() {
-                info!(view = projector.name(), replica = projector.replica(), "a view goes on");
-            }
         });
+        self.goes_on();
         let lag: u64 = batch.moved.iter().map(|(source, (_, to))| lag(&self.feed, *source, to.offset)).sum();
         metrics::gauge!("teamlog_view_lag_records", &labels).set(lag as f64);
         Ok(())

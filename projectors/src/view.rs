@@ -1,58 +1,171 @@
-//! The views that lie in a database, as rebuild and verify see them.
+//! The views as operators see them: which there are, their replicas, and what can be asked of each.
 
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use teamlog_log::{Feed, Partition, Position, TopicPartition};
+use teamlog_schemas::Event;
 
 use crate::{
-    db::{Replica, Schema},
+    db::Replica,
     mains::{MAINS, Mains, MainsProjector},
     projector::Projector,
     shards::{SHARD, ShardProjector, Shards},
+    verify::{
+        Copy, DatabaseCopy, IndexCopy, OneTeam, Rebuilt, Switched, Verified, VerifyError, rebuild, switch, verify,
+    },
 };
 
-/// A view in a database.
+/// A view.
 #[derive(Clone)]
 pub enum View {
     /// The directory.
     Mains(Mains),
     /// One shard, by its name.
     Shard(Shards, String),
+    /// The search index in a directory of this machine, of so many partitions.
+    Search(PathBuf, u32),
 }
 
 impl View {
     /// All of them: the directory first.
-    pub fn all(mains: &Mains, shards: &Shards) -> Vec<View> {
+    pub fn all(mains: &Mains, shards: &Shards, search: &Path) -> Vec<View> {
         let each = shards.names().map(|name| View::Shard(shards.clone(), name.to_owned()));
-        std::iter::once(View::Mains(mains.clone())).chain(each).collect()
+        let search = View::Search(search.to_owned(), shards.partitions());
+        std::iter::once(View::Mains(mains.clone())).chain(each).chain([search]).collect()
     }
 
-    /// As the runner and people call it: `mains`, `shard s1`.
+    /// As the runner and people call it: `mains`, `shard s1`, `search`.
     pub fn name(&self) -> String {
         match self {
             View::Mains(_) => "mains".to_owned(),
             View::Shard(_, name) => format!("shard {name}"),
+            View::Search(..) => "search".to_owned(),
         }
     }
 
     /// Its replicas, nearest first.
-    pub fn replicas(&self) -> Vec<Replica> {
+    pub fn replicas(&self) -> Vec<ViewReplica> {
+        let of = |copy: Kind| ViewReplica { view: self.name(), copy };
         match self {
-            View::Mains(mains) => mains.replicas(),
-            View::Shard(shards, name) => shards.replicas(name),
+            View::Mains(mains) => mains.replicas().into_iter().map(|replica| of(mains_copy(replica))).collect(),
+            View::Shard(shards, name) => {
+                shards.replicas(name).into_iter().map(|replica| of(shard_copy(shards, name, replica))).collect()
+            }
+            View::Search(dir, partitions) => vec![of(Kind::Index(IndexCopy::new(dir, *partitions)))],
         }
     }
+}
 
-    /// A projector of this view to any replica.
-    pub(crate) fn projector(&self, replica: Replica) -> Arc<dyn Projector> {
-        match self {
-            View::Mains(_) => Arc::new(MainsProjector::new(replica)),
-            View::Shard(shards, name) => Arc::new(ShardProjector::new(name, shards.partitions_of(name), replica)),
+fn mains_copy(replica: Replica) -> Kind {
+    let projector = |replica, _| Arc::new(MainsProjector::new(replica)) as Arc<dyn Projector>;
+    Kind::Database(DatabaseCopy { replica, schema: &MAINS, projector: Arc::new(projector) })
+}
+
+fn shard_copy(shards: &Shards, shard: &str, replica: Replica) -> Kind {
+    let (partitions, shard) = (shards.partitions_of(shard), shard.to_owned());
+    let projector = move |replica, team: Option<OneTeam>| {
+        let is_asked = |partition: &Partition| team.is_none_or(|team| team.partition == *partition);
+        let partitions = partitions.iter().copied().filter(is_asked);
+        Arc::new(ShardProjector::new(&shard, partitions, replica)) as Arc<dyn Projector>
+    };
+    Kind::Database(DatabaseCopy { replica, schema: &SHARD, projector: Arc::new(projector) })
+}
+
+/// One replica of a view.
+#[derive(Clone)]
+pub struct ViewReplica {
+    view: String,
+    copy: Kind,
+}
+
+#[derive(Clone)]
+enum Kind {
+    Database(DatabaseCopy),
+    Index(IndexCopy),
+}
+
+macro_rules! on_copy {
+    ($self:ident, $copy:ident => $work:expr) => {
+        match &$self.copy {
+            Kind::Database($copy) => $work,
+            Kind::Index($copy) => $work,
         }
+    };
+}
+
+impl ViewReplica {
+    /// The view.
+    pub fn view(&self) -> &str {
+        &self.view
     }
 
-    pub(crate) fn schema(&self) -> &'static Schema {
-        match self {
-            View::Mains(_) => &MAINS,
-            View::Shard(..) => &SHARD,
-        }
+    /// What people know it by: no credentials.
+    pub fn name(&self) -> &str {
+        on_copy!(self, copy => copy.name())
+    }
+
+    /// What it reads.
+    pub fn sources(&self) -> Vec<TopicPartition> {
+        on_copy!(self, copy => copy.sources())
+    }
+
+    /// How far it has come, durably, in each source; one that is missing has not begun.
+    ///
+    /// # Errors
+    /// If it does not answer.
+    pub async fn positions(&self) -> Result<HashMap<TopicPartition, Position>, VerifyError> {
+        on_copy!(self, copy => copy.positions().await)
+    }
+
+    /// The current generation: 0 until it was built anew.
+    ///
+    /// # Errors
+    /// If it does not answer.
+    pub async fn generation(&self) -> Result<u32, VerifyError> {
+        on_copy!(self, copy => copy.current().await)
+    }
+
+    /// A generation that is complete and was not switched to yet.
+    ///
+    /// # Errors
+    /// If it does not answer.
+    pub async fn built(&self) -> Result<Option<u32>, VerifyError> {
+        on_copy!(self, copy => copy.built().await)
+    }
+
+    /// Compares every row with a fold of the log up to the very position of this replica; with `team` only that team's.
+    /// The fold is built in a folder under `scratch`, which is gone afterwards.
+    ///
+    /// # Errors
+    /// If the log or the replica does not answer; a difference is no error.
+    pub async fn verify(
+        &self,
+        feed: &Feed<Event>,
+        team: Option<OneTeam>,
+        scratch: &Path,
+    ) -> Result<Verified, VerifyError> {
+        on_copy!(self, copy => verify(feed, copy, team, scratch).await)
+    }
+
+    /// Builds it anew from the log, beside the old one, and tells what differed in the old one. If it is to be switched,
+    /// the new one becomes the current one and the old one is removed: readers and runners go over by themselves.
+    /// One at a time: two would remove each other's.
+    ///
+    /// # Errors
+    /// If the log or the replica does not answer; the old generation stays the current one then.
+    pub async fn rebuild(&self, feed: &Feed<Event>, is_switched: bool) -> Result<Rebuilt, VerifyError> {
+        on_copy!(self, copy => rebuild(feed, &self.view, copy, is_switched).await)
+    }
+
+    /// Makes the generation that a rebuild left built the current one, and removes the old one.
+    ///
+    /// # Errors
+    /// [`VerifyError::NotBuilt`], or if the log or the replica does not answer.
+    pub async fn switch(&self, feed: &Feed<Event>) -> Result<Switched, VerifyError> {
+        on_copy!(self, copy => switch(feed, &self.view, copy).await)
     }
 }

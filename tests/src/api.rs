@@ -15,6 +15,19 @@ pub enum Failure {
     Status(u16, Value),
 }
 
+/// What came of a call.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// HTTP's.
+    pub status: u16,
+    /// Seconds that the caller is asked to wait.
+    pub retry_after: Option<u64>,
+    /// Bytes of the body.
+    pub bytes: usize,
+    /// The body.
+    pub body: Value,
+}
+
 /// Calls as one person.
 #[derive(Clone, Debug)]
 pub struct Api {
@@ -37,7 +50,7 @@ impl Api {
 
     /// The same person at the server's new address.
     pub fn at(&self, url: &str) -> Api {
-        Api { token: self.token.clone(), ..Api::new(url) }
+        Api { url: url.to_owned(), ..self.clone() }
     }
 
     /// The token.
@@ -60,13 +73,26 @@ impl Api {
     /// A call with JSON arguments, and whatever came of it.
     ///
     /// # Errors
-    /// [`Failure`], where there is no answer to look at.
-    pub async fn call(&self, method: &str, args: &Value) -> Result<Value, Failure> {
+    /// [`Failure::Gone`].
+    pub async fn ask(&self, method: &str, args: &Value) -> Result<Answer, Failure> {
         let gone = |why: reqwest::Error| Failure::Gone(why.to_string());
         let answer = self.post(&format!("/api/{method}")).json(args).send().await.map_err(gone)?;
         let status = answer.status().as_u16();
-        let body: Value = answer.json().await.map_err(gone)?;
-        if status == 200 { Ok(body) } else { Err(Failure::Status(status, body)) }
+        let header = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok()?.parse().ok());
+        let retry_after = header("retry-after");
+        let body = answer.bytes().await.map_err(gone)?;
+        let bytes = body.len();
+        let body = serde_json::from_slice(&body).unwrap_or_else(|why| panic!("{method} answers no JSON: {why}"));
+        Ok(Answer { status, retry_after, bytes, body })
+    }
+
+    /// The body of a call's answer.
+    ///
+    /// # Errors
+    /// [`Failure`], where there is no answer to look at.
+    pub async fn call(&self, method: &str, args: &Value) -> Result<Value, Failure> {
+        let answer = self.ask(method, args).await?;
+        if answer.status == 200 { Ok(answer.body) } else { Err(Failure::Status(answer.status, answer.body)) }
     }
 
     /// A call that must succeed.

@@ -7,7 +7,7 @@ mod server;
 mod socket;
 mod stack;
 
-pub use api::{Api, Failure};
+pub use api::{Answer, Api, Failure};
 pub use scripts::{node_modules, python};
 pub use server::{Engine, Options, Server};
 pub use socket::{Frame, Socket};

@@ -2,10 +2,10 @@
 
 use futures::{SinkExt, StreamExt};
 use serde_json::Value;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream,
-    tungstenite::{Error, Message},
+    WebSocketStream, client_async_with_config,
+    tungstenite::{Error, Message, protocol::WebSocketConfig},
 };
 
 use crate::WAIT;
@@ -15,11 +15,13 @@ pub type Frame = Value;
 
 /// One socket.
 pub struct Socket {
-    stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    stream: WebSocketStream<TcpStream>,
     /// The cursor behind the last frame that carried one; at first that of `rtm.connect`.
     pub cursor: Option<String>,
     /// The code of the close frame, once it came.
     pub closed: Option<u16>,
+    /// Bytes of all frames so far.
+    pub bytes: usize,
 }
 
 impl Socket {
@@ -28,8 +30,28 @@ impl Socket {
     /// # Errors
     /// What the handshake came to.
     pub async fn open(url: &str) -> Result<Socket, Error> {
-        let (stream, _) = tokio_tungstenite::connect_async(url).await?;
-        Ok(Socket { stream, cursor: None, closed: None })
+        Socket::on(TcpSocket::new_v4()?, url).await
+    }
+
+    /// One whose receive buffer is as small as can be: what its client does not read stays with the server.
+    ///
+    /// # Errors
+    /// What the handshake came to.
+    pub async fn open_narrow(url: &str) -> Result<Socket, Error> {
+        let socket = TcpSocket::new_v4()?;
+        socket.set_recv_buffer_size(1)?;
+        Socket::on(socket, url).await
+    }
+
+    async fn on(socket: TcpSocket, url: &str) -> Result<Socket, Error> {
+        let rest = url.strip_prefix("ws://").expect("a url of a websocket");
+        let address = rest.split('/').next().unwrap_or(rest);
+        let stream = socket.connect(address.parse().expect("tests serve at an address and a port")).await?;
+        stream.set_nodelay(true)?;
+        // The default buffers are 128 KiB a socket, and tests open thousands.
+        let config = WebSocketConfig::default().read_buffer_size(8192);
+        let (stream, _) = client_async_with_config(url, stream, Some(config)).await?;
+        Ok(Socket { stream, cursor: None, closed: None, bytes: 0 })
     }
 
     /// The next frame; none once the socket is closed or cut.
@@ -38,6 +60,7 @@ impl Socket {
             let next = tokio::time::timeout(WAIT, self.stream.next()).await;
             match next.unwrap_or_else(|_| panic!("no frame came in {WAIT:?}")) {
                 Some(Ok(Message::Text(text))) => {
+                    self.bytes += text.len();
                     let frame: Value = serde_json::from_str(&text).expect("frames are JSON");
                     assert!(!text.contains('\n'), "a frame of several lines: {text}");
                     if let Some(cursor) = frame["cursor"].as_str() {
@@ -73,7 +96,12 @@ impl Socket {
 
     /// Sends a frame.
     pub async fn send(&mut self, frame: &Value) {
-        self.stream.send(Message::text(frame.to_string())).await.expect("the socket takes a frame");
+        self.send_text(frame.to_string()).await;
+    }
+
+    /// Sends a text that need not be a frame.
+    pub async fn send_text(&mut self, text: String) {
+        self.stream.send(Message::text(text)).await.expect("the socket takes a frame");
     }
 
     /// Reads to the socket's end.

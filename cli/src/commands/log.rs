@@ -4,7 +4,7 @@ use anyhow::{Context, bail};
 use clap::Subcommand;
 use serde_json::{Value, json};
 use teamlog_log::{Body, Entry, FeedConfig, LogError, Offset, Partition, Position, Topic, TopicPartition};
-use teamlog_schemas::Event;
+use teamlog_schemas::{Event, TeamRegistered};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -70,10 +70,14 @@ impl LogCommand {
     }
 }
 
+/// What the log answers, if it does so in time.
+pub(super) async fn in_time<T>(asked: impl Future<Output = Result<T, LogError>>) -> Result<T, LogError> {
+    tokio::time::timeout(AWAY, asked).await.unwrap_or_else(|_| Err(no_answer()))
+}
+
 /// The end of a partition, if the log answers in time.
-async fn end(log: &OpenLog, source: TopicPartition) -> anyhow::Result<Offset> {
-    let end = tokio::time::timeout(AWAY, log.shared().end(source)).await;
-    Ok(end.unwrap_or_else(|_| Err(no_answer()))?)
+pub(super) async fn end(log: &OpenLog, source: TopicPartition) -> anyhow::Result<Offset> {
+    Ok(in_time(log.shared().end(source)).await?)
 }
 
 fn no_answer() -> LogError {
@@ -113,12 +117,12 @@ async fn fold_to(
     }
     // The log is closed after this: nobody may be reading it any more.
     drop(stopped);
-    while subscriber.next().await.is_ok() {}
+    feed.ended().await;
     Ok(())
 }
 
 async fn verify(log: &OpenLog, as_json: bool) -> anyhow::Result<Outcome> {
-    let partitions = log.shared().partitions(Topic::Events).await?;
+    let partitions = in_time(log.shared().partitions(Topic::Events)).await?;
     // The ends of events first: each team that has begun below them is registered in what is read of the directory.
     let mut ends = Vec::new();
     for number in 0..partitions {
@@ -146,7 +150,7 @@ async fn verify(log: &OpenLog, as_json: bool) -> anyhow::Result<Outcome> {
 }
 
 async fn describe(log: &OpenLog, as_json: bool) -> anyhow::Result<()> {
-    let partitions = log.shared().partitions(Topic::Events).await?;
+    let partitions = in_time(log.shared().partitions(Topic::Events)).await?;
     let events = (0..partitions).map(|number| TopicPartition::events(Partition(number)));
     for source in std::iter::once(TopicPartition::DIRECTORY).chain(events) {
         let (mut claims, mut counted, mut void, mut after) = (0u64, 0u64, 0u64, Position::START);
@@ -171,23 +175,28 @@ async fn describe(log: &OpenLog, as_json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// How the directory has a domain, if it has it. The first one counts.
+pub(super) async fn registered(log: &OpenLog, domain: &str) -> anyhow::Result<Option<TeamRegistered>> {
+    let mut found = None;
+    fold(log, TopicPartition::DIRECTORY, false, |entry| {
+        if let Some(Event::TeamRegistered(e)) = entry.event().map(|event| &**event)
+            && e.domain == domain
+        {
+            found.get_or_insert_with(|| e.clone());
+        }
+    })
+    .await?;
+    Ok(found)
+}
+
 async fn cat(log: &OpenLog, domain: Option<&str>, from: u64, follow: bool) -> anyhow::Result<()> {
-    let partitions = log.shared().partitions(Topic::Events).await?;
+    let partitions = in_time(log.shared().partitions(Topic::Events)).await?;
     let (team, sources) = match domain {
         None if follow => bail!("--follow needs --team: it follows one partition"),
         None => (None, (0..partitions).map(|number| TopicPartition::events(Partition(number))).collect()),
         Some(domain) => {
-            let mut found = None;
-            fold(log, TopicPartition::DIRECTORY, false, |entry| {
-                if let Some(Event::TeamRegistered(e)) = entry.event().map(|event| &**event)
-                    && e.domain == domain
-                {
-                    found = Some((e.meta.team, e.partition.unsigned_abs()));
-                }
-            })
-            .await?;
-            let (team, partition) = found.with_context(|| format!("no team has the domain {domain}"))?;
-            (Some(team), vec![TopicPartition::events(Partition(partition))])
+            let found = registered(log, domain).await?.with_context(|| format!("no team has the domain {domain}"))?;
+            (Some(found.meta.team), vec![TopicPartition::events(Partition(found.partition.unsigned_abs()))])
         }
     };
     for source in sources {

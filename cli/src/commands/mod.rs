@@ -6,6 +6,7 @@ mod log_verify;
 mod people;
 mod seed;
 mod view;
+mod view_status;
 
 pub(crate) use import::ImportCommand;
 pub(crate) use log::LogCommand;
@@ -14,7 +15,7 @@ pub(crate) use seed::Seed;
 pub(crate) use view::ViewCommand;
 
 use teamlog_log::{FeedError, LogError};
-use teamlog_projectors::{DbError, ProjectError, VerifyError};
+use teamlog_projectors::{DbError, ProjectError, SearchError, VerifyError};
 
 use crate::client::Away;
 
@@ -49,7 +50,11 @@ fn is_away(cause: &(dyn std::error::Error + 'static)) -> bool {
             VerifyError::Project(why) => project(why),
             VerifyError::Feed(why) => feed(why),
             VerifyError::Stalled { .. } => true,
-            VerifyError::Undecodable { .. } | VerifyError::Scratch(_) => false,
+            VerifyError::Search(SearchError::Feed(why)) => feed(why),
+            VerifyError::Search(SearchError::Index { .. } | SearchError::Overtaken(_))
+            | VerifyError::Undecodable { .. }
+            | VerifyError::NotBuilt { .. }
+            | VerifyError::Scratch(_) => false,
         })
 }
 

@@ -1,35 +1,65 @@
 //! `teamlog view`: where the views stand, whether they are true, and building them anew.
+//!
+//! Each works beside a running server and without one. A rebuild and a switch run here and not in the server: which
+//! generation is current stands beside the view itself, and every process that reads it looks there each second.
 
-use anyhow::bail;
-use clap::Subcommand;
-use serde_json::json;
-use teamlog_log::{Partition, Topic, TopicPartition};
-use teamlog_projectors::{Replica, View, rebuild, verify};
+use anyhow::{Context, bail};
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+use teamlog_log::{Feed, Partition, Topic};
+use teamlog_projectors::{Difference, OneTeam, Verified, VerifyError, View, ViewReplica};
+use teamlog_schemas::Event;
 use tokio_util::sync::CancellationToken;
+use tracing::error;
 
-use super::Outcome;
+use super::{
+    Outcome,
+    log::{in_time, registered},
+    status, view_status,
+};
 use crate::{
     config::Config,
     output,
-    parts::{DataDir, OpenLog, feed, sources, views},
+    parts::{DataDir, OpenLog, feed, search_dir, sources, views},
 };
+
+/// Differences that people are shown of a rebuild; `--json` has the first hundred.
+const SHOWN: usize = 5;
 
 /// The views.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ViewCommand {
     /// Position and lag of every view and replica. Example: teamlog view status
-    Status,
+    ///
+    /// Exits with 3 if a replica does not answer; what the others say is printed all the same.
+    Status(Which),
     /// Compare a view with a fold of the log, row by row. Example: teamlog view verify "shard s1"
+    ///
+    /// Exits with 1 if anything differs.
     Verify {
-        /// `mains` or `shard NAME`; all of them if it is left out.
-        view: Option<String>,
+        #[command(flatten)]
+        which: Which,
+        /// Only this team's rows (its domain).
+        #[arg(long)]
+        team: Option<String>,
+    },
+    /// Build a view anew beside the old one, say what differed, then switch. Example: teamlog view rebuild mains
+    Rebuild {
+        /// `mains`, `shard NAME` or `search`.
+        view: String,
         /// Only the replica whose address holds this text.
         #[arg(long)]
         replica: Option<String>,
+        /// Leave the new one built, for `view switch` to use later.
+        #[arg(long)]
+        no_switch: bool,
+        /// Refused: a rebuild is of a whole replica.
+        #[arg(long, hide = true)]
+        team: Option<String>,
     },
-    /// Build a view anew beside the old one, then switch. Example: teamlog view rebuild mains
-    Rebuild {
-        /// `mains` or `shard NAME`.
+    /// Switch to what `view rebuild --no-switch` built. Example: teamlog view switch "shard s1"
+    Switch {
+        /// `mains`, `shard NAME` or `search`.
         view: String,
         /// Only the replica whose address holds this text.
         #[arg(long)]
@@ -37,86 +67,179 @@ pub(crate) enum ViewCommand {
     },
 }
 
+/// Which views and replicas are meant.
+#[derive(Debug, Args)]
+pub(crate) struct Which {
+    /// `mains`, `shard NAME` or `search`; all of them if it is left out.
+    view: Option<String>,
+    /// Only the replica whose address holds this text.
+    #[arg(long)]
+    replica: Option<String>,
+}
+
 impl ViewCommand {
     pub(crate) async fn run(self, config: &Config, data: &DataDir, as_json: bool) -> anyhow::Result<Outcome> {
+        if let ViewCommand::Rebuild { team: Some(_), .. } = self {
+            bail!(
+                "a rebuild is of a whole replica: one team's rows cannot be built beside the others'; leave out --team"
+            );
+        }
         let log = OpenLog::open_read_only(config, data).await?;
-        let partitions = log.shared().partitions(Topic::Events).await?;
+        let outcome = self.with(config, data, &log, as_json).await;
+        log.close().await;
+        outcome
+    }
+
+    async fn with(self, config: &Config, data: &DataDir, log: &OpenLog, as_json: bool) -> anyhow::Result<Outcome> {
+        let partitions = in_time(log.shared().partitions(Topic::Events)).await?;
         let (shards, mains) = views(config, data, partitions)?;
-        let all = View::all(&mains, &shards);
+        let all = View::all(&mains, &shards, &search_dir(config, data));
+        if let ViewCommand::Status(which) = &self {
+            return view_status::run(log, &chosen(&all, which.view.as_deref(), which.replica.as_deref())?, as_json)
+                .await;
+        }
+        let _locks = match self {
+            ViewCommand::Rebuild { .. } | ViewCommand::Switch { .. } => Some(data.lock_rebuild()?),
+            ViewCommand::Status(_) | ViewCommand::Verify { .. } => None,
+        };
         let stop = CancellationToken::new();
-        let _stopped = stop.clone().drop_guard();
-        let feed = feed(log.shared(), config.log.feed(), sources(partitions, &Default::default()), stop);
-        let mut outcome = Outcome::Done;
+        let feed = feed(log.shared(), config.log.feed(), sources(partitions, &Default::default()), stop.clone());
+        let outcome = self.on_feed(log, &feed, &all, as_json).await;
+        stop.cancel();
+        // The log is closed after this: nobody may be reading it any more.
+        feed.ended().await;
+        outcome
+    }
+
+    async fn on_feed(self, log: &OpenLog, feed: &Feed<Event>, all: &[View], as_json: bool) -> anyhow::Result<Outcome> {
+        let mut told = Told { as_json, outcome: Outcome::Done };
         match self {
-            ViewCommand::Status => {
-                let mut projectors = shards.projectors();
-                projectors.extend(mains.projectors());
-                for projector in projectors {
-                    let (name, replica) = (projector.name().to_owned(), projector.replica().to_owned());
-                    let reached = match projector.positions().await {
-                        Ok(reached) => reached,
-                        Err(why) => {
-                            outcome = Outcome::Away;
-                            let why = why.to_string();
-                            let object = json!({ "view": name, "replica": replica, "away": why });
-                            output::object(as_json, &object, || format!("{name} on {replica}: away: {why}"));
-                            continue;
+            ViewCommand::Status(_) => unreachable!("it needs no feed"),
+            ViewCommand::Verify { which: Which { view, replica }, team } => {
+                let (mut all, mut one) = (all.to_vec(), None);
+                if let Some(domain) = team {
+                    let found = registered(log, &domain).await?;
+                    let found = found.with_context(|| format!("no team has the domain {domain}"))?;
+                    let partition = Partition(found.partition.unsigned_abs());
+                    one = Some(OneTeam { team: found.meta.team, partition });
+                    let named = view.as_deref();
+                    let lies = format!("shard {}", found.shard);
+                    if let Some(other) = named.filter(|name| name.starts_with("shard ") && *name != lies) {
+                        bail!("{domain} is not on {other} but on {lies}");
+                    }
+                    all.retain(|view| !matches!(view, View::Shard(_, name) if *name != found.shard));
+                }
+                for replica in chosen(&all, view.as_deref(), replica.as_deref())? {
+                    match replica.verify(feed, one, &std::env::temp_dir()).await {
+                        Ok(verified) => told.verified(&replica, &verified),
+                        Err(why) => told.failed(&replica, why)?,
+                    }
+                }
+            }
+            ViewCommand::Rebuild { view, replica, no_switch, .. } => {
+                for replica in chosen(all, Some(&view), replica.as_deref())? {
+                    match replica.rebuild(feed, !no_switch).await {
+                        Ok(rebuilt) => told.rebuilt(&replica, &rebuilt),
+                        Err(why) => told.failed(&replica, why)?,
+                    }
+                }
+            }
+            ViewCommand::Switch { view, replica } => {
+                for replica in chosen(all, Some(&view), replica.as_deref())? {
+                    match replica.switch(feed).await {
+                        Ok(switched) => {
+                            let (generation, before) = (switched.generation, switched.before);
+                            let rest = json!({ "generation": generation, "before": before, "switched": true });
+                            told.say(&replica, rest, || format!("switched from generation {before} to {generation}"));
                         }
-                    };
-                    let (mut lag, mut positions) = (0, serde_json::Map::new());
-                    for source in projector.sources() {
-                        let end = log.shared().end(source).await?;
-                        let offset = reached.get(&source).map_or(0, |position| position.offset.0);
-                        lag += end.0.saturating_sub(offset);
-                        positions.insert(source.to_string(), json!({ "offset": offset, "end": end.0 }));
+                        Err(why @ VerifyError::NotBuilt { .. }) => {
+                            return Err(why).context("`teamlog view rebuild --no-switch` builds one");
+                        }
+                        Err(why) => told.failed(&replica, why)?,
                     }
-                    let object = json!({ "view": name, "replica": replica, "lag": lag, "positions": positions });
-                    output::object(as_json, &object, || format!("{name} on {replica}: {lag} records behind"));
-                }
-            }
-            ViewCommand::Verify { view, replica } => {
-                // The log may not end below what the views claim to have seen.
-                for number in 0..partitions {
-                    let source = TopicPartition::events(Partition(number));
-                    feed.wait_for(source, log.shared().end(source).await?).await?;
-                }
-                for (view, replica) in chosen(&all, view.as_deref(), replica.as_deref())? {
-                    let verified = verify(&feed, view, &replica, None, &std::env::temp_dir()).await?;
-                    let (name, replica) = (view.name(), replica.name().to_owned());
-                    let differences: Vec<String> = verified.differences.iter().map(ToString::to_string).collect();
-                    let object = json!({
-                        "view": name, "replica": replica, "rows": verified.rows, "differing": verified.differing,
-                        "differences": differences,
-                    });
-                    output::object(as_json, &object, || {
-                        let summary =
-                            format!("{name} on {replica}: {} rows, {} differ", verified.rows, verified.differing);
-                        std::iter::once(summary).chain(differences).collect::<Vec<_>>().join("\n  ")
-                    });
-                    if verified.differing > 0 {
-                        outcome = Outcome::Differs;
-                    }
-                }
-            }
-            ViewCommand::Rebuild { view, replica } => {
-                let _only_one = data.lock_rebuild()?;
-                for (view, replica) in chosen(&all, Some(&view), replica.as_deref())? {
-                    rebuild(&feed, view, &replica).await?;
-                    let (name, replica) = (view.name(), replica.name().to_owned());
-                    let object = json!({ "view": name, "replica": replica, "rebuilt": true });
-                    output::object(as_json, &object, || format!("{name} on {replica}: rebuilt and switched"));
                 }
             }
         }
-        Ok(outcome)
+        Ok(told.outcome)
     }
 }
 
-fn chosen<'a>(all: &'a [View], view: Option<&str>, replica: Option<&str>) -> anyhow::Result<Vec<(&'a View, Replica)>> {
+/// What is printed of each replica, and what it comes to.
+struct Told {
+    as_json: bool,
+    outcome: Outcome,
+}
+
+impl Told {
+    fn say(&self, of: &ViewReplica, rest: Value, text: impl FnOnce() -> String) {
+        say(self.as_json, of, rest, text);
+    }
+
+    /// A replica that is away does not keep the others from being looked at; anything else does.
+    fn failed(&mut self, of: &ViewReplica, why: VerifyError) -> anyhow::Result<()> {
+        let why = anyhow::Error::new(why).context(format!("{} on {}", of.view(), of.name()));
+        if status(&why) != 3 {
+            return Err(why);
+        }
+        error!("{why:#}");
+        self.say(of, json!({ "away": why.root_cause().to_string() }), || "away".to_owned());
+        // A difference that was found before weighs more.
+        if self.outcome == Outcome::Done {
+            self.outcome = Outcome::Away;
+        }
+        Ok(())
+    }
+
+    fn verified(&mut self, of: &ViewReplica, verified: &Verified) {
+        let differences: Vec<String> = verified.differences.iter().map(Difference::to_string).collect();
+        let rest = json!({
+            "rows": verified.rows, "differing": verified.differing, "differences": differences,
+        });
+        self.say(of, rest, || {
+            let summary = format!("{} rows, {} differ", verified.rows, verified.differing);
+            std::iter::once(summary).chain(differences.clone()).collect::<Vec<_>>().join("\n  ")
+        });
+        if verified.differing > 0 {
+            self.outcome = Outcome::Differs;
+        }
+    }
+
+    fn rebuilt(&self, of: &ViewReplica, rebuilt: &teamlog_projectors::Rebuilt) {
+        let Verified { rows, differing, differences, .. } = &rebuilt.differed;
+        let differences: Vec<String> = differences.iter().map(Difference::to_string).collect();
+        let rest = json!({
+            "rebuilt": true, "generation": rebuilt.generation, "before": rebuilt.before, "switched": rebuilt.switched,
+            "rows": rows, "differing": differing, "differences": differences,
+        });
+        self.say(of, rest, || {
+            let done = if rebuilt.switched { "rebuilt and switched" } else { "rebuilt, not switched yet" };
+            let summary = format!(
+                "{done}, generation {}; in the old one {differing} of {rows} rows differed",
+                rebuilt.generation
+            );
+            let mut lines: Vec<String> =
+                std::iter::once(summary).chain(differences.iter().take(SHOWN).cloned()).collect();
+            if *differing > SHOWN as u64 {
+                lines.push(format!("and {} more", differing - SHOWN as u64));
+            }
+            lines.join("\n  ")
+        });
+    }
+}
+
+/// Prints what there is to say of a replica.
+pub(super) fn say(as_json: bool, of: &ViewReplica, rest: Value, text: impl FnOnce() -> String) {
+    let mut object = json!({ "view": of.view(), "replica": of.name() });
+    if let (Value::Object(object), Value::Object(rest)) = (&mut object, rest) {
+        object.extend(rest);
+    }
+    output::object(as_json, &object, || format!("{} on {}: {}", of.view(), of.name(), text()));
+}
+
+fn chosen(all: &[View], view: Option<&str>, replica: Option<&str>) -> anyhow::Result<Vec<ViewReplica>> {
     let views = all.iter().filter(|one| view.is_none_or(|name| one.name() == name));
-    let fits = |one: &Replica| replica.is_none_or(|text| one.name().contains(text));
-    let chosen: Vec<_> =
-        views.flat_map(|view| view.replicas().into_iter().filter(fits).map(move |replica| (view, replica))).collect();
+    let fits = |one: &ViewReplica| replica.is_none_or(|text| one.name().contains(text));
+    let chosen: Vec<_> = views.flat_map(View::replicas).filter(fits).collect();
     if chosen.is_empty() {
         let known: Vec<String> = all.iter().map(View::name).collect();
         bail!("no such view or replica; the views are: {}", known.join(", "));

@@ -120,7 +120,8 @@ async fn rows(
         newest_first,
         replies_of: root,
     };
-    let at = gateway.shards().history(&shard, caller.team.id(), conversation, &asked).await?;
+    let (team, partition) = (caller.team.id(), caller.team.partition());
+    let at = gateway.history().page(&shard, team, partition, conversation, &asked).await?;
     let full = at.rows.len() >= limit;
     let timestamps = at.rows.iter().map(|fact| fact.message.ts);
     let edge = if newest_first { timestamps.min() } else { timestamps.max() }.filter(|_| full);

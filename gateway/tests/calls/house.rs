@@ -15,7 +15,7 @@ use teamlog_ingest::{Ingest, IngestConfig, IngestParts, Secrets};
 use teamlog_log::{
     Decoder, EmbeddedConfig, EmbeddedLog, Feed, FeedConfig, Partition, Position, Topic, TopicPartition, Undecodable,
 };
-use teamlog_projectors::{Runner, Search, ShardConfig, Shards};
+use teamlog_projectors::{LocalCache, Runner, Search, ShardConfig, Shards};
 use teamlog_schemas::{Event, TeamId, UserId};
 use teamlog_state::DirectoryRows;
 use tempfile::TempDir;
@@ -131,6 +131,7 @@ impl House {
         let gateway = Gateway::new(GatewayParts {
             ingest,
             shards,
+            cache: Arc::new(LocalCache::new(1 << 20)),
             feed,
             realtime: sockets.clone(),
             search: Some(Arc::new(search)),

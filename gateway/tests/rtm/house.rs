@@ -17,7 +17,7 @@ use teamlog_ingest::{
 use teamlog_log::{
     EmbeddedConfig, EmbeddedLog, Feed, FeedConfig, Partition, Position, Topic, TopicPartition, Undecodable,
 };
-use teamlog_projectors::{ShardConfig, Shards};
+use teamlog_projectors::{LocalCache, ShardConfig, Shards};
 use teamlog_schemas::{ConversationId, ConversationKind, Event, TeamId, UserId};
 use teamlog_state::DirectoryRows;
 use tempfile::TempDir;
@@ -96,6 +96,7 @@ impl House {
         let gateway = Gateway::new(GatewayParts {
             ingest: ingest.clone(),
             shards,
+            cache: Arc::new(LocalCache::new(1 << 20)),
             feed,
             realtime: Arc::new(rtm.clone()),
             search: None,

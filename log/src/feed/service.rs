@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use parking_lot::RwLock;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::{
     Body, Decoder, Entry, Subscriber,
@@ -102,6 +102,8 @@ pub(super) struct Inner<E> {
     pub(super) config: FeedConfig,
     pub(super) partitions: HashMap<TopicPartition, PartitionFeed<E>>,
     pub(super) scans: Scans<E>,
+    /// Cancelled once the task that reads is over.
+    ended: CancellationToken,
 }
 
 pub(super) struct PartitionFeed<E> {
@@ -127,17 +129,19 @@ impl<E: Send + Sync + 'static> Feed<E> {
                 (*source, PartitionFeed { ring, progress: watch::Sender::new(position.offset) })
             })
             .collect();
-        let inner = Arc::new(Inner { log, decode, config, partitions, scans: Scans::default() });
+        let (scans, ended) = (Scans::default(), CancellationToken::new());
+        let inner = Arc::new(Inner { log, decode, config, partitions, scans, ended });
         let service = Service { inner: inner.clone(), fences: HashMap::new() };
         let task = inner.clone();
         tokio::spawn(async move {
             if stop.run_until_cancelled(service.run(from)).await.is_none() {
-                info!("feed stopped");
+                debug!("feed stopped");
             }
             for partition in task.partitions.values() {
                 partition.ring.write().stopped.get_or_insert(FeedError::Stopping);
                 partition.progress.send_modify(|_| {});
             }
+            task.ended.cancel();
         });
         Feed { inner }
     }
@@ -186,6 +190,11 @@ impl<E: Send + Sync + 'static> Feed<E> {
         }
     }
 
+    /// Ends once nothing is read any more: the log beneath may be closed then.
+    pub async fn ended(&self) {
+        self.inner.ended.cancelled().await;
+    }
+
     /// Everything from `from` to what has been read, out of the ring alone; none if it does not reach back so far.
     ///
     /// # Errors
@@ -198,6 +207,12 @@ impl<E: Send + Sync + 'static> Feed<E> {
             Found::FellOut => Ok(None),
             Found::Rewritten => Err(FeedError::Rewritten { source_partition: source, offset: from.offset }),
         }
+    }
+
+    /// Whether [`Feed::recent`] would give what came since: the position is of this history, and in the ring.
+    pub fn reaches_back(&self, source: TopicPartition, from: &Position) -> bool {
+        let found = self.inner.partition(source).map(|partition| partition.ring.read().read(from, 0));
+        matches!(found, Ok(Found::Entries(_)))
     }
 
     /// Everything from `from` to some place at or behind what had been read at the call: out of the ring, and where

@@ -13,7 +13,7 @@ use crate::shards::{HistoryPage, Shards};
 /// Messages of a cached page: Slack's default of 100, and one more that tells whether there are others.
 const PAGE: usize = 128;
 /// Records of the tail that a cached page may be behind: past it the caller's overlay costs more than a query.
-const BEHIND_MAX: u64 = 4_096;
+const BEHIND_MAX: u64 = 1_024;
 
 /// Pages of conversations. Cheap to clone.
 #[derive(Clone)]
@@ -55,7 +55,9 @@ impl History {
         if !is_newest || page.latest != Ts::MAX || page.limit > PAGE {
             return self.shards.history(shard, team, conversation, page).await;
         }
-        let (key, source) = (format!("h1/{team}/{conversation}"), TopicPartition::events(partition));
+        // A shard that was built anew may have been wrong before: what was read of it then is left behind with its key.
+        let key = format!("h2/{}/{team}/{conversation}", self.shards.generations(shard));
+        let source = TopicPartition::events(partition);
         if let Some(mut at) = self.cached(&key, source).await {
             metrics::counter!("teamlog_cache_hits_total").increment(1);
             at.rows.truncate(page.limit);
@@ -75,8 +77,12 @@ impl History {
     async fn cached(&self, key: &str, source: TopicPartition) -> Option<At<Position, Vec<MessageFact>>> {
         let item = self.cache.get(key).await?;
         let now = self.feed.position(source);
-        let is_near = now.offset.0.saturating_sub(item.position.offset.0) <= BEHIND_MAX;
-        let is_bridged = is_near && matches!(self.feed.recent(source, &item.position), Ok(Some(_)));
+        if item.position.offset > now.offset {
+            // Another node's, or this one's before it was started: this one has not read so far yet.
+            return None;
+        }
+        let is_near = now.offset.0 - item.position.offset.0 <= BEHIND_MAX;
+        let is_bridged = is_near && self.feed.reaches_back(source, &item.position);
         let items: Option<Vec<Item>> = serde_json::from_slice(&item.value).ok();
         let Some(items) = items.filter(|_| is_bridged) else {
             // Of another log, of another version, or too old: never to be newer than what is put there next.

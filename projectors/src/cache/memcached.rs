@@ -1,16 +1,22 @@
 //! The cache in memcached, shared by all nodes.
 
-use std::time::Duration;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
-use memcache::exp::{AsyncMemcache, Get, Meta, Set, Ttl};
-use tokio::sync::OnceCell;
-use tracing::warn;
+use memcache::exp::{AsyncMetaClient, Delete, Get, Meta, Operation, Set, Ttl};
+use parking_lot::Mutex;
+use tracing::{info, warn};
 
 use super::{Cache, Cached};
 
-/// How long one exchange may take: longer, and the database would have been quicker.
+/// How long one exchange may take, connecting and all: longer, and the database would have been quicker.
 const EXCHANGE_TIMEOUT: Duration = Duration::from_millis(100);
+/// How long a server that failed is left alone: meanwhile its keys miss at once. Then one call tries it and the others
+/// go on leaving it alone, so that a dead server costs one call a second at most an exchange's timeout.
+const LEFT_ALONE: Duration = Duration::from_secs(1);
 /// How long an item stays. It is void sooner: once the tail does not reach back to it.
 const KEPT: Ttl = Ttl::secs(600);
 /// memcached's own bound of an item, less its head.
@@ -20,86 +26,183 @@ const ATTEMPTS: usize = 3;
 
 /// Items in one or more memcached servers, each key on one of them.
 pub struct MemcachedCache {
-    servers: Vec<String>,
-    client: OnceCell<AsyncMemcache>,
+    servers: Vec<Server>,
+}
+
+struct Server {
+    address: String,
+    /// None before it was needed, and after a failure: its name may stand for another address by then.
+    client: Mutex<Option<AsyncMetaClient>>,
+    /// Set while it is left alone: until when.
+    failed: Mutex<Option<Instant>>,
+}
+
+impl Server {
+    /// Whether to ask it now.
+    fn is_asked(&self) -> bool {
+        let mut failed = self.failed.lock();
+        match *failed {
+            None => true,
+            Some(until) if Instant::now() < until => false,
+            Some(_) => {
+                *failed = Some(Instant::now() + LEFT_ALONE);
+                true
+            }
+        }
+    }
+
+    /// None if it is left alone or did not answer in time.
+    async fn run<O: Operation>(&self, operation: O) -> Option<O::Output> {
+        if !self.is_asked() {
+            return None;
+        }
+        let exchange = async {
+            let known = self.client.lock().clone();
+            let client = match known {
+                Some(client) => client,
+                None => {
+                    let builder = AsyncMetaClient::builder().connect_timeout(Some(EXCHANGE_TIMEOUT));
+                    let builder = builder.io_timeout(Some(EXCHANGE_TIMEOUT));
+                    let fresh = builder.connect_async(self.address.as_str()).await?;
+                    self.client.lock().get_or_insert(fresh).clone()
+                }
+            };
+            client.run(operation).await
+        };
+        let why = match tokio::time::timeout(EXCHANGE_TIMEOUT, exchange).await {
+            Ok(Ok(done)) => {
+                if self.failed.lock().take().is_some() {
+                    info!(server = self.address, "memcached answers again");
+                }
+                return Some(done);
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no answer in {EXCHANGE_TIMEOUT:?}"),
+        };
+        *self.client.lock() = None;
+        metrics::counter!("teamlog_cache_failures_total", "server" => self.address.clone()).increment(1);
+        if self.failed.lock().replace(Instant::now() + LEFT_ALONE).is_none() {
+            warn!(server = self.address, why, "memcached does not answer; the database does instead");
+        }
+        None
+    }
 }
 
 impl MemcachedCache {
     /// The servers, as `host:port`. Nothing is opened before it is used.
     pub fn new(servers: &[String]) -> MemcachedCache {
-        MemcachedCache { servers: servers.to_vec(), client: OnceCell::new() }
+        let server =
+            |address: &String| Server { address: address.clone(), client: Mutex::default(), failed: Mutex::default() };
+        MemcachedCache { servers: servers.iter().map(server).collect() }
     }
 
-    async fn client(&self) -> Option<&AsyncMemcache> {
-        let connect = || async {
-            AsyncMemcache::builder()
-                .timeout(EXCHANGE_TIMEOUT)
-                .connect_timeout(EXCHANGE_TIMEOUT)
-                .hash_function(fnv)
-                // A dead server is a miss, not an error.
-                .degrade(true)
-                .connect_async(self.servers.iter().map(String::as_str))
-                .await
-        };
-        match self.client.get_or_try_init(connect).await {
-            Ok(client) => Some(client),
-            Err(error) => {
-                self.failed(&error);
-                None
-            }
-        }
+    /// The server of a key, by rendezvous hashing: the same for every node and version, and a server more or less moves
+    /// its own keys alone. A dead server's keys are not moved to another, for what it still holds would be old when it is
+    /// back, and every reader would have to agree that it is dead.
+    fn server(&self, key: &str) -> Option<&Server> {
+        self.servers.iter().max_by_key(|server| mixed(fnv(key.as_bytes()) ^ fnv(server.address.as_bytes())))
     }
+}
 
-    fn failed(&self, error: &memcache::exp::Error) {
-        metrics::counter!("teamlog_cache_failures_total").increment(1);
-        warn!(%error, "memcached does not answer; the database does instead");
-    }
-
-    /// The item and its version.
-    async fn look(&self, client: &AsyncMemcache, key: &str) -> Result<Option<(Option<Cached>, u64)>, ()> {
-        let found = client.meta().run(Get::new(key).meta(Meta::default().cas())).await;
-        let found = found.map_err(|error| self.failed(&error))?;
-        Ok(found.value.zip(found.item.cas).map(|(value, cas)| (Cached::decode(value), cas)))
-    }
+/// The item and its version.
+async fn look(server: &Server, key: &str) -> Option<Option<(Option<Cached>, u64)>> {
+    let found = server.run(Get::new(key).meta(Meta::default().cas())).await?;
+    Some(found.value.zip(found.item.cas).map(|(value, cas)| (Cached::decode(key, value), cas)))
 }
 
 #[async_trait]
 impl Cache for MemcachedCache {
     async fn get(&self, key: &str) -> Option<Cached> {
-        let client = self.client().await?;
-        self.look(client, key).await.ok()??.0
+        look(self.server(key)?, key).await??.0
     }
 
     async fn set_if_newer(&self, key: &str, item: Cached) {
-        let bytes = item.encode();
-        let Some(client) = self.client().await.filter(|_| bytes.len() <= ITEM_BYTES_MAX) else { return };
+        let bytes = item.encode(key);
+        let Some(server) = self.server(key).filter(|_| bytes.len() <= ITEM_BYTES_MAX) else { return };
         for _ in 0..ATTEMPTS {
-            let Ok(there) = self.look(client, key).await else { return };
+            let Some(there) = look(server, key).await else { return };
             let set = Set::new(key, &bytes).ttl(KEPT);
             let set = match there {
                 Some((Some(there), _)) if !item.replaces(&there) => return,
                 Some((_, cas)) => set.compare_cas(cas),
                 None => set.add(),
             };
-            match client.meta().run(set).await {
-                Ok(done) if done.applied() => return,
+            match server.run(set).await {
                 // Somebody else was quicker.
-                Ok(_) => {}
-                Err(error) => return self.failed(&error),
+                Some(done) if !done.applied() => {}
+                _ => return,
             }
         }
     }
 
     async fn delete(&self, key: &str) {
-        if let Some(client) = self.client().await
-            && let Err(error) = client.delete(key).await
-        {
-            self.failed(&error);
+        if let Some(server) = self.server(key) {
+            server.run(Delete::new(key)).await;
         }
     }
 }
 
-/// FNV-1a, so that every node and version finds a key on the same server.
-fn fnv(key: &[u8]) -> u64 {
-    key.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+/// In memcached if any servers are named, else in this process, of at most `local_bytes_max` bytes.
+pub fn cache(servers: &[String], local_bytes_max: u64) -> Arc<dyn Cache> {
+    if servers.is_empty() {
+        return Arc::new(super::LocalCache::new(local_bytes_max));
+    }
+    Arc::new(MemcachedCache::new(servers))
+}
+
+/// FNV-1a.
+fn fnv(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// The finalizer of SplitMix64: FNV alone tells servers apart in a few bits only.
+fn mixed(mut hash: u64) -> u64 {
+    hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    hash ^ (hash >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cache(servers: u16) -> MemcachedCache {
+        let servers: Vec<String> = (0..servers).map(|number| format!("10.0.0.1:{}", 11_211 + number)).collect();
+        MemcachedCache::new(&servers)
+    }
+
+    #[test]
+    fn a_server_less_moves_its_own_keys_alone() {
+        let (three, two) = (cache(3), cache(2));
+        let mut counts = [0; 3];
+        for number in 0..3_000 {
+            let key = format!("h2/0/T0ACME/C{number}");
+            let before = three.server(&key).unwrap().address.clone();
+            let last = three.servers.iter().position(|server| server.address == before).unwrap();
+            counts[last] += 1;
+            if last < 2 {
+                assert_eq!(two.server(&key).unwrap().address, before);
+            }
+        }
+        assert!(counts.iter().all(|count| *count > 800), "{counts:?}");
+    }
+
+    /// A server that takes connections and never says a word.
+    #[tokio::test]
+    async fn a_server_that_hangs_costs_one_timeout_and_then_nothing() {
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let cache = MemcachedCache::new(&[silent.local_addr().unwrap().to_string()]);
+        let began = Instant::now();
+        assert_eq!(cache.get("key").await, None);
+        assert!(began.elapsed() >= EXCHANGE_TIMEOUT);
+        // No clock decides here: while it is left alone not even an exchange is begun.
+        for _ in 0..1_000 {
+            assert_eq!(cache.get("key").await, None);
+        }
+        let until = cache.servers[0].failed.lock().unwrap();
+        assert!(until > began + LEFT_ALONE, "it is left alone from its failure on");
+        *cache.servers[0].failed.lock() = Some(began);
+        assert!(cache.servers[0].is_asked(), "one call tries it again");
+        assert!(!cache.servers[0].is_asked(), "and the others do not");
+    }
 }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 pub use history::History;
 pub use local::LocalCache;
-pub use memcached::MemcachedCache;
+pub use memcached::{MemcachedCache, cache};
 
 /// An item.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,7 +47,8 @@ impl Cached {
         self.position.log_id != other.position.log_id || self.position.offset >= other.position.offset
     }
 
-    fn encode(&self) -> Vec<u8> {
+    /// The checksum covers the key too: what lies under another's key is not taken for its item.
+    fn encode(&self, key: &str) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(HEAD_BYTES + self.value.len());
         bytes.extend([LAYOUT, 0, 0, 0, 0]);
         bytes.extend(self.position.log_id.as_bytes());
@@ -56,18 +57,18 @@ impl Cached {
         bytes.push(self.position.next_seq.is_some().into());
         bytes.extend(self.position.next_seq.unwrap_or(0).to_be_bytes());
         bytes.extend(&self.value);
-        let checksum = crc32fast::hash(&bytes[5..]);
+        let checksum = checksum(key, &bytes[5..]);
         bytes[1..5].copy_from_slice(&checksum.to_be_bytes());
         bytes
     }
 
     /// None for what was not written by [`Cached::encode`], or came back changed.
-    fn decode(bytes: Vec<u8>) -> Option<Cached> {
+    fn decode(key: &str, bytes: Vec<u8>) -> Option<Cached> {
         if bytes.len() < HEAD_BYTES || bytes[0] != LAYOUT {
             return None;
         }
         let number = |at: usize| Some(u64::from_be_bytes(bytes[at..at + 8].try_into().ok()?));
-        if u32::from_be_bytes(bytes[1..5].try_into().ok()?) != crc32fast::hash(&bytes[5..]) {
+        if u32::from_be_bytes(bytes[1..5].try_into().ok()?) != checksum(key, &bytes[5..]) {
             return None;
         }
         let position = Position {
@@ -78,6 +79,13 @@ impl Cached {
         };
         Some(Cached { position, value: Bytes::from(bytes).slice(HEAD_BYTES..) })
     }
+}
+
+fn checksum(key: &str, bytes: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(key.as_bytes());
+    hasher.update(bytes);
+    hasher.finalize()
 }
 
 #[cfg(test)]
@@ -93,14 +101,15 @@ mod tests {
     #[test]
     fn an_item_survives_encoding_and_a_changed_one_does_not() {
         for offset in [0, 1, u64::MAX] {
-            assert_eq!(Cached::decode(item(offset).encode()), Some(item(offset)));
+            assert_eq!(Cached::decode("key", item(offset).encode("key")), Some(item(offset)));
         }
-        for at in 0..item(1).encode().len() {
-            let mut bytes = item(1).encode();
+        for at in 0..item(1).encode("key").len() {
+            let mut bytes = item(1).encode("key");
             bytes[at] ^= 0x10;
-            assert_eq!(Cached::decode(bytes), None, "byte {at}");
+            assert_eq!(Cached::decode("key", bytes), None, "byte {at}");
         }
-        assert_eq!(Cached::decode(Vec::new()), None);
+        assert_eq!(Cached::decode("key", Vec::new()), None);
+        assert_eq!(Cached::decode("another", item(1).encode("key")), None);
     }
 
     #[test]

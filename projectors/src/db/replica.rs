@@ -30,6 +30,14 @@ const LOCK_WAIT: Duration = Duration::from_secs(5);
 static META: Table =
     Table { name: "meta", columns: &[word("name", 64), text("value")], key: 1, indexes: &[], pruned: true };
 
+/// The rows of it: the current generation, and one that is complete and was not switched to yet.
+const CURRENT: &str = "generation";
+const BUILT: &str = "built";
+
+fn noted(name: &str, generation: u32) -> Cells {
+    vec![name.into(), generation.to_string().as_str().into()]
+}
+
 /// The tables of one kind of view.
 #[derive(Debug)]
 pub(crate) struct Schema {
@@ -66,6 +74,8 @@ struct Inner {
     /// Set on the replica that a rebuild builds or drops: it does not follow the switch.
     fixed: Option<u32>,
     current: RwLock<Option<Current>>,
+    /// The last known one's generation, also after it was forgotten.
+    seen: RwLock<Option<u32>>,
     /// Held while it is opened or looked at, so that one caller does it for all.
     opening: tokio::sync::Mutex<()>,
 }
@@ -117,8 +127,8 @@ impl Replica {
             }
         };
         let name = fixed.map_or(name.clone(), |generation| format!("{name} (generation {generation})"));
-        let (current, opening) = (RwLock::default(), tokio::sync::Mutex::default());
-        Replica { inner: Arc::new(Inner { place, name, schema, fixed, current, opening }) }
+        let (current, seen, opening) = (RwLock::default(), RwLock::default(), tokio::sync::Mutex::default());
+        Replica { inner: Arc::new(Inner { place, name, schema, fixed, current, seen, opening }) }
     }
 
     /// What people know it by: no credentials.
@@ -137,6 +147,11 @@ impl Replica {
     /// If it does not answer.
     pub async fn current_generation(&self) -> Result<u32, DbError> {
         Ok(self.current().await?.generation)
+    }
+
+    /// The current generation as it was last seen here; none if it never was.
+    pub(crate) fn seen_generation(&self) -> Option<u32> {
+        *self.inner.seen.read()
     }
 
     /// A transaction for reading: everything it reads is of one moment.
@@ -166,14 +181,31 @@ impl Replica {
         tx.map_err(|error| self.failed(&error))
     }
 
-    /// Makes `generation` the current one, for every process that looks.
-    ///
-    /// # Errors
-    /// If it does not answer.
-    pub async fn switch(&self, generation: u32) -> Result<(), DbError> {
+    /// A generation that is complete and was not switched to yet.
+    pub(crate) async fn built_generation(&self) -> Result<Option<u32>, DbError> {
         let base = self.current().await?.base;
         let mut tx = self.begin(&base).await?;
-        tx.upsert(&META, vec![vec!["generation".into(), generation.to_string().as_str().into()]]).await?;
+        let rows = tx.select(&META, vec![vec![BUILT.into()]]).await?;
+        rows.first().map(|row| row[1].as_text()?.parse().map_err(DbError::broken)).transpose()
+    }
+
+    /// Says which generation is complete, or that none is.
+    pub(crate) async fn mark_built(&self, generation: Option<u32>) -> Result<(), DbError> {
+        let base = self.current().await?.base;
+        let mut tx = self.begin(&base).await?;
+        match generation {
+            Some(generation) => tx.upsert(&META, vec![noted(BUILT, generation)]).await?,
+            None => tx.delete(&META, vec![vec![BUILT.into()]]).await?,
+        }
+        tx.commit().await
+    }
+
+    /// Makes `generation` the current one, for every process that looks.
+    pub(crate) async fn switch(&self, generation: u32) -> Result<(), DbError> {
+        let base = self.current().await?.base;
+        let mut tx = self.begin(&base).await?;
+        tx.upsert(&META, vec![noted(CURRENT, generation)]).await?;
+        tx.delete(&META, vec![vec![BUILT.into()]]).await?;
         tx.commit().await?;
         self.forget();
         Ok(())
@@ -250,6 +282,7 @@ impl Replica {
         };
         let current = Current { generation, pool, base, checked: Instant::now() };
         *self.inner.current.write() = Some(current.clone());
+        *self.inner.seen.write() = Some(generation);
         Ok(current)
     }
 
@@ -264,7 +297,7 @@ impl Replica {
             Pool::Sqlite(pool) => pool.begin_with("BEGIN").await.map(|tx| Tx::sqlite(tx, self.name())),
         }
         .map_err(|error| self.failed(&error))?;
-        let rows = tx.select(&META, vec![vec!["generation".into()]]).await?;
+        let rows = tx.select(&META, vec![vec![CURRENT.into()]]).await?;
         rows.first().map_or(Ok(0), |row| row[1].as_text()?.parse().map_err(DbError::broken))
     }
 

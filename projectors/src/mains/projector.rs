@@ -43,6 +43,10 @@ impl Projector for MainsProjector {
         Ok(positions_of(&self.replica).await?)
     }
 
+    async fn generation(&self) -> Result<u32, ProjectError> {
+        Ok(self.replica.current_generation().await?)
+    }
+
     async fn apply(&self, batch: &Batch) -> Result<(), ProjectError> {
         let (mut teams, mut cluster): (Vec<Cells>, Vec<Cells>) = (Vec::new(), Vec::new());
         for entry in &batch.entries {

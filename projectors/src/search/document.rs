@@ -26,6 +26,16 @@ impl Name {
         bytes[16..].copy_from_slice(&self.ts.micros().to_be_bytes());
         bytes
     }
+
+    /// None for what [`Name::bytes`] did not make.
+    pub(super) fn of_bytes(bytes: &[u8]) -> Option<Name> {
+        let number = |at: usize| Some(u64::from_be_bytes(bytes.get(at..at + 8)?.try_into().ok()?));
+        Some(Name {
+            team: TeamId::from_packed(number(0)?).ok()?,
+            conversation: ConversationId::from_packed(number(8)?).ok()?,
+            ts: Ts::from_micros(number(16)?.cast_signed()),
+        })
+    }
 }
 
 /// A message as it is found.

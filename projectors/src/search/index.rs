@@ -8,12 +8,15 @@ use std::{
 
 use parking_lot::{Mutex, RwLock};
 use tantivy::{
-    DocSet, Index, IndexReader, IndexWriter, ReloadPolicy, Searcher, TERMINATED, TantivyDocument, TantivyError, Term,
+    DocId, DocSet, Index, IndexReader, IndexWriter, ReloadPolicy, Searcher, SegmentReader, TERMINATED, TantivyDocument,
+    TantivyError, Term,
     directory::MmapDirectory,
+    postings::SegmentPostings,
     schema::{
         BytesOptions, FAST, Field, INDEXED, IndexRecordOption, STORED, STRING, Schema, TextFieldIndexing, TextOptions,
         Value,
     },
+    store::StoreReader,
 };
 use teamlog_log::{Entry, FeedError, Position, TopicPartition};
 use teamlog_schemas::Event;
@@ -23,10 +26,10 @@ use super::{
     words,
 };
 
-/// The generation of the fields below: another one has a directory of its own and is built from the log.
-const GENERATION: &str = "v1";
 /// What the writer's one thread may hold; tantivy wants 15 MB at least.
 const WRITER_BYTES: usize = 48 << 20;
+/// Blocks of stored documents kept decompressed while all are read.
+const STORE_BLOCKS: usize = 64;
 /// How the index calls our cutter of words.
 const ANALYZER: &str = "words";
 
@@ -106,6 +109,12 @@ impl Fields {
         fields.add_bytes(self.stored, &postcard::to_allocvec(document)?);
         Ok(fields)
     }
+
+    fn stored_document(&self, store: &StoreReader, doc: DocId) -> Result<Document, TantivyError> {
+        let stored: TantivyDocument = store.get(doc)?;
+        let bytes = stored.get_first(self.stored).and_then(|value| value.as_bytes()).unwrap_or_default();
+        postcard::from_bytes(bytes).map_err(|why| TantivyError::InternalError(format!("a stored document: {why}")))
+    }
 }
 
 /// What was committed last, and how far it reaches: the two belong together.
@@ -122,23 +131,74 @@ impl Committed {
 
     /// A message as it was committed.
     pub(super) fn document(&self, fields: &Fields, name: &Name) -> Result<Option<Document>, TantivyError> {
-        let term = fields.name_term(name);
+        let mut found = None;
         for segment in self.searcher.segment_readers() {
             let inverted = segment.inverted_index(fields.name)?;
-            let Some(mut found) = inverted.read_postings(&term, IndexRecordOption::Basic)? else { continue };
-            while found.doc() != TERMINATED {
-                if !segment.is_deleted(found.doc()) {
-                    let stored: TantivyDocument = segment.get_store_reader(1)?.get(found.doc())?;
-                    let bytes = stored.get_first(fields.stored).and_then(|value| value.as_bytes()).unwrap_or_default();
-                    let broken =
-                        |why: postcard::Error| TantivyError::InternalError(format!("a document of {term:?}: {why}"));
-                    return postcard::from_bytes(bytes).map(Some).map_err(broken);
+            let Some(postings) = inverted.read_postings(&fields.name_term(name), IndexRecordOption::Basic)? else {
+                continue;
+            };
+            let store = segment.get_store_reader(1)?;
+            each_living(segment, postings, |doc| {
+                if found.is_none() {
+                    found = Some(fields.stored_document(&store, doc)?);
                 }
-                found.advance();
+                Ok(())
+            })?;
+        }
+        Ok(found)
+    }
+
+    /// How many documents have a message's name.
+    pub(super) fn count(&self, fields: &Fields, name: &Name) -> Result<u32, TantivyError> {
+        let mut count = 0;
+        for segment in self.searcher.segment_readers() {
+            let inverted = segment.inverted_index(fields.name)?;
+            if let Some(postings) = inverted.read_postings(&fields.name_term(name), IndexRecordOption::Basic)? {
+                each_living(segment, postings, |_| {
+                    count += 1;
+                    Ok(())
+                })?;
             }
         }
-        Ok(None)
+        Ok(count)
     }
+
+    /// Every document, and the name that it is found by, which is none if it is broken.
+    pub(super) fn each(
+        &self,
+        fields: &Fields,
+        mut take: impl FnMut(Option<Name>, Document, (u64, u64)) -> Result<(), TantivyError>,
+    ) -> Result<(), TantivyError> {
+        for segment in self.searcher.segment_readers() {
+            let inverted = segment.inverted_index(fields.name)?;
+            let store = segment.get_store_reader(STORE_BLOCKS)?;
+            let (conversations, times) = (segment.fast_fields().u64("conversation")?, segment.fast_fields().u64("ts")?);
+            let mut names = inverted.terms().stream()?;
+            while names.advance() {
+                let name = Name::of_bytes(names.key());
+                let postings = inverted.read_postings_from_terminfo(names.value(), IndexRecordOption::Basic)?;
+                each_living(segment, postings, |doc| {
+                    let place = (conversations.first(doc).unwrap_or(0), times.first(doc).unwrap_or(0));
+                    take(name, fields.stored_document(&store, doc)?, place)
+                })?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn each_living(
+    segment: &SegmentReader,
+    mut postings: SegmentPostings,
+    mut take: impl FnMut(DocId) -> Result<(), TantivyError>,
+) -> Result<(), TantivyError> {
+    while postings.doc() != TERMINATED {
+        if !segment.is_deleted(postings.doc()) {
+            take(postings.doc())?;
+        }
+        postings.advance();
+    }
+    Ok(())
 }
 
 /// What was applied and not committed yet, of one source.
@@ -165,18 +225,27 @@ pub(super) struct SearchIndex {
 }
 
 impl SearchIndex {
+    /// Whether there is an index in a directory.
+    pub(super) fn is_there(dir: &Path) -> bool {
+        dir.join("meta.json").exists()
+    }
+
     /// Opens the index in a directory, or makes it.
     pub(super) fn open(dir: &Path) -> Result<SearchIndex, SearchError> {
-        let dir = dir.join(GENERATION);
         let wrong = |why: String| SearchError::Index { dir: dir.display().to_string(), why };
-        std::fs::create_dir_all(&dir).map_err(|why| wrong(why.to_string()))?;
+        std::fs::create_dir_all(dir).map_err(|why| wrong(why.to_string()))?;
         let (fields, schema) = Fields::schema();
         let open = || -> Result<_, TantivyError> {
-            let index = Index::open_or_create(MmapDirectory::open(&dir).map_err(TantivyError::from)?, schema)?;
+            let index = Index::open_or_create(MmapDirectory::open(dir).map_err(TantivyError::from)?, schema)?;
             index.tokenizers().register(ANALYZER, words::analyzer());
-            let reader: IndexReader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
-            let payload = index.load_metas()?.payload;
-            Ok((index, reader, payload))
+            loop {
+                let before = index.load_metas()?.payload;
+                let reader: IndexReader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
+                // Another process may commit meanwhile: documents and positions must be of one commit.
+                if index.load_metas()?.payload == before {
+                    return Ok((index, reader, before));
+                }
+            }
         };
         let (index, reader, payload) = open().map_err(|why| wrong(why.to_string()))?;
         let positions: Vec<(TopicPartition, Position)> = match payload {
@@ -185,16 +254,19 @@ impl SearchIndex {
         };
         let committed = Committed { searcher: reader.searcher(), positions: positions.into_iter().collect() };
         let committed = RwLock::new(Arc::new(committed));
-        Ok(SearchIndex { dir, index, reader, fields, committed, writing: Mutex::default() })
+        Ok(SearchIndex { dir: dir.to_owned(), index, reader, fields, committed, writing: Mutex::default() })
     }
 
-    /// Where it lies.
-    pub(super) fn dir(&self) -> &Path {
-        &self.dir
-    }
-
-    pub(super) fn wrong(&self, why: &TantivyError) -> SearchError {
+    pub(super) fn wrong(&self, why: &impl ToString) -> SearchError {
         SearchError::Index { dir: self.dir.display().to_string(), why: why.to_string() }
+    }
+
+    /// Files whose bytes are not those that were written.
+    pub(super) fn damaged(&self) -> Result<Vec<String>, TantivyError> {
+        let mut damaged: Vec<String> =
+            self.index.validate_checksum()?.iter().map(|file| file.display().to_string()).collect();
+        damaged.sort_unstable();
+        Ok(damaged)
     }
 
     /// What was committed last.

@@ -20,16 +20,22 @@
 //! GatewayParts { search: Some(Arc::new(read::IndexReader::new(search, ingest.clone(), shards.clone()))), .. }
 //! ```
 //!
-//! An index that is lost or broken is a directory to be removed: the projector builds it again from the log, and until
-//! it has come within a scan's reach queries fail with [`SearchError::Feed`].
+//! An index that is lost is built again from the log by its projector, and until it has come within a scan's reach
+//! queries fail with [`SearchError::Feed`]. A rebuild makes another generation of it beside the current one.
 
+mod compare;
 mod document;
+mod generations;
 mod index;
+mod open;
 mod projector;
 mod query;
 mod words;
 
+pub(crate) use compare::compare;
+pub(crate) use generations::Generations;
 pub use index::SearchError;
+pub(crate) use open::OpenIndex;
 pub use projector::SearchProjector;
 pub use query::{Match, MatchOrder, Matches, MessageQuery};
 pub use words::highlight;
@@ -37,7 +43,6 @@ pub use words::highlight;
 use std::{path::Path, sync::Arc};
 
 use document::Changes;
-use index::SearchIndex;
 use teamlog_log::{Feed, Partition, Position, TopicPartition};
 use teamlog_schemas::Event;
 use tokio::sync::Semaphore;
@@ -48,28 +53,33 @@ const QUERIES_AT_ONCE: usize = 4;
 /// The search index. Cheap to clone.
 #[derive(Clone)]
 pub struct Search {
-    index: Arc<SearchIndex>,
+    open: Arc<OpenIndex>,
+    dir: Arc<str>,
     turns: Arc<Semaphore>,
 }
 
 impl Search {
-    /// Opens the index in a directory, or makes it; blocks for a moment. One process may write to it: whoever commits
-    /// first keeps the others out.
+    /// Opens the current index in a directory, or makes it; blocks for a moment. One process may write to it: whoever
+    /// commits first keeps the others out. Where another generation becomes the current one, it is gone over to.
     ///
     /// # Errors
     /// [`SearchError::Index`] if it cannot be read.
     pub fn open(dir: &Path) -> Result<Search, SearchError> {
-        Ok(Search { index: Arc::new(SearchIndex::open(dir)?), turns: Arc::new(Semaphore::new(QUERIES_AT_ONCE)) })
+        Ok(Search {
+            open: Arc::new(OpenIndex::open(dir)?),
+            dir: dir.display().to_string().into(),
+            turns: Arc::new(Semaphore::new(QUERIES_AT_ONCE)),
+        })
     }
 
     /// Its projector, of which there must be one.
     pub fn projector(&self, partitions: impl IntoIterator<Item = Partition>) -> Arc<SearchProjector> {
-        Arc::new(SearchProjector::new(self.index.clone(), partitions))
+        Arc::new(SearchProjector::new(self.open.clone(), self.dir.to_string(), partitions))
     }
 
     /// How far the last commit reaches in a partition of `events`.
     pub fn committed(&self, partition: Partition) -> Position {
-        self.index.committed().position(TopicPartition::events(partition))
+        self.open.known().committed().position(TopicPartition::events(partition))
     }
 
     /// Finds messages of a team that lies in `partition`: all that `feed` has read at the call, as they are then.
@@ -83,22 +93,22 @@ impl Search {
         partition: Partition,
         query: MessageQuery,
     ) -> Result<Matches, SearchError> {
-        let gone = || SearchError::Index { dir: self.index.dir().display().to_string(), why: "stopped".to_owned() };
+        let gone = || SearchError::Index { dir: self.dir.to_string(), why: "stopped".to_owned() };
         let turn = self.turns.clone().acquire_owned().await.map_err(|_| gone())?;
-        let committed = self.index.committed();
+        let index = self.open.current().await?;
+        let committed = index.committed();
         let source = TopicPartition::events(partition);
         let entries = feed.scan(source, committed.position(source)).await?;
-        let index = self.index.clone();
         let find = move || {
             let _turn = turn;
             let mut tail = Changes::default();
             let events = entries.iter().filter_map(|entry| entry.event());
-            for event in events.filter(|event| event.team() == Some(query.team)) {
-                tail.apply(event, |name| committed.document(&index.fields, name))?;
-            }
-            query::find(&committed, &index.fields, &tail, &query)
+            let found = events
+                .filter(|event| event.team() == Some(query.team))
+                .try_for_each(|event| tail.apply(event, |name| committed.document(&index.fields, name)));
+            let found = found.and_then(|()| query::find(&committed, &index.fields, &tail, &query));
+            found.map_err(|why| index.wrong(&why))
         };
-        let found = tokio::task::spawn_blocking(find).await.map_err(|_| gone())?;
-        found.map_err(|why| self.index.wrong(&why))
+        tokio::task::spawn_blocking(find).await.map_err(|_| gone())?
     }
 }

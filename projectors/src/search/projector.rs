@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use teamlog_log::{Partition, Position, TopicPartition};
 use tracing::warn;
 
-use super::index::{SearchError, SearchIndex};
+use super::{OpenIndex, SearchError, index::SearchIndex};
 use crate::projector::{Batch, ProjectError, Projector};
 
 /// The longest time between an event and its commit: a commit a second would make 86,000 segments a day.
@@ -25,7 +25,7 @@ const WAITING_BYTES_MAX: usize = 64 << 20;
 
 /// Projects messages into the search index.
 pub struct SearchProjector {
-    index: Arc<SearchIndex>,
+    open: Arc<OpenIndex>,
     replica: String,
     sources: Vec<TopicPartition>,
     /// A commit is due in a while.
@@ -33,10 +33,14 @@ pub struct SearchProjector {
 }
 
 impl SearchProjector {
-    pub(super) fn new(index: Arc<SearchIndex>, partitions: impl IntoIterator<Item = Partition>) -> SearchProjector {
-        let replica = index.dir().display().to_string();
+    /// `replica` is what people know it by: its directory.
+    pub(crate) fn new(
+        open: Arc<OpenIndex>,
+        replica: String,
+        partitions: impl IntoIterator<Item = Partition>,
+    ) -> SearchProjector {
         let sources = partitions.into_iter().map(TopicPartition::events).collect();
-        SearchProjector { index, replica, sources, is_due: Arc::default() }
+        SearchProjector { open, replica, sources, is_due: Arc::default() }
     }
 
     /// Commits what was applied up to now.
@@ -51,9 +55,10 @@ impl SearchProjector {
         &self,
         work: impl FnOnce(&SearchIndex) -> Result<T, SearchError> + Send + 'static,
     ) -> Result<T, ProjectError> {
-        let index = self.index.clone();
+        let open = self.open.clone();
         let other = |why: String| ProjectError::Other(why);
-        let done = tokio::task::spawn_blocking(move || work(&index)).await.map_err(|why| other(why.to_string()))?;
+        let work = move || open.recent().and_then(|index| work(&index));
+        let done = tokio::task::spawn_blocking(work).await.map_err(|why| other(why.to_string()))?;
         done.map_err(|why| other(why.to_string()))
     }
 
@@ -62,12 +67,14 @@ impl SearchProjector {
         if self.is_due.swap(true, Ordering::AcqRel) {
             return;
         }
-        let (index, is_due) = (Arc::downgrade(&self.index), self.is_due.clone());
+        let (open, is_due) = (Arc::downgrade(&self.open), self.is_due.clone());
         tokio::spawn(async move {
             tokio::time::sleep(COMMIT_EVERY).await;
             is_due.store(false, Ordering::Release);
-            let Some(index) = index.upgrade() else { return };
-            if let Ok(Err(why)) = tokio::task::spawn_blocking(move || index.commit()).await {
+            let Some(open) = open.upgrade() else { return };
+            // What waits for another generation than the current one is not needed any more.
+            let commit = move || open.recent().and_then(|index| index.commit());
+            if let Ok(Err(why)) = tokio::task::spawn_blocking(commit).await {
                 warn!(%why, "the search index was not committed; it is tried again with what comes next");
             }
         });
@@ -90,6 +97,13 @@ impl Projector for SearchProjector {
 
     async fn positions(&self) -> Result<HashMap<TopicPartition, Position>, ProjectError> {
         self.blocking(|index| Ok(index.settled().positions.clone())).await
+    }
+
+    async fn generation(&self) -> Result<u32, ProjectError> {
+        let open = self.open.clone();
+        let looked = tokio::task::spawn_blocking(move || open.look()).await;
+        let looked = looked.map_err(|why| ProjectError::Other(why.to_string()))?;
+        looked.map(|(generation, _)| generation).map_err(|why| ProjectError::Other(why.to_string()))
     }
 
     async fn apply(&self, batch: &Batch) -> Result<(), ProjectError> {

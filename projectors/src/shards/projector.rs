@@ -79,6 +79,10 @@ impl Projector for ShardProjector {
         Ok(positions_of(&self.replica).await?)
     }
 
+    async fn generation(&self) -> Result<u32, ProjectError> {
+        Ok(self.replica.current_generation().await?)
+    }
+
     async fn apply(&self, batch: &Batch) -> Result<(), ProjectError> {
         let mut fold = self.fold(batch);
         let mut tx = self.replica.write().await?;

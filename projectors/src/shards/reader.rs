@@ -93,6 +93,11 @@ impl Shards {
         Ok(Shards { partitions, shards: Arc::new(shards) })
     }
 
+    /// How many partitions the log has.
+    pub fn partitions(&self) -> u32 {
+        self.partitions
+    }
+
     /// The shards' names, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.shards.keys().map(String::as_str)
@@ -113,6 +118,13 @@ impl Shards {
     /// A shard's replicas.
     pub fn replicas(&self, shard: &str) -> Vec<Replica> {
         self.shards.get(shard).into_iter().flat_map(Replicas::iter).cloned().collect()
+    }
+
+    /// The generations of a shard's replicas, as far as this process has seen: other ones once a replica was built anew.
+    pub(crate) fn generations(&self, shard: &str) -> String {
+        let one = |replica: &Replica| replica.seen_generation().map_or("-".to_owned(), |number| number.to_string());
+        let all: Vec<String> = self.shards.get(shard).into_iter().flat_map(Replicas::iter).map(one).collect();
+        all.join(".")
     }
 
     /// One projector for each replica of each shard.

@@ -1,17 +1,20 @@
 //! Bringing a view to a given place, outside of the runner.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use teamlog_log::{Body, Entry, Feed, Offset, Position, Topic, TopicPartition};
+use teamlog_log::{Body, Entry, Feed, FeedError, Offset, Position, Topic, TopicPartition};
 use teamlog_schemas::Event;
+use tracing::info;
 
 use super::VerifyError;
 use crate::projector::{Batch, Projector};
 
+/// How often people are told how far it has come.
+const SAID_EVERY: Duration = Duration::from_secs(5);
 /// Entries of one batch.
 const BATCH_ENTRIES: usize = 5_000;
 /// How long the log may give nothing before a place that it has.
@@ -19,28 +22,47 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The same in a compacted topic, where nothing may be left before that place: a removed tombstone was the last.
 const PATIENCE_COMPACTED: Duration = Duration::from_secs(2);
 
-/// Applies each source from where the view stands up to `to`, exclusively.
+/// Where the log ends in each of these.
+pub(super) async fn ends(
+    feed: &Feed<Event>,
+    sources: impl IntoIterator<Item = TopicPartition>,
+) -> Result<HashMap<TopicPartition, Offset>, VerifyError> {
+    let mut ends = HashMap::new();
+    for source in sources {
+        ends.insert(source, feed.log().end(source).await.map_err(FeedError::from)?);
+    }
+    Ok(ends)
+}
+
+/// Applies each source from where the view stands up to `to`, exclusively, or to where the log ends, if a view claims to
+/// have seen more than that: then its positions differ.
 pub(super) async fn catch_up(
     feed: &Feed<Event>,
     projector: &dyn Projector,
-    to: &HashMap<TopicPartition, Position>,
+    to: impl IntoIterator<Item = (TopicPartition, Offset)>,
 ) -> Result<(), VerifyError> {
     let at = projector.positions().await?;
+    let mut said = Instant::now();
     for (source, wanted) in to {
-        let mut position = at.get(source).copied().unwrap_or(Position::START);
+        let wanted = wanted.min(feed.log().end(source).await.map_err(FeedError::from)?);
+        let mut position = at.get(&source).copied().unwrap_or(Position::START);
         let mut batch = Batch::default();
-        let mut reader = feed.subscribe(*source, position);
-        while position.offset < wanted.offset {
-            let entries = below(&mut reader, *source, wanted.offset).await?;
+        let mut reader = feed.subscribe(source, position);
+        while position.offset < wanted {
+            let entries = below(&mut reader, source, wanted).await?;
             if let Some(last) = entries.last() {
                 let from = std::mem::replace(&mut position, last.after);
-                batch.extend(*source, from, entries);
+                batch.extend(source, from, entries);
             } else {
                 // Only a hole lies before the wanted place.
                 break;
             }
             if batch.entries.len() >= BATCH_ENTRIES {
                 projector.apply(&std::mem::take(&mut batch)).await?;
+            }
+            if said.elapsed() > SAID_EVERY {
+                said = Instant::now();
+                info!(view = projector.name(), partition = %source, at = %position.offset, to = %wanted, "reading the log");
             }
         }
         if !batch.entries.is_empty() {
@@ -77,10 +99,16 @@ async fn below(
 /// the log, so a fold cannot tell.
 pub(super) async fn newer_keys(
     feed: &Feed<Event>,
-    from: &HashMap<TopicPartition, Position>,
+    from: &BTreeMap<TopicPartition, Position>,
 ) -> Result<HashSet<(Topic, String)>, VerifyError> {
     let mut keys = HashSet::new();
-    for (source, from) in from.iter().filter(|(source, _)| source.topic.compacted()) {
+    let compacted = || from.iter().filter(|(source, _)| source.topic.compacted());
+    // The feed must have read so far; where a hole is the last thing before the end, it never says that it has.
+    let read = ends(feed, compacted().map(|(source, _)| *source)).await?.into_iter().map(|(source, end)| async move {
+        tokio::time::timeout(PATIENCE_COMPACTED, feed.wait_for(source, end)).await.unwrap_or(Ok(()))
+    });
+    futures::future::try_join_all(read).await?;
+    for (source, from) in compacted() {
         for entry in feed.scan(*source, *from).await? {
             let key = match &entry.body {
                 Body::Event(event) => key_of(event),

@@ -1,8 +1,8 @@
-//! Two databases of one view, row by row.
+//! What two copies of a view differ in, and two databases row by row.
 
 use std::{
     cmp::Ordering,
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashSet},
 };
 
 use futures::{StreamExt, TryStreamExt};
@@ -43,7 +43,7 @@ impl std::fmt::Display for Difference {
 }
 
 /// A comparison as far as it has come.
-pub(super) struct Comparison {
+pub(crate) struct Comparison {
     team: Option<TeamId>,
     /// Keys of compacted topics that the fold cannot tell about.
     left_out: HashSet<(Topic, String)>,
@@ -55,8 +55,8 @@ impl Comparison {
         Comparison { team, left_out, so_far: Verified::default() }
     }
 
-    pub(super) fn done(mut self, positions: HashMap<TopicPartition, Position>) -> Verified {
-        self.so_far.positions = positions.into_iter().collect();
+    pub(super) fn done(mut self, positions: BTreeMap<TopicPartition, Position>) -> Verified {
+        self.so_far.positions = positions;
         self.so_far
     }
 
@@ -92,7 +92,7 @@ impl Comparison {
     }
 
     fn row(&mut self, table: &Table, expected: Option<&[Cell]>, found: Option<&[Cell]>) {
-        self.so_far.rows += 1;
+        self.looked();
         let Some(row) = expected.or(found) else { return };
         let differs = |at: &usize| match (expected, found) {
             (Some(expected), Some(found)) => expected[*at].order(&found[*at]).is_ne(),
@@ -126,7 +126,13 @@ impl Comparison {
         key.is_ok_and(|key| self.left_out.contains(&key))
     }
 
-    fn tell(&mut self, difference: Difference) {
+    /// One more row was looked at.
+    pub(crate) fn looked(&mut self) {
+        self.so_far.rows += 1;
+    }
+
+    /// One row differs.
+    pub(crate) fn tell(&mut self, difference: Difference) {
         self.so_far.differing += 1;
         if self.so_far.differences.len() < TOLD_MAX {
             self.so_far.differences.push(difference);
@@ -153,10 +159,14 @@ fn shown(table: &Table, at: usize, cell: &Cell) -> String {
     {
         return id;
     }
-    let text = cell.to_string();
+    cut(&cell.to_string())
+}
+
+/// A value's beginning.
+pub(crate) fn cut(text: &str) -> String {
     match text.char_indices().nth(VALUE_CHARS_MAX) {
         Some((end, _)) => format!("{}...", &text[..end]),
-        None => text,
+        None => text.to_owned(),
     }
 }
 

@@ -2,38 +2,47 @@
 
 mod catch_up;
 mod compare;
+mod copy;
+mod database;
+mod index;
 mod rebuild;
 
 use std::{collections::BTreeMap, path::Path};
 
-use teamlog_log::{Feed, FeedError, Offset, Position, TopicPartition};
+use teamlog_log::{Feed, FeedError, Offset, Partition, Position, TopicPartition};
 use teamlog_schemas::{Event, TeamId};
 use uuid::Uuid;
 
 pub use compare::Difference;
-pub use rebuild::{Rebuilt, rebuild};
+pub(crate) use compare::{Comparison, cut};
+pub(crate) use copy::{Copy, Fold};
+pub(crate) use database::DatabaseCopy;
+pub(crate) use index::IndexCopy;
+pub use rebuild::{Rebuilt, Switched};
+pub(crate) use rebuild::{rebuild, switch};
 
-use self::{
-    catch_up::{catch_up, newer_keys},
-    compare::Comparison,
-};
-use crate::{
-    db::{DbError, Replica, read_positions},
-    projector::ProjectError,
-    view::View,
-};
+use crate::{db::DbError, projector::ProjectError, search::SearchError};
 
 /// What a comparison found.
 #[derive(Clone, Debug, Default)]
 pub struct Verified {
     /// Where both were compared.
     pub positions: BTreeMap<TopicPartition, Position>,
-    /// Rows that were looked at.
+    /// Rows that were looked at; of an index, messages.
     pub rows: u64,
     /// Rows that differ, are missing or should not be there.
     pub differing: u64,
     /// The first hundred of them.
     pub differences: Vec<Difference>,
+}
+
+/// A team, and where it lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OneTeam {
+    /// The team.
+    pub team: TeamId,
+    /// Its partition of the log.
+    pub partition: Partition,
 }
 
 /// Why a view could not be compared or built.
@@ -42,6 +51,9 @@ pub enum VerifyError {
     /// The view's database, or the one beside it.
     #[error(transparent)]
     Project(#[from] ProjectError),
+    /// The search index, or the one beside it.
+    #[error(transparent)]
+    Search(#[from] SearchError),
     /// The log.
     #[error(transparent)]
     Feed(#[from] FeedError),
@@ -65,6 +77,14 @@ pub enum VerifyError {
         /// How far it should have come.
         wanted: Offset,
     },
+    /// There is nothing to switch to.
+    #[error("no new generation of {view} on {replica} is built")]
+    NotBuilt {
+        /// The view.
+        view: String,
+        /// The replica.
+        replica: String,
+    },
     /// The folder for the fold.
     #[error("the folder for the fold: {0}")]
     Scratch(#[from] std::io::Error),
@@ -76,61 +96,23 @@ impl From<DbError> for VerifyError {
     }
 }
 
-/// Compares every row of a view's replica with a fold of the log up to the very position of the replica. The fold is
-/// built in a database file under `scratch`, which is gone afterwards. With `team` only that team's rows are compared.
-///
-/// # Errors
-/// If the log or the replica does not answer; a difference is no error.
-pub async fn verify(
+/// Compares every row of a replica with a fold of the log up to the very position of the replica. The fold is built in
+/// a folder under `scratch`, which is gone afterwards. With `team` only that team's rows are compared.
+pub(crate) async fn verify<C: Copy>(
     feed: &Feed<Event>,
-    view: &View,
-    replica: &Replica,
-    team: Option<TeamId>,
+    copy: &C,
+    team: Option<OneTeam>,
     scratch: &Path,
 ) -> Result<Verified, VerifyError> {
     let folder = scratch.join(format!("verify-{}", Uuid::now_v7()));
     tokio::fs::create_dir_all(&folder).await?;
-    let done = fold_and_compare(feed, view, replica, team, &folder).await;
+    let compared = async {
+        let fold = copy.fold(&folder, team).await?;
+        let compared = copy.compare(feed, &fold, team).await;
+        fold.close().await?;
+        compared
+    };
+    let compared = compared.await;
     tokio::fs::remove_dir_all(&folder).await?;
-    done
-}
-
-async fn fold_and_compare(
-    feed: &Feed<Event>,
-    view: &View,
-    replica: &Replica,
-    team: Option<TeamId>,
-    folder: &Path,
-) -> Result<Verified, VerifyError> {
-    let fold = Replica::open(&format!("sqlite://{}", folder.join("fold.db").display()), view.schema())?;
-    let done = compare_at_once(feed, view, &fold, replica, team).await;
-    fold.close().await;
-    done
-}
-
-/// Brings `fold` to where `replica` stands, and compares the two there: most of the way first, the rest while the
-/// replica's snapshot is held open.
-async fn compare_at_once(
-    feed: &Feed<Event>,
-    view: &View,
-    fold: &Replica,
-    replica: &Replica,
-    team: Option<TeamId>,
-) -> Result<Verified, VerifyError> {
-    let projector = view.projector(fold.clone());
-    let about = read_positions(&mut replica.read().await?).await?;
-    catch_up(feed, &*projector, &about).await?;
-    let mut found = replica.read().await?;
-    let exactly = read_positions(&mut found).await?;
-    catch_up(feed, &*projector, &exactly).await?;
-    let mut comparison = Comparison::new(team, newer_keys(feed, &exactly).await?);
-    let mut expected = fold.read().await?;
-    let folded = read_positions(&mut expected).await?;
-    for (source, position) in &exactly {
-        comparison.positions(*source, *position, folded.get(source).copied().unwrap_or(Position::START));
-    }
-    for table in view.schema().tables.iter().filter(|table| !table.pruned) {
-        comparison.table(table, &mut expected, &mut found).await?;
-    }
-    Ok(comparison.done(exactly))
+    compared
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use teamlog_log::{Offset, Position, Topic};
-use teamlog_projectors::{Cache, Cached, History, HistoryPage, LocalCache, MemcachedCache, Runner};
+use teamlog_projectors::{Cache, Cached, History, HistoryPage, LocalCache, MemcachedCache, Runner, View};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -65,7 +65,7 @@ async fn the_newest_page_is_served_while_the_tail_bridges() {
         runner.start(shards.projectors().remove(0));
         soon(runner.wait_for("shard s1", events, end)).await.unwrap();
         let history = History::new(shards.clone(), cache.clone(), house.feed(&stop));
-        let key = format!("h1/{}/{}", team(), general());
+        let key = format!("h2/0/{}/{}", team(), general());
         cache.delete(&key).await;
         let read = async |limit| {
             let page = HistoryPage { limit, ..HistoryPage::default() };
@@ -83,6 +83,43 @@ async fn the_newest_page_is_served_while_the_tail_bridges() {
         cache.set_if_newer(&key, foreign).await;
         assert!(read(3).await.rows.is_empty());
         cache.delete(&key).await;
+        // One that is ahead of what was read here is not served either, and stays for who has read so far.
+        let ahead =
+            Cached { value: Bytes::from_static(b"[]"), position: Position { offset: end.next(), ..first.position } };
+        cache.set_if_newer(&key, ahead.clone()).await;
+        assert_eq!(read(3).await.position, first.position);
+        assert_eq!(cache.get(&key).await, Some(ahead));
+        cache.delete(&key).await;
+        stop.cancel();
+        soon(runner.stopped()).await;
+    }
+}
+
+#[tokio::test]
+async fn what_was_read_of_a_wrong_shard_goes_with_its_rebuild() {
+    for cache in caches() {
+        let house = House::new().await;
+        let url = format!("sqlite://{}", house.dir.path().join("s1.db").display());
+        let shards = shard(vec![url.clone()]);
+        let (events, life) = (source(Topic::Events), life("s1"));
+        let end = house.append(events, life.iter().map(|event| &**event)).await;
+        let stop = CancellationToken::new();
+        let feed = house.feed(&stop);
+        let runner = Runner::new(feed.clone(), stop.clone());
+        runner.start(shards.projectors().remove(0));
+        soon(runner.wait_for("shard s1", events, end)).await.unwrap();
+        let history = History::new(shards.clone(), cache.clone(), feed.clone());
+        let read = async || {
+            let page = HistoryPage { limit: 1, ..HistoryPage::default() };
+            let page = history.page("s1", team(), events.partition, general(), &page).await.unwrap();
+            page.rows[0].message.text.plain.clone()
+        };
+        by_hand(&url, "UPDATE messages SET body = REPLACE(body, 'at 81', 'at 18')").await;
+        assert_eq!(read().await, "at 18");
+        let replica = View::Shard(shards, "s1".into()).replicas().remove(0);
+        assert_eq!(soon(replica.rebuild(&feed, true)).await.unwrap().differed.differing, 1);
+        // Nothing happened meanwhile; the runner has looked which generation is the current one.
+        assert_eq!(read().await, "at 81");
         stop.cancel();
         soon(runner.stopped()).await;
     }

@@ -1,7 +1,7 @@
 //! Verify and rebuild, with the runner running.
 
 use teamlog_log::{Offset, Topic, TopicPartition};
-use teamlog_projectors::{Difference, Runner, Shards, View, rebuild, verify};
+use teamlog_projectors::{Difference, OneTeam, Runner, Shards, VerifyError, View, ViewReplica};
 use teamlog_schemas::Event;
 use teamlog_state::TeamSource;
 use tokio_util::sync::CancellationToken;
@@ -11,9 +11,13 @@ use crate::{
     house::{House, by_hand, on_each, shard, soon, source},
 };
 
+fn replica(shards: &Shards) -> ViewReplica {
+    View::Shard(shards.clone(), "s1".into()).replicas().remove(0)
+}
+
 struct Running {
     shards: Shards,
-    view: View,
+    replica: ViewReplica,
     runner: Runner,
     stop: CancellationToken,
     feed: teamlog_log::Feed<Event>,
@@ -32,7 +36,8 @@ impl Running {
         let feed = house.feed(&stop);
         let runner = Runner::new(feed.clone(), stop.clone());
         shards.projectors().into_iter().for_each(|projector| runner.start(projector));
-        let running = Running { view: View::Shard(shards.clone(), "s1".into()), shards, runner, stop, feed };
+        let replica = replica(&shards);
+        let running = Running { shards, replica, runner, stop, feed };
         running.reach(source(Topic::Events), end).await;
         running.reach(source(Topic::Marks), marked).await;
         running.reach(source(Topic::Credentials), stored).await;
@@ -44,8 +49,7 @@ impl Running {
     }
 
     async fn verify(&self, house: &House) -> Vec<Difference> {
-        let replica = &self.shards.replicas("s1")[0];
-        let verified = soon(verify(&self.feed, &self.view, replica, None, house.dir.path())).await.unwrap();
+        let verified = soon(self.replica.verify(&self.feed, None, house.dir.path())).await.unwrap();
         assert_eq!(verified.differing, verified.differences.len() as u64);
         assert!(verified.rows > 40);
         verified.differences
@@ -99,9 +103,9 @@ async fn a_rebuild_says_what_differed_and_takes_over() {
         let running = Running::new(&house, &url).await;
         let good = format!("{:?}", running.shards.team("s1", team()).await.unwrap().rows.unwrap());
         by_hand(&url, "UPDATE people SET idx = 77 WHERE idx = 0").await;
-        let replica = &running.shards.replicas("s1")[0];
-        let rebuilt = soon(rebuild(&running.feed, &running.view, replica)).await.unwrap();
+        let rebuilt = soon(running.replica.rebuild(&running.feed, true)).await.unwrap();
         assert_eq!((rebuilt.before, rebuilt.generation, rebuilt.differed.differing), (0, 1, 1));
+        assert!(rebuilt.switched);
         assert_eq!(rebuilt.differed.differences[0].table, "people");
         assert_eq!(format!("{:?}", running.shards.team("s1", team()).await.unwrap().rows.unwrap()), good);
         // The runner goes on with the new one.
@@ -110,14 +114,84 @@ async fn a_rebuild_says_what_differed_and_takes_over() {
         assert_eq!(running.shards.team("s1", team()).await.unwrap().position.offset, end);
         assert_eq!(running.verify(&house).await, []);
         // And once more: each time beside the one before.
-        let rebuilt = soon(rebuild(&running.feed, &running.view, replica)).await.unwrap();
+        let rebuilt = soon(running.replica.rebuild(&running.feed, true)).await.unwrap();
         assert_eq!((rebuilt.before, rebuilt.generation, rebuilt.differed.differing), (1, 2, 0));
         assert_eq!(running.verify(&house).await, []);
         running.end().await;
         // Who comes anew finds the current one.
         let again = shard(vec![url]);
         assert_eq!(again.team("s1", team()).await.unwrap().position.offset, end);
-        assert_eq!(again.replicas("s1")[0].current_generation().await.unwrap(), 2);
+        assert_eq!(replica(&again).generation().await.unwrap(), 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_was_built_and_not_switched_to_waits() {
+    on_each(|house, url| async move {
+        let running = Running::new(&house, &url).await;
+        let nothing = running.replica.switch(&running.feed).await;
+        assert!(matches!(nothing, Err(VerifyError::NotBuilt { .. })), "{nothing:?}");
+        by_hand(&url, "UPDATE people SET idx = 77 WHERE idx = 0").await;
+        let rebuilt = soon(running.replica.rebuild(&running.feed, false)).await.unwrap();
+        assert_eq!((rebuilt.generation, rebuilt.switched, rebuilt.differed.differing), (1, false, 1));
+        let stands = async || (running.replica.generation().await.unwrap(), running.replica.built().await.unwrap());
+        assert_eq!(stands().await, (0, Some(1)));
+        // The old one goes on, and the new one catches up before it takes over.
+        let end = house.append(source(Topic::Events), [&posts(general(), message(bob(), 90)).into()]).await;
+        running.reach(source(Topic::Events), end).await;
+        assert_eq!(running.verify(&house).await.len(), 1);
+        let switched = soon(running.replica.switch(&running.feed)).await.unwrap();
+        assert_eq!((switched.before, switched.generation), (0, 1));
+        assert_eq!(stands().await, (1, None));
+        assert_eq!(running.replica.positions().await.unwrap()[&source(Topic::Events)].offset, end);
+        assert_eq!(running.verify(&house).await, []);
+        running.end().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn one_team_is_compared_alone() {
+    on_each(|house, url| async move {
+        let running = Running::new(&house, &url).await;
+        let of_acme = OneTeam { team: team(), partition: source(Topic::Events).partition };
+        by_hand(&url, "INSERT INTO members VALUES (1, 2, 3)").await;
+        assert_eq!(running.verify(&house).await.len(), 1);
+        let check = async |expected| {
+            let verified = soon(running.replica.verify(&running.feed, Some(of_acme), house.dir.path())).await.unwrap();
+            assert_eq!(verified.differing, expected, "{:?}", verified.differences);
+            assert!(verified.positions.keys().all(|source| source.partition == of_acme.partition));
+            assert!(verified.rows > 40);
+        };
+        check(0).await;
+        by_hand(&url, "UPDATE people SET idx = 77 WHERE idx = 0").await;
+        check(1).await;
+        running.end().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_view_of_more_than_the_log_holds_differs_and_can_be_rebuilt() {
+    on_each(|house, url| async move {
+        Running::new(&house, &url).await.end().await;
+        // The log came back as it was before.
+        let shorter = House::new().await;
+        let end = shorter.append(source(Topic::Events), life("s1")[..9].iter().map(|event| &**event)).await;
+        let stop = CancellationToken::new();
+        let feed = shorter.feed(&stop);
+        let shards = shard(vec![url]);
+        let verified = soon(replica(&shards).verify(&feed, None, shorter.dir.path())).await.unwrap();
+        let events = source(Topic::Events).to_string();
+        let told = verified.differences.iter().any(|one| one.table == "positions" && one.key == events);
+        assert!(told, "{:?}", verified.differences);
+        let rebuilt = soon(replica(&shards).rebuild(&feed, true)).await.unwrap();
+        assert_eq!(rebuilt.differed.differing, verified.differing);
+        assert_eq!(shards.team("s1", team()).await.unwrap().position.offset, end);
+        let verified = soon(replica(&shards).verify(&feed, None, shorter.dir.path())).await.unwrap();
+        assert_eq!(verified.differences, []);
+        stop.cancel();
     })
     .await;
 }

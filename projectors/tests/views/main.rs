@@ -10,4 +10,5 @@ mod house;
 mod mains;
 mod running;
 mod search;
+mod search_checking;
 mod shard;

@@ -6,3 +6,4 @@ mod no_gap;
 mod rtm;
 mod sdk;
 mod spine;
+mod views;

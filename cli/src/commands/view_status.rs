@@ -1,0 +1,63 @@
+//! `teamlog view status`.
+
+use std::collections::HashMap;
+
+use serde_json::{Map, json};
+use teamlog_log::{Position, TopicPartition};
+use teamlog_projectors::{VerifyError, ViewReplica};
+
+use super::{Outcome, log::end, view::say};
+use crate::parts::OpenLog;
+
+/// Where one replica stands.
+struct Stands {
+    generation: u32,
+    built: Option<u32>,
+    positions: HashMap<TopicPartition, Position>,
+}
+
+/// Prints where each of these stands, and how far behind the log: in records, void ones included.
+pub(super) async fn run(log: &OpenLog, replicas: &[ViewReplica], as_json: bool) -> anyhow::Result<Outcome> {
+    let mut outcome = Outcome::Done;
+    for replica in replicas {
+        let stands = match ask(replica).await {
+            Ok(stands) => stands,
+            Err(why) => {
+                outcome = Outcome::Away;
+                let why = why.to_string();
+                say(as_json, replica, json!({ "away": why }), || format!("away: {why}"));
+                continue;
+            }
+        };
+        let (mut behind, mut positions, mut lines) = (0, Map::new(), Vec::new());
+        for source in replica.sources() {
+            let end = end(log, source).await?;
+            let position = stands.positions.get(&source).copied().unwrap_or(Position::START);
+            let Position { offset, epoch, .. } = position;
+            let lag = end.0.saturating_sub(offset.0);
+            behind += lag;
+            positions
+                .insert(source.to_string(), json!({ "offset": offset.0, "epoch": epoch, "end": end.0, "lag": lag }));
+            if end.0 > 0 || offset.0 > 0 {
+                let epoch = if source.topic.fenced() { format!(", epoch {epoch}") } else { String::new() };
+                lines.push(format!("{source}: offset {offset} of {end}{epoch}, {lag} behind"));
+            }
+        }
+        let Stands { generation, built, .. } = stands;
+        let object = json!({ "lag": behind, "generation": generation, "built": built, "positions": positions });
+        say(as_json, replica, object, || {
+            let built = built.map(|built| format!(", generation {built} is built")).unwrap_or_default();
+            let summary = format!("{behind} records behind, generation {generation}{built}");
+            std::iter::once(summary).chain(lines).collect::<Vec<_>>().join("\n  ")
+        });
+    }
+    Ok(outcome)
+}
+
+async fn ask(replica: &ViewReplica) -> Result<Stands, VerifyError> {
+    Ok(Stands {
+        positions: replica.positions().await?,
+        generation: replica.generation().await?,
+        built: replica.built().await?,
+    })
+}
