@@ -7,6 +7,7 @@ use std::{
 
 use teamlog_schemas::Ts;
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
 use crate::{Answer, NotAccepted, Secrets};
 
@@ -36,11 +37,12 @@ pub(crate) struct Submission<R> {
 /// Commands go in here.
 pub struct WriterHandle<R> {
     pub(super) inbox: mpsc::Sender<Submission<R>>,
+    pub(super) stop: CancellationToken,
 }
 
 impl<R> Clone for WriterHandle<R> {
     fn clone(&self) -> Self {
-        WriterHandle { inbox: self.inbox.clone() }
+        WriterHandle { inbox: self.inbox.clone(), stop: self.stop.clone() }
     }
 }
 
@@ -54,7 +56,10 @@ impl<R> WriterHandle<R> {
         match self.inbox.try_send(Submission { request, reply }) {
             Ok(()) => {}
             Err(mpsc::error::TrySendError::Full(_)) => return Answer::not_accepted(NotAccepted::Busy),
-            Err(mpsc::error::TrySendError::Closed(_)) => return Answer::not_accepted(NotAccepted::Stopping),
+            Err(mpsc::error::TrySendError::Closed(_)) if self.stop.is_cancelled() => {
+                return Answer::not_accepted(NotAccepted::Stopping);
+            }
+            Err(mpsc::error::TrySendError::Closed(_)) => return Answer::not_accepted(NotAccepted::Unreadable),
         }
         match tokio::time::timeout_at((deadline + GRACE).into(), answer).await {
             Ok(Ok(answer)) => answer,
