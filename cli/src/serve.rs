@@ -35,6 +35,9 @@ const STOP_WAIT: Duration = Duration::from_secs(20);
 /// What the cache in this process may hold; with `[cache] servers` there is none.
 const LOCAL_CACHE_BYTES: u64 = 64 << 20;
 
+/// Between two attempts at founding the cluster: where the directory cannot be read on, each fails at once.
+const FOUNDING_PAUSE: Duration = Duration::from_secs(1);
+
 /// How often metrics take in what was recorded.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
@@ -243,6 +246,7 @@ async fn partitions(log: &OpenLog, is_away: impl Fn() -> anyhow::Result<()>) -> 
 
 /// Founds the cluster or finds that it is ours, for as long as that takes.
 async fn found(ingest: &Ingest) -> anyhow::Error {
+    let mut said = String::new();
     loop {
         match ingest.found_cluster(Duration::from_secs(10)).await {
             Ok(cluster) => {
@@ -250,8 +254,13 @@ async fn found(ingest: &Ingest) -> anyhow::Error {
                 std::future::pending::<()>().await;
             }
             Err(why) if why.contains("keys are not those") => return anyhow::anyhow!(why),
-            Err(why) => warn!(why, "the cluster's founding is not known yet"),
+            Err(why) if why == said => {}
+            Err(why) => {
+                warn!(why, "the cluster's founding is not known yet");
+                said = why;
+            }
         }
+        tokio::time::sleep(FOUNDING_PAUSE).await;
     }
 }
 
