@@ -1,4 +1,4 @@
-# teamlog, the one binary, as docker-compose.yml runs it in its roles.
+# teamlog, the one binary, as docker-compose.yml runs it.
 FROM rust:1.95-bookworm AS build
 WORKDIR /src
 COPY . .

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use teamlog_gateway::Credentials;
 use teamlog_ingest::Ingest;
-use teamlog_log::{Appended, Feed, NewRecord, Offset, Partition, Position, Stamp, Topic, TopicPartition};
+use teamlog_log::{Appended, Feed, NewRecord, Partition, Position, Stamp, Topic, TopicPartition};
 use teamlog_projectors::Shards;
 use teamlog_schemas::{CredentialStored, Event, Meta, TeamId, Ts, UserId};
 use teamlog_state::{DirectoryEntry, SourceError};
@@ -56,39 +56,37 @@ impl Credentials for SealedCredentials {
 
     async fn password(&self, team: TeamId, user: UserId) -> Result<Option<String>, SourceError> {
         let (entry, stored) = self.place(team)?;
-        let at = self.shards.credential(&entry.shard, team, user).await?;
-        let (mut counts, mut sealed) = at.rows.map_or((None, None), |(id, sealed)| (Some(id), sealed));
-        // Which one counts, as of now: the events that the shard has not seen.
+        let shard = &entry.shard;
+        let at = self.shards.password(shard, team, user).await?;
+        let mut counts = at.rows;
         let events = TopicPartition::events(Partition(entry.partition));
-        let tail = self.feed.scan(events, at.position).await.map_err(|why| away(&entry.shard, why))?;
-        for event in tail.iter().filter_map(|one| one.event()).filter(|event| event.team() == Some(team)) {
-            let named = match &**event {
-                Event::TeamCreated(e) if e.owner.user == user => e.credential_id,
-                Event::UserCreated(e) if e.person.user == user => e.credential_id,
-                Event::PasswordSet(e) if e.user == user => Some(e.credential_id),
+        for event in self.tail(shard, events, at.position).await? {
+            let named = match &*event {
+                Event::TeamCreated(e) if e.meta.team == team && e.owner.user == user => e.credential_id,
+                Event::UserCreated(e) if e.meta.team == team && e.person.user == user => e.credential_id,
+                Event::PasswordSet(e) if e.meta.team == team && e.user == user => Some(e.credential_id),
                 _ => None,
             };
-            if named.is_some() && named != counts {
-                (counts, sealed) = (named, None);
-            }
+            counts = named.or(counts);
         }
         let Some(credential_id) = counts else { return Ok(None) };
-        if sealed.is_none() {
-            sealed = self.unprojected(stored, credential_id).await?;
-        }
+        let at = self.shards.sealed(shard, team, credential_id).await?;
+        let sealed = match at.rows {
+            Some(sealed) => Some(sealed),
+            None => self.tail(shard, stored, at.position).await?.into_iter().find_map(|event| match &*event {
+                Event::CredentialStored(e) if e.credential_id == credential_id => Some(e.sealed.clone()),
+                _ => None,
+            }),
+        };
         Ok(sealed.and_then(|sealed| self.ingest.secrets().open(&name(team, user), &sealed)))
     }
 }
 
 impl SealedCredentials {
-    /// A credential that no shard has seen yet: it lies within what the feed still holds.
-    async fn unprojected(&self, stored: TopicPartition, credential_id: Uuid) -> Result<Option<String>, SourceError> {
-        let start = Position::bare(Offset::ZERO);
-        let all = self.feed.scan(stored, start).await.map_err(|why| away("credentials", why))?;
-        Ok(all.iter().rev().filter_map(|one| one.event()).find_map(|event| match &**event {
-            Event::CredentialStored(e) if e.credential_id == credential_id => Some(e.sealed.clone()),
-            _ => None,
-        }))
+    /// What the shard has not seen of a source.
+    async fn tail(&self, shard: &str, source: TopicPartition, from: Position) -> Result<Vec<Arc<Event>>, SourceError> {
+        let entries = self.feed.scan(source, from).await.map_err(|why| away(shard, why))?;
+        Ok(entries.iter().filter_map(|entry| entry.event().cloned()).collect())
     }
 }
 

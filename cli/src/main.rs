@@ -5,6 +5,7 @@ mod commands;
 mod config;
 mod credentials;
 mod demo;
+mod nodes;
 mod output;
 mod parts;
 mod serve;

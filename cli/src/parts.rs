@@ -218,3 +218,22 @@ fn decode(record: &Record) -> Result<Event, Undecodable> {
     let value = record.value.as_deref().unwrap_or_default();
     Event::decode(value).map_err(|why| Undecodable { schema_id: record.schema_id(), why: why.to_string() })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rebuild_keeps_others_out_and_goes_beside_a_server() {
+        let data = DataDir(std::env::temp_dir().join(format!("teamlog-locks-{}", Uuid::new_v4())));
+        let alone = data.lock_rebuild().unwrap();
+        assert!(alone.1.is_some() && data.lock().is_err(), "no server starts in the middle");
+        assert!(data.lock_rebuild().is_err(), "nor another rebuild");
+        drop(alone);
+        let server = data.lock().unwrap();
+        let beside = data.lock_rebuild().unwrap();
+        assert!(beside.1.is_none() && data.lock_rebuild().is_err());
+        drop((server, beside));
+        fs::remove_dir_all(&data.0).unwrap();
+    }
+}

@@ -9,9 +9,9 @@ use serde_json::{Map, json};
 use teamlog_gateway::{
     Gateway, GatewayConfig, GatewayParts, Health, HealthReport, Rates, Rtm, RtmConfig, read::IndexReader,
 };
-use teamlog_ingest::{Ingest, IngestConfig, IngestParts, TeamsConfig};
+use teamlog_ingest::{Clock, Ingest, IngestConfig, IngestParts, TeamsConfig};
 use teamlog_log::{Partition, Position, Topic, TopicPartition};
-use teamlog_projectors::{Runner, cache, lowest_positions};
+use teamlog_projectors::{Runner, Shards, cache, lowest_positions};
 use teamlog_state::{At, DirectoryRows, DirectorySource};
 use tokio::{
     net::TcpListener,
@@ -23,7 +23,7 @@ use tracing::{error, info, warn};
 use crate::{
     config::Config,
     credentials::credentials,
-    demo,
+    demo, nodes,
     parts::{DataDir, OpenLog, feed, random_hex, search, sources, views, write_private},
 };
 
@@ -71,12 +71,25 @@ pub(crate) async fn serve(config: Config, data: DataDir, demo: bool) -> anyhow::
     let log_answers = CancellationToken::new();
     let waiting = tokio::spawn(teamlog_gateway::serve_waiting(second, log_answers.clone()));
     let is_away = || write_private(&data.server_file(), &run);
-    let partitions = tokio::select! {
-        partitions = partitions(&log, is_away) => partitions?,
+    let (node, clock) = (data.node()?, Clock::system());
+    let joined = async {
+        let partitions = partitions(&log, is_away).await?;
+        anyhow::Ok((partitions, nodes::join(&log, node, address, &clock).await?))
+    };
+    let joined = tokio::select! {
+        joined = joined => joined,
         () = signals.next() => {
             log.close().await;
             let _ = std::fs::remove_file(data.server_file());
             return Ok(());
+        }
+    };
+    let (partitions, nodes) = match joined {
+        Ok(joined) => joined,
+        Err(why) => {
+            log.close().await;
+            let _ = std::fs::remove_file(data.server_file());
+            return Err(why);
         }
     };
     log_answers.cancel();
@@ -106,6 +119,7 @@ pub(crate) async fn serve(config: Config, data: DataDir, demo: bool) -> anyhow::
         }
         Err(_) => start,
     };
+    shards.check(directory.rows.entries.iter())?;
     let known = lowest.entry(TopicPartition::DIRECTORY).or_insert(directory.position);
     if directory.position.offset < known.offset {
         *known = directory.position;
@@ -143,7 +157,8 @@ pub(crate) async fn serve(config: Config, data: DataDir, demo: bool) -> anyhow::
                 placement.shard_of(Partition(partition)).unwrap_or_default().to_owned()
             }),
             secrets,
-            node: data.node()?,
+            node,
+            clock: clock.clone(),
             observer: Some(rtm.clone()),
             config: IngestConfig {
                 team_max: config.ingest.team_max,
@@ -155,6 +170,11 @@ pub(crate) async fn serve(config: Config, data: DataDir, demo: bool) -> anyhow::
         &tasks,
         &stop_all,
     );
+    if let Some(nodes) = &nodes {
+        let ingest = ingest.clone();
+        nodes.tell(move || ingest.writes());
+    }
+    let placed = shards.clone();
     let gateway = Gateway::new(GatewayParts {
         ingest: ingest.clone(),
         shards: shards.clone(),
@@ -163,7 +183,7 @@ pub(crate) async fn serve(config: Config, data: DataDir, demo: bool) -> anyhow::
         realtime: Arc::new(rtm.clone()),
         search: search.map(|search| Arc::new(IndexReader::new(search, ingest.clone(), shards.clone())) as _),
         credentials: Some(credentials(ingest.clone(), shards, feed.clone())),
-        health: Arc::new(Parts { runner: runner.clone(), ingest: ingest.clone(), partitions }),
+        health: Arc::new(Parts { runner: runner.clone(), ingest: ingest.clone(), clock, partitions }),
         metrics: Some(metrics),
         config: GatewayConfig {
             public_url: config.server.public_url.clone().unwrap_or_else(|| url.clone()),
@@ -184,7 +204,7 @@ pub(crate) async fn serve(config: Config, data: DataDir, demo: bool) -> anyhow::
     info!(%url, "teamlog serves");
     let founding = tokio::spawn({
         let ingest = ingest.clone();
-        async move { found(&ingest).await }
+        async move { found(&ingest, &placed).await }
     });
     if demo {
         let (url, admin_key) = (url.clone(), admin_key.clone());
@@ -216,7 +236,12 @@ pub(crate) async fn serve(config: Config, data: DataDir, demo: bool) -> anyhow::
     if tokio::time::timeout(STOP_WAIT, drained).await.is_err() {
         warn!("not everything was drained in time; what was acknowledged is in the log");
     }
+    if let Some(nodes) = nodes {
+        nodes.leave().await;
+    }
     stop_feed.cancel();
+    // Else it would take the log's closing for a failure of the log.
+    feed.ended().await;
     log.close().await;
     let _ = std::fs::remove_file(data.server_file());
     outcome
@@ -244,13 +269,17 @@ async fn partitions(log: &OpenLog, is_away: impl Fn() -> anyhow::Result<()>) -> 
     }
 }
 
-/// Founds the cluster or finds that it is ours, for as long as that takes.
-async fn found(ingest: &Ingest) -> anyhow::Error {
+/// Founds the cluster or finds that it is ours, for as long as that takes. By then the directory was read to its end, so
+/// that teams which mains did not show at the start are compared with their shards too.
+async fn found(ingest: &Ingest, shards: &Shards) -> anyhow::Error {
     let mut said = String::new();
     loop {
         match ingest.found_cluster(Duration::from_secs(10)).await {
             Ok(cluster) => {
                 info!(%cluster, "the cluster is ours");
+                if let Err(why) = shards.check(ingest.directory().entries().iter()) {
+                    return why.into();
+                }
                 std::future::pending::<()>().await;
             }
             Err(why) if why.contains("keys are not those") => return anyhow::anyhow!(why),
@@ -302,6 +331,7 @@ fn twice(listener: TcpListener) -> std::io::Result<(TcpListener, TcpListener)> {
 struct Parts {
     runner: Runner,
     ingest: Ingest,
+    clock: Clock,
     partitions: u32,
 }
 
@@ -327,14 +357,20 @@ impl Health for Parts {
                 json!({ "lag": lag, "failing": status.progress.failing, "stopped": stopped }),
             );
         }
-        let claimed = (0..self.partitions).filter(|number| teams.position(Partition(*number)).epoch > 0).count();
+        let claimed = self.ingest.writes().len();
         let stopped = (0..self.partitions).find_map(|number| feed.stopped(TopicPartition::events(Partition(number))));
         let founded = self.ingest.directory().with(|directory| directory.cluster().is_some());
-        let ready = founded && claimed == self.partitions as usize && stopped.is_none();
+        let directory = self.ingest.writes_directory();
+        let ready = founded && directory && claimed == self.partitions as usize && stopped.is_none();
         let log = json!({
-            "partitions": self.partitions, "claimed": claimed, "founded": founded,
+            "partitions": self.partitions, "claimed": claimed, "directory_claimed": directory, "founded": founded,
             "stopped": stopped.map(|why| why.to_string()),
         });
-        HealthReport { ready, parts: json!({ "log": log, "views": views, "teams_live": teams.live_len() }) }
+        let off_seconds = self.clock.off_micros() as f64 / 1e6;
+        let clock = json!({ "off_seconds": off_seconds, "may_claim": self.clock.may_claim() });
+        HealthReport {
+            ready,
+            parts: json!({ "log": log, "clock": clock, "views": views, "teams_live": teams.live_len() }),
+        }
     }
 }

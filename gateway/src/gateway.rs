@@ -1,13 +1,12 @@
 //! `Gateway`: what every call and every socket has at hand.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use metrics_exporter_prometheus::PrometheusHandle;
-use parking_lot::RwLock;
 use serde_json::Value;
 use teamlog_ingest::Ingest;
-use teamlog_log::{Feed, TopicPartition};
+use teamlog_log::Feed;
 use teamlog_projectors::{Cache, History, Shards};
 use teamlog_schemas::{Event, TeamId, UserId};
 use teamlog_state::SourceError;
@@ -84,12 +83,7 @@ struct Inner {
     history: History,
     rates: Rates,
     passwords: Semaphore,
-    /// Partitions of which everything was read that the log held when this process first needed them.
-    current: RwLock<HashSet<TopicPartition>>,
 }
-
-/// How long a call waits for a partition that this process has not read so far yet.
-const CURRENT_WAIT: Duration = Duration::from_secs(3);
 
 impl Gateway {
     /// Puts a gateway together.
@@ -97,29 +91,7 @@ impl Gateway {
         let rates = Rates::new(&parts.config.rates);
         let passwords = Semaphore::new(parts.config.passwords_at_once.max(1));
         let history = History::new(parts.shards.clone(), parts.cache.clone(), parts.feed.clone());
-        Gateway { inner: Arc::new(Inner { parts, history, rates, passwords, current: RwLock::default() }) }
-    }
-
-    /// Whether what a process before this one acknowledged in the partition is reflected here; waits for it a while. A
-    /// process that has just come knows its teams as the views had them, and would take a new token for a bad one.
-    pub(crate) async fn is_current(&self, source: TopicPartition) -> bool {
-        if self.inner.current.read().contains(&source) {
-            return true;
-        }
-        let reached = async {
-            let end = self.feed().log().end(source).await.ok()?;
-            let reached = if source == TopicPartition::DIRECTORY {
-                self.ingest().directory().wait_for(end).await
-            } else {
-                self.ingest().teams().wait_for(source.partition, end).await
-            };
-            reached.ok()
-        };
-        let is_current = matches!(tokio::time::timeout(CURRENT_WAIT, reached).await, Ok(Some(())));
-        if is_current {
-            self.inner.current.write().insert(source);
-        }
-        is_current
+        Gateway { inner: Arc::new(Inner { parts, history, rates, passwords }) }
     }
 
     /// The settings.

@@ -1,7 +1,7 @@
 //! Writing: commands, deciding, the one fenced writer of each partition, and the live teams that it decides against.
 //!
 //! Read in this order: [`Request`] and [`Answer`], `decide`, `writer` (how a decision becomes a fact), [`Teams`] (the
-//! counted state), [`Ingest`] (the facade).
+//! counted state), [`Ingest`] (the facade), [`Nodes`] (who else is there, and what time it is).
 
 mod answer;
 mod command;
@@ -9,6 +9,7 @@ mod decide;
 mod directory_fold;
 mod limits;
 mod marks;
+mod nodes;
 mod secrets;
 mod service;
 mod team_fold;
@@ -22,6 +23,7 @@ pub use command::{
 pub use decide::{Decision, Now, decide, decide_team, facts_wanted, team_begun};
 pub use directory_fold::DirectoryRequest;
 pub use marks::Marks;
+pub use nodes::{CLOCK_BOUND, Clock, JoinError, NodeParts, Nodes, SILENT_AFTER};
 pub use secrets::{InvalidKeys, Secrets, hash as token_hash, team_named_by};
 pub use service::{Ingest, IngestConfig, IngestParts};
 pub use teams::{DirectoryHandle, LiveTeam, Observer, TeamGuard, Teams, TeamsConfig, TeamsError};

@@ -11,7 +11,7 @@ use teamlog_state::{TeamSource, UserState};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
-use crate::{DirectoryHandle, Teams, TeamsError};
+use crate::{Clock, DirectoryHandle, Teams, TeamsError};
 
 /// How long marks are gathered before they are written.
 const COALESCE: Duration = Duration::from_secs(2);
@@ -30,6 +30,7 @@ struct Inner {
     teams: Teams,
     directory: DirectoryHandle,
     source: Arc<dyn TeamSource<teamlog_log::Position>>,
+    clock: Clock,
     people: moka::future::Cache<Who, Arc<Mutex<UserState>>>,
     /// Not written yet. Bounded: people times conversations that changed within two seconds, at the rate limit.
     dirty: Mutex<HashMap<(TeamId, UserId, ConversationId), Ts>>,
@@ -40,11 +41,13 @@ impl Marks {
         teams: Teams,
         directory: DirectoryHandle,
         source: Arc<dyn TeamSource<teamlog_log::Position>>,
+        clock: Clock,
         tasks: &TaskTracker,
         stop: CancellationToken,
     ) -> Marks {
         let people = moka::future::Cache::new(PEOPLE_MAX);
-        let marks = Marks { inner: Arc::new(Inner { teams, directory, source, people, dirty: Mutex::default() }) };
+        let marks =
+            Marks { inner: Arc::new(Inner { teams, directory, source, clock, people, dirty: Mutex::default() }) };
         let writer = marks.clone();
         tasks.spawn(async move {
             loop {
@@ -108,12 +111,11 @@ impl Marks {
         let mut by_partition: HashMap<u32, Vec<NewRecord>> = HashMap::new();
         for ((team, user, conversation), ts) in dirty {
             let Some(entry) = self.inner.directory.by_team(team) else { continue };
-            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
             let meta = Meta {
                 event_id: Uuid::now_v7(),
                 team,
                 actor: Some(user),
-                at: Ts::from_micros(i64::try_from(now.as_micros()).unwrap_or(i64::MAX)),
+                at: self.inner.clock.now(),
                 key: None,
                 method: None,
             };

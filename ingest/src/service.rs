@@ -2,17 +2,17 @@
 
 use std::{
     sync::Arc,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 use teamlog_log::{Feed, Offset, Position, TopicPartition};
-use teamlog_schemas::{Event, TeamId, Ts};
+use teamlog_schemas::{Event, TeamId};
 use teamlog_state::{DirectoryRows, TeamSource};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
 use crate::{
-    Acked, Answer, Command, DirectoryHandle, DirectoryRequest, LiveTeam, Marks, NewTeam, NotAccepted, Observer,
+    Acked, Answer, Clock, Command, DirectoryHandle, DirectoryRequest, LiveTeam, Marks, NewTeam, NotAccepted, Observer,
     Refusal, Request, Secrets, Teams, TeamsConfig, TeamsError, WriterConfig, WriterHandle,
     directory_fold::{DirectoryFold, registration},
     team_fold::TeamFold,
@@ -54,6 +54,8 @@ pub struct IngestParts {
     pub secrets: Arc<Secrets>,
     /// This node's id.
     pub node: Uuid,
+    /// What its clock says.
+    pub clock: Clock,
     /// Who sees every entry as it passes.
     pub observer: Option<Arc<dyn Observer>>,
     /// Sizes.
@@ -82,7 +84,7 @@ impl Ingest {
     /// Starts the writer of every partition and of the directory, and what they need. Everything ends with `stop`;
     /// `tasks` has ended once what was in flight is drained.
     pub fn start(parts: IngestParts, tasks: &TaskTracker, stop: &CancellationToken) -> Ingest {
-        let IngestParts { feed, source, directory: (rows, at), from, shard_of, secrets, node, observer, config } =
+        let IngestParts { feed, source, directory: (rows, at), from, shard_of, secrets, node, clock, observer, config } =
             parts;
         let directory = DirectoryHandle::start(&feed, rows, at, stop.child_token());
         let teams = Teams::start(
@@ -99,7 +101,7 @@ impl Ingest {
             inbox_max: config.partition_max,
             in_flight_max: config.in_flight_max,
             node,
-            clock: Arc::new(wall_clock),
+            clock: clock.clone(),
             secrets: secrets.clone(),
         };
         let partitions = u32::try_from(from.len()).unwrap_or(u32::MAX);
@@ -115,13 +117,16 @@ impl Ingest {
         let registering = WriterConfig { lane_max: config.partition_max, ..writing };
         let registrar =
             writer::start(fold, feed, TopicPartition::DIRECTORY, at, registering, tasks, stop.child_token());
-        let marks = Marks::start(teams.clone(), directory.clone(), source, tasks, stop.child_token());
+        let marks = Marks::start(teams.clone(), directory.clone(), source, clock, tasks, stop.child_token());
         Ingest { inner: Arc::new(Inner { teams, directory, marks, secrets, writers, registrar }) }
     }
 
     /// Hands a command in and waits for what becomes of it, at most to its deadline.
     pub async fn submit(&self, request: Request) -> Answer {
-        let Some(entry) = self.inner.directory.by_team(request.team) else {
+        let Ok(directory) = self.inner.directory.current().await else {
+            return Answer::not_accepted(NotAccepted::LogAway);
+        };
+        let Some(entry) = directory.by_team(request.team) else {
             return Answer::Refused(Refusal::TeamNotFound);
         };
         let Some(writer) = self.inner.writers.get(entry.partition as usize) else {
@@ -221,6 +226,17 @@ impl Ingest {
         Ok(founded.cluster_id)
     }
 
+    /// The partitions of `events` that this process writes: its own claim is the newest that counts.
+    pub fn writes(&self) -> Vec<u32> {
+        let leads = self.inner.writers.iter().zip(0..).filter(|(writer, _)| writer.leads().is_some());
+        leads.map(|(_, number)| number).collect()
+    }
+
+    /// Whether this process writes the directory.
+    pub fn writes_directory(&self) -> bool {
+        self.inner.registrar.leads().is_some()
+    }
+
     /// The live teams.
     pub fn teams(&self) -> &Teams {
         &self.inner.teams
@@ -240,10 +256,4 @@ impl Ingest {
     pub fn secrets(&self) -> &Arc<Secrets> {
         &self.inner.secrets
     }
-}
-
-/// Microseconds since 1970 by this machine's clock.
-fn wall_clock() -> Ts {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Ts::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }

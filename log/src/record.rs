@@ -92,6 +92,9 @@ impl TopicPartition {
 
     /// The only partition of `directory`.
     pub const DIRECTORY: Self = TopicPartition { topic: Topic::Directory, partition: Partition(0) };
+
+    /// The only partition of `nodes`.
+    pub const NODES: Self = TopicPartition { topic: Topic::Nodes, partition: Partition(0) };
 }
 
 impl fmt::Display for TopicPartition {

@@ -15,7 +15,8 @@ use crate::{
     projector::Projector,
     shards::{SHARD, ShardProjector, Shards},
     verify::{
-        Copy, DatabaseCopy, IndexCopy, OneTeam, Rebuilt, Switched, Verified, VerifyError, rebuild, switch, verify,
+        DatabaseReplica, IndexReplica, OneTeam, Rebuildable, Rebuilt, Switched, Verified, VerifyError, rebuild, switch,
+        verify,
     },
 };
 
@@ -49,50 +50,50 @@ impl View {
 
     /// Its replicas, nearest first.
     pub fn replicas(&self) -> Vec<ViewReplica> {
-        let of = |copy: Kind| ViewReplica { view: self.name(), copy };
+        let of = |kind: Kind| ViewReplica { view: self.name(), kind };
         match self {
-            View::Mains(mains) => mains.replicas().into_iter().map(|replica| of(mains_copy(replica))).collect(),
+            View::Mains(mains) => mains.replicas().into_iter().map(|replica| of(of_mains(replica))).collect(),
             View::Shard(shards, name) => {
-                shards.replicas(name).into_iter().map(|replica| of(shard_copy(shards, name, replica))).collect()
+                shards.replicas(name).into_iter().map(|replica| of(of_shard(shards, name, replica))).collect()
             }
-            View::Search(dir, partitions) => vec![of(Kind::Index(IndexCopy::new(dir, *partitions)))],
+            View::Search(dir, partitions) => vec![of(Kind::Index(IndexReplica::new(dir, *partitions)))],
         }
     }
 }
 
-fn mains_copy(replica: Replica) -> Kind {
+fn of_mains(replica: Replica) -> Kind {
     let projector = |replica, _| Arc::new(MainsProjector::new(replica)) as Arc<dyn Projector>;
-    Kind::Database(DatabaseCopy { replica, schema: &MAINS, projector: Arc::new(projector) })
+    Kind::Database(DatabaseReplica { replica, schema: &MAINS, projector: Arc::new(projector) })
 }
 
-fn shard_copy(shards: &Shards, shard: &str, replica: Replica) -> Kind {
+fn of_shard(shards: &Shards, shard: &str, replica: Replica) -> Kind {
     let (partitions, shard) = (shards.partitions_of(shard), shard.to_owned());
     let projector = move |replica, team: Option<OneTeam>| {
         let is_asked = |partition: &Partition| team.is_none_or(|team| team.partition == *partition);
         let partitions = partitions.iter().copied().filter(is_asked);
         Arc::new(ShardProjector::new(&shard, partitions, replica)) as Arc<dyn Projector>
     };
-    Kind::Database(DatabaseCopy { replica, schema: &SHARD, projector: Arc::new(projector) })
+    Kind::Database(DatabaseReplica { replica, schema: &SHARD, projector: Arc::new(projector) })
 }
 
 /// One replica of a view.
 #[derive(Clone)]
 pub struct ViewReplica {
     view: String,
-    copy: Kind,
+    kind: Kind,
 }
 
 #[derive(Clone)]
 enum Kind {
-    Database(DatabaseCopy),
-    Index(IndexCopy),
+    Database(DatabaseReplica),
+    Index(IndexReplica),
 }
 
-macro_rules! on_copy {
-    ($self:ident, $copy:ident => $work:expr) => {
-        match &$self.copy {
-            Kind::Database($copy) => $work,
-            Kind::Index($copy) => $work,
+macro_rules! on_kind {
+    ($self:ident, $replica:ident => $work:expr) => {
+        match &$self.kind {
+            Kind::Database($replica) => $work,
+            Kind::Index($replica) => $work,
         }
     };
 }
@@ -105,12 +106,12 @@ impl ViewReplica {
 
     /// What people know it by: no credentials.
     pub fn name(&self) -> &str {
-        on_copy!(self, copy => copy.name())
+        on_kind!(self, replica => replica.name())
     }
 
     /// What it reads.
     pub fn sources(&self) -> Vec<TopicPartition> {
-        on_copy!(self, copy => copy.sources())
+        on_kind!(self, replica => replica.sources())
     }
 
     /// How far it has come, durably, in each source; one that is missing has not begun.
@@ -118,7 +119,7 @@ impl ViewReplica {
     /// # Errors
     /// If it does not answer.
     pub async fn positions(&self) -> Result<HashMap<TopicPartition, Position>, VerifyError> {
-        on_copy!(self, copy => copy.positions().await)
+        on_kind!(self, replica => replica.positions().await)
     }
 
     /// The current generation: 0 until it was built anew.
@@ -126,7 +127,7 @@ impl ViewReplica {
     /// # Errors
     /// If it does not answer.
     pub async fn generation(&self) -> Result<u32, VerifyError> {
-        on_copy!(self, copy => copy.current().await)
+        on_kind!(self, replica => replica.current().await)
     }
 
     /// A generation that is complete and was not switched to yet.
@@ -134,7 +135,7 @@ impl ViewReplica {
     /// # Errors
     /// If it does not answer.
     pub async fn built(&self) -> Result<Option<u32>, VerifyError> {
-        on_copy!(self, copy => copy.built().await)
+        on_kind!(self, replica => replica.built().await)
     }
 
     /// Compares every row with a fold of the log up to the very position of this replica; with `team` only that team's.
@@ -148,7 +149,7 @@ impl ViewReplica {
         team: Option<OneTeam>,
         scratch: &Path,
     ) -> Result<Verified, VerifyError> {
-        on_copy!(self, copy => verify(feed, copy, team, scratch).await)
+        on_kind!(self, replica => verify(feed, replica, team, scratch).await)
     }
 
     /// Builds it anew from the log, beside the old one, and tells what differed in the old one. If it is to be switched,
@@ -158,7 +159,7 @@ impl ViewReplica {
     /// # Errors
     /// If the log or the replica does not answer; the old generation stays the current one then.
     pub async fn rebuild(&self, feed: &Feed<Event>, is_switched: bool) -> Result<Rebuilt, VerifyError> {
-        on_copy!(self, copy => rebuild(feed, &self.view, copy, is_switched).await)
+        on_kind!(self, replica => rebuild(feed, &self.view, replica, is_switched).await)
     }
 
     /// Makes the generation that a rebuild left built the current one, and removes the old one.
@@ -166,6 +167,6 @@ impl ViewReplica {
     /// # Errors
     /// [`VerifyError::NotBuilt`], or if the log or the replica does not answer.
     pub async fn switch(&self, feed: &Feed<Event>) -> Result<Switched, VerifyError> {
-        on_copy!(self, copy => switch(feed, &self.view, copy).await)
+        on_kind!(self, replica => switch(feed, &self.view, replica).await)
     }
 }

@@ -388,21 +388,23 @@ event!(
     }
 );
 event!(
-    /// A node is alive (topic `nodes`).
+    /// A node is alive (topic `nodes`). A node that stops in good order leaves a tombstone.
     NodeBeat {
         /// The node; lasts as long as its data directory.
         node: Uuid,
+        /// The process: a restarted node goes on under its id with another life.
+        life: Uuid,
         /// When, by its own clock.
         at: Ts,
         /// `serve`, `ingest`, `gateway` or `project`.
         role: String,
-        /// Where others reach it; empty for `serve`.
+        /// Where others reach it.
         address: String,
         /// The program's version.
         version: String,
         /// The schema ids that it knows.
         schemas: Vec<i32>,
-        /// False in a node's last beat.
-        alive: bool,
+        /// The partitions of `events` that it writes.
+        writes: Vec<i32>,
     }
 );

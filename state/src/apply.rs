@@ -3,14 +3,12 @@
 
 use std::sync::Arc;
 
-use roaring::RoaringBitmap;
 use teamlog_schemas::{
-    ConversationCreated, ConversationId, ConversationKind, Event, MessagePosted, Person, TeamCreated, Text, Token, Ts,
-    UserId, is_system,
+    ConversationCreated, ConversationId, Event, MessagePosted, Person, TeamCreated, Token, Ts, is_system,
 };
 
 use crate::{
-    Bot, Conversation, Headline, Team,
+    Bot, Conversation, ConversationRow, Headline, Team,
     rows::{token_hash, token_state},
 };
 
@@ -62,11 +60,11 @@ impl Team {
             }
             Event::ConversationRenamed(e) => self.on_renamed(e.conversation, &e.old_name, &e.name),
             Event::TopicSet(e) => {
-                let topic = headline(&e.topic, e.meta.actor, e.ts);
+                let topic = Headline::set(&e.topic, e.meta.actor, e.ts);
                 self.with(e.conversation, |c| c.topic = topic);
             }
             Event::PurposeSet(e) => {
-                let purpose = headline(&e.purpose, e.meta.actor, e.ts);
+                let purpose = Headline::set(&e.purpose, e.meta.actor, e.ts);
                 self.with(e.conversation, |c| c.purpose = purpose);
             }
             Event::ConversationArchived(e) => self.with(e.conversation, |c| c.is_archived = true),
@@ -97,12 +95,7 @@ impl Team {
     fn on_team_created(&mut self, event: &TeamCreated) {
         self.on_person(&event.owner, event.meta.at, event.token.as_ref());
         for first in &event.channels {
-            self.add_conversation(Conversation {
-                name: Some(first.name.clone()),
-                is_general: first.is_general,
-                purpose: first_headline(&first.purpose, Some(event.owner.user), event.meta.at),
-                ..blank(first.conversation, ConversationKind::PublicChannel, Some(event.owner.user), event.meta.at)
-            });
+            self.add_conversation(ConversationRow::first(first, event.owner.user, event.meta.at).into());
             self.set_member(first.conversation, event.owner.user, true);
         }
     }
@@ -121,16 +114,7 @@ impl Team {
     }
 
     fn on_conversation_created(&mut self, event: &ConversationCreated) {
-        let set_by = event.creator;
-        self.add_conversation(Conversation {
-            name: event.name.clone(),
-            is_general: event.is_general,
-            is_archived: event.is_archived,
-            topic: first_headline(&event.topic, set_by, event.created),
-            purpose: first_headline(&event.purpose, set_by, event.created),
-            extra: event.extra.clone(),
-            ..blank(event.conversation, event.kind, event.creator, event.created)
-        });
+        self.add_conversation(ConversationRow::created(event).into());
         for user in &event.members {
             self.set_member(event.conversation, *user, true);
         }
@@ -196,34 +180,4 @@ impl Team {
 /// conversation too.
 pub fn is_countable(message: &teamlog_schemas::Message) -> bool {
     !is_system(message.subtype.as_deref()) && (!message.is_reply() || message.reply_broadcast)
-}
-
-/// A text that was set; an empty one that came with the conversation was set by nobody.
-fn headline(value: &Text, creator: Option<UserId>, last_set: Ts) -> Headline {
-    Headline { value: value.clone(), creator, last_set }
-}
-
-fn first_headline(value: &Text, creator: Option<UserId>, last_set: Ts) -> Headline {
-    if value.plain.is_empty() { Headline::default() } else { headline(value, creator, last_set) }
-}
-
-fn blank(conversation: ConversationId, kind: ConversationKind, creator: Option<UserId>, created: Ts) -> Conversation {
-    Conversation {
-        conversation,
-        kind,
-        name: None,
-        creator,
-        created,
-        topic: Headline::default(),
-        purpose: Headline::default(),
-        is_general: false,
-        is_archived: false,
-        previous_names: Vec::new(),
-        members: RoaringBitmap::new(),
-        closed_for: RoaringBitmap::new(),
-        latest: Ts::ZERO,
-        first_posted: Ts::MAX,
-        ordinal: 0,
-        extra: None,
-    }
 }

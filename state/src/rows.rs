@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use roaring::RoaringBitmap;
-use teamlog_schemas::{ConversationId, ConversationKind, Person, TeamId, Text, TokenKind, Ts, UserId};
+use teamlog_schemas::{ConversationId, Person, TeamId, TokenKind, Ts, UserId};
 
-use crate::{Bot, Conversation, Headline, Member, Team, TokenHash, TokenState};
+use crate::{Bot, Conversation, ConversationRow, Member, Team, TokenHash, TokenState};
 
 /// All rows of one team that [`Team`] is made of, as of one position.
 #[derive(Clone, Debug)]
@@ -36,39 +36,6 @@ pub struct TeamRows {
     pub tokens: Vec<(TokenHash, TokenState)>,
 }
 
-/// One conversation without its members.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ConversationRow {
-    /// The id.
-    pub conversation: ConversationId,
-    /// What it is.
-    pub kind: ConversationKind,
-    /// The name.
-    pub name: Option<String>,
-    /// Who made it.
-    pub creator: Option<UserId>,
-    /// When.
-    pub created: Ts,
-    /// The topic.
-    pub topic: Headline,
-    /// The purpose.
-    pub purpose: Headline,
-    /// The channel that everybody is in.
-    pub is_general: bool,
-    /// In the archive.
-    pub is_archived: bool,
-    /// Names it had, newest last.
-    pub previous_names: Vec<String>,
-    /// The newest message's `ts`.
-    pub latest: Ts,
-    /// The oldest posted message's `ts`.
-    pub first_posted: Ts,
-    /// The newest ordinal.
-    pub ordinal: u64,
-    /// What an import brought.
-    pub extra: Option<Text>,
-}
-
 impl Team {
     /// The team whose rows these are. Rows that name nobody or nothing are left out: `view verify` finds them.
     pub fn from_rows(rows: TeamRows) -> Team {
@@ -77,7 +44,7 @@ impl Team {
             team.add_person(person, since);
         }
         for row in rows.conversations {
-            team.add_conversation(row.into_conversation());
+            team.add_conversation(row.into());
         }
         for (conversation, user) in rows.members {
             team.set_member(conversation, user, true);
@@ -105,7 +72,7 @@ impl Team {
             created: self.created,
             last_ts: self.last_ts,
             people: self.people().map(|member| (member.person.clone(), member.since)).collect(),
-            conversations: self.conversations().map(ConversationRow::of).collect(),
+            conversations: self.conversations().map(|conversation| conversation.row.clone()).collect(),
             members: self.pairs(|conversation| &conversation.members),
             closed: self.pairs(|conversation| &conversation.closed_for),
             bots: self.bots().cloned().collect(),
@@ -124,48 +91,6 @@ impl Team {
             .collect();
         pairs.sort_unstable();
         pairs
-    }
-}
-
-impl ConversationRow {
-    fn of(c: &Conversation) -> ConversationRow {
-        ConversationRow {
-            conversation: c.conversation,
-            kind: c.kind,
-            name: c.name.clone(),
-            creator: c.creator,
-            created: c.created,
-            topic: c.topic.clone(),
-            purpose: c.purpose.clone(),
-            is_general: c.is_general,
-            is_archived: c.is_archived,
-            previous_names: c.previous_names.clone(),
-            latest: c.latest,
-            first_posted: c.first_posted,
-            ordinal: c.ordinal,
-            extra: c.extra.clone(),
-        }
-    }
-
-    fn into_conversation(self) -> Conversation {
-        Conversation {
-            conversation: self.conversation,
-            kind: self.kind,
-            name: self.name,
-            creator: self.creator,
-            created: self.created,
-            topic: self.topic,
-            purpose: self.purpose,
-            is_general: self.is_general,
-            is_archived: self.is_archived,
-            previous_names: self.previous_names,
-            members: RoaringBitmap::new(),
-            closed_for: RoaringBitmap::new(),
-            latest: self.latest,
-            first_posted: self.first_posted,
-            ordinal: self.ordinal,
-            extra: self.extra,
-        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use roaring::RoaringBitmap;
 use teamlog_schemas::{BotId, ConversationId, ConversationKind, Event, Person, TeamId, Text, TokenKind, Ts, UserId};
 
-use crate::segments::Segments;
+use crate::{Conversation, segments::Segments};
 
 /// People a segment holds at most.
 pub const PEOPLE_A_SEGMENT: usize = 512;
@@ -26,54 +26,6 @@ pub struct Member {
     pub since: Ts,
     /// The conversations that they are in, by index.
     pub conversations: RoaringBitmap,
-}
-
-/// A topic or a purpose.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Headline {
-    /// The text.
-    pub value: Text,
-    /// Who set it; none if nobody did.
-    pub creator: Option<UserId>,
-    /// When it was set; zero if never.
-    pub last_set: Ts,
-}
-
-/// A conversation of any kind.
-#[derive(Clone, Debug)]
-pub struct Conversation {
-    /// The id.
-    pub conversation: ConversationId,
-    /// What it is.
-    pub kind: ConversationKind,
-    /// The name; none for a direct message of two.
-    pub name: Option<String>,
-    /// Who made it.
-    pub creator: Option<UserId>,
-    /// When.
-    pub created: Ts,
-    /// The topic.
-    pub topic: Headline,
-    /// The purpose.
-    pub purpose: Headline,
-    /// The channel that everybody is in.
-    pub is_general: bool,
-    /// In the archive.
-    pub is_archived: bool,
-    /// Names it had, newest last.
-    pub previous_names: Vec<String>,
-    /// Who is in it, by index.
-    pub members: RoaringBitmap,
-    /// Direct messages only: the members for whom it is closed.
-    pub closed_for: RoaringBitmap,
-    /// The newest message's `ts`; zero if there is none.
-    pub latest: Ts,
-    /// The oldest message that was posted here (not imported); [`Ts::MAX`] if there is none. An import must be older.
-    pub first_posted: Ts,
-    /// How many countable messages were ever posted: the newest one's ordinal.
-    pub ordinal: u64,
-    /// A JSON object with what an import brought and nothing here understands.
-    pub extra: Option<Text>,
 }
 
 /// A bot that sends without a user of its own.

@@ -9,7 +9,7 @@ mod stack;
 
 pub use api::{Answer, Api, Failure};
 pub use scripts::{node_modules, python};
-pub use server::{Engine, Options, Server};
+pub use server::{Engine, Options, Server, binary};
 pub use socket::{Frame, Socket};
 pub use stack::Stack;
 

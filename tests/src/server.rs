@@ -44,6 +44,8 @@ pub struct Options {
     pub unlimited: bool,
     /// Parts of lines on level ERROR that this test provokes.
     pub expected_errors: Vec<&'static str>,
+    /// Variables of the server's environment.
+    pub env: Vec<(&'static str, String)>,
     /// The stack's configuration, if it is another stack than the one that all share.
     pub stack: Option<PathBuf>,
 }
@@ -121,6 +123,7 @@ impl Server {
 
     fn command(&self) -> Command {
         let mut command = Command::new(binary());
+        command.envs(self.options.env.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).arg("--config").arg(self.config_file()).arg("--data-dir").arg(self.data_dir());
         command
     }
@@ -271,7 +274,10 @@ fn text(value: &Value) -> String {
 
 /// The binary under test. It lies beside the tests, where `cargo build --workspace` and `make test` put it; it is built
 /// only if it is not there.
-fn binary() -> PathBuf {
+///
+/// # Panics
+/// If it cannot be built.
+pub fn binary() -> PathBuf {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _building = ONE_AT_A_TIME.lock().expect("building does not panic twice");
     if let Some(path) = std::env::var_os("TEAMLOG_TEST_BINARY") {

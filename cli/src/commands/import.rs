@@ -86,7 +86,12 @@ impl Import<'_> {
                 conversation["kind"] = json!(kind);
                 all.push(conversation);
             }
-            self.send("conversation", all).await?;
+            let there = self.send("conversation", all).await?;
+            for id in folders.values_mut() {
+                if let Some(other) = there.get(id) {
+                    other.clone_into(id);
+                }
+            }
         }
         Ok(folders)
     }
@@ -118,10 +123,12 @@ impl Import<'_> {
                 bots.entry(id.to_owned()).or_insert_with(|| json!({ "id": id, "name": name }));
             }
         }
-        self.send("bot", bots.into_values().collect()).await
+        self.send("bot", bots.into_values().collect()).await.map(drop)
     }
 
-    async fn send(&mut self, kind: &str, items: Vec<Value>) -> anyhow::Result<()> {
+    /// Sends items, a batch at a time; answers those that are there already under another id, with that.
+    async fn send(&mut self, kind: &str, items: Vec<Value>) -> anyhow::Result<BTreeMap<String, String>> {
+        let mut there = BTreeMap::new();
         let mut items = items.into_iter().peekable();
         while items.peek().is_some() {
             let (mut batch, mut bytes) = (Vec::new(), 0);
@@ -129,13 +136,18 @@ impl Import<'_> {
                 bytes += item.to_string().len();
                 batch.push(item);
             }
-            self.send_batch(kind, &batch).await?;
+            self.send_batch(kind, &batch, &mut there).await?;
         }
-        Ok(())
+        Ok(there)
     }
 
     /// Sends a batch until each item has a result that will not change.
-    async fn send_batch(&mut self, kind: &str, batch: &[Value]) -> anyhow::Result<()> {
+    async fn send_batch(
+        &mut self,
+        kind: &str,
+        batch: &[Value],
+        there: &mut BTreeMap<String, String>,
+    ) -> anyhow::Result<()> {
         let mut left = batch.to_vec();
         for _ in 0..20 {
             let args = json!({ "domain": self.domain, "kind": kind, "items": left });
@@ -143,7 +155,10 @@ impl Import<'_> {
             let results = answer["results"].as_array().cloned().unwrap_or_default();
             let mut again = Vec::new();
             for (item, result) in left.into_iter().zip(results) {
-                match result.as_str().unwrap_or_default() {
+                if let (Some(id), Some(other)) = (item["id"].as_str(), result["id"].as_str()) {
+                    there.insert(id.to_owned(), other.to_owned());
+                }
+                match result["result"].as_str().unwrap_or_default() {
                     "not_accepted" | "outcome_unknown" => again.push(item),
                     result => {
                         if !matches!(result, "imported" | "there") {

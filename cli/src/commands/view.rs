@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use teamlog_log::{Feed, Partition, Topic};
-use teamlog_projectors::{Difference, OneTeam, Verified, VerifyError, View, ViewReplica};
+use teamlog_projectors::{Difference, OneTeam, Rebuilt, Switched, Verified, VerifyError, View, ViewReplica};
 use teamlog_schemas::Event;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
@@ -94,73 +94,110 @@ impl ViewCommand {
         let partitions = in_time(log.shared().partitions(Topic::Events)).await?;
         let (shards, mains) = views(config, data, partitions)?;
         let all = View::all(&mains, &shards, &search_dir(config, data));
-        if let ViewCommand::Status(which) = &self {
-            return view_status::run(log, &chosen(&all, which.view.as_deref(), which.replica.as_deref())?, as_json)
-                .await;
-        }
-        let _locks = match self {
-            ViewCommand::Rebuild { .. } | ViewCommand::Switch { .. } => Some(data.lock_rebuild()?),
-            ViewCommand::Status(_) | ViewCommand::Verify { .. } => None,
-        };
-        let stop = CancellationToken::new();
-        let feed = feed(log.shared(), config.log.feed(), sources(partitions, &Default::default()), stop.clone());
-        let outcome = self.on_feed(log, &feed, &all, as_json).await;
-        stop.cancel();
-        // The log is closed after this: nobody may be reading it any more.
-        feed.ended().await;
-        outcome
-    }
-
-    async fn on_feed(self, log: &OpenLog, feed: &Feed<Event>, all: &[View], as_json: bool) -> anyhow::Result<Outcome> {
         let mut told = Told { as_json, outcome: Outcome::Done };
         match self {
-            ViewCommand::Status(_) => unreachable!("it needs no feed"),
+            ViewCommand::Status(Which { view, replica }) => {
+                let chosen = chosen(&all, view.as_deref(), replica.as_deref())?;
+                return view_status::run(log, &chosen, as_json).await;
+            }
             ViewCommand::Verify { which: Which { view, replica }, team } => {
-                let (mut all, mut one) = (all.to_vec(), None);
-                if let Some(domain) = team {
-                    let found = registered(log, &domain).await?;
-                    let found = found.with_context(|| format!("no team has the domain {domain}"))?;
-                    let partition = Partition(found.partition.unsigned_abs());
-                    one = Some(OneTeam { team: found.meta.team, partition });
-                    let named = view.as_deref();
-                    let lies = format!("shard {}", found.shard);
-                    if let Some(other) = named.filter(|name| name.starts_with("shard ") && *name != lies) {
-                        bail!("{domain} is not on {other} but on {lies}");
-                    }
-                    all.retain(|view| !matches!(view, View::Shard(_, name) if *name != found.shard));
-                }
-                for replica in chosen(&all, view.as_deref(), replica.as_deref())? {
-                    match replica.verify(feed, one, &std::env::temp_dir()).await {
-                        Ok(verified) => told.verified(&replica, &verified),
-                        Err(why) => told.failed(&replica, why)?,
-                    }
-                }
+                let (all, team) = match &team {
+                    Some(domain) => of_team(log, all, view.as_deref(), domain).await?,
+                    None => (all, None),
+                };
+                let chosen = chosen(&all, view.as_deref(), replica.as_deref())?;
+                reading(log, config, partitions, async |feed| verify(feed, &chosen, team, &mut told).await).await?;
             }
             ViewCommand::Rebuild { view, replica, no_switch, .. } => {
-                for replica in chosen(all, Some(&view), replica.as_deref())? {
-                    match replica.rebuild(feed, !no_switch).await {
-                        Ok(rebuilt) => told.rebuilt(&replica, &rebuilt),
-                        Err(why) => told.failed(&replica, why)?,
-                    }
-                }
+                let chosen = chosen(&all, Some(&view), replica.as_deref())?;
+                let _locks = data.lock_rebuild()?;
+                reading(log, config, partitions, async |feed| rebuild(feed, &chosen, !no_switch, &mut told).await)
+                    .await?;
             }
             ViewCommand::Switch { view, replica } => {
-                for replica in chosen(all, Some(&view), replica.as_deref())? {
-                    match replica.switch(feed).await {
-                        Ok(switched) => {
-                            let (generation, before) = (switched.generation, switched.before);
-                            let rest = json!({ "generation": generation, "before": before, "switched": true });
-                            told.say(&replica, rest, || format!("switched from generation {before} to {generation}"));
-                        }
-                        Err(why @ VerifyError::NotBuilt { .. }) => {
-                            return Err(why).context("`teamlog view rebuild --no-switch` builds one");
-                        }
-                        Err(why) => told.failed(&replica, why)?,
-                    }
-                }
+                let chosen = chosen(&all, Some(&view), replica.as_deref())?;
+                let _locks = data.lock_rebuild()?;
+                reading(log, config, partitions, async |feed| switch(feed, &chosen, &mut told).await).await?;
             }
         }
         Ok(told.outcome)
+    }
+}
+
+/// Does something with a feed of the whole log, which has ended when this does: the log may be closed then.
+async fn reading<T>(log: &OpenLog, config: &Config, partitions: u32, work: impl AsyncFnOnce(&Feed<Event>) -> T) -> T {
+    let stop = CancellationToken::new();
+    let feed = feed(log.shared(), config.log.feed(), sources(partitions, &Default::default()), stop.clone());
+    let done = work(&feed).await;
+    stop.cancel();
+    feed.ended().await;
+    done
+}
+
+/// The views that hold a team, and where it lies.
+async fn of_team(
+    log: &OpenLog,
+    mut all: Vec<View>,
+    view: Option<&str>,
+    domain: &str,
+) -> anyhow::Result<(Vec<View>, Option<OneTeam>)> {
+    let found = registered(log, domain).await?.with_context(|| format!("no team has the domain {domain}"))?;
+    let lies = format!("shard {}", found.shard);
+    if let Some(other) = view.filter(|name| name.starts_with("shard ") && *name != lies) {
+        bail!("{domain} is not on {other} but on {lies}");
+    }
+    all.retain(|view| !matches!(view, View::Shard(_, name) if *name != found.shard));
+    let partition = Partition(found.partition.unsigned_abs());
+    Ok((all, Some(OneTeam { team: found.meta.team, partition })))
+}
+
+async fn verify(
+    feed: &Feed<Event>,
+    replicas: &[ViewReplica],
+    team: Option<OneTeam>,
+    told: &mut Told,
+) -> anyhow::Result<()> {
+    for replica in replicas {
+        match replica.verify(feed, team, &std::env::temp_dir()).await {
+            Ok(verified) => told.verified(replica, &verified),
+            Err(why) => told.failed(replica, why)?,
+        }
+    }
+    Ok(())
+}
+
+async fn rebuild(
+    feed: &Feed<Event>,
+    replicas: &[ViewReplica],
+    is_switched: bool,
+    told: &mut Told,
+) -> anyhow::Result<()> {
+    for replica in replicas {
+        match replica.rebuild(feed, is_switched).await {
+            Ok(rebuilt) => told.rebuilt(replica, &rebuilt),
+            Err(why) => told.failed(replica, why)?,
+        }
+    }
+    Ok(())
+}
+
+/// Switches where something is built; that it is nowhere is an error.
+async fn switch(feed: &Feed<Event>, replicas: &[ViewReplica], told: &mut Told) -> anyhow::Result<()> {
+    let (mut switched, mut not_built) = (false, None);
+    for replica in replicas {
+        match replica.switch(feed).await {
+            Ok(Switched { generation, before }) => {
+                switched = true;
+                let rest = json!({ "generation": generation, "before": before, "switched": true });
+                told.say(replica, rest, || format!("switched from generation {before} to {generation}"));
+            }
+            Err(why @ VerifyError::NotBuilt { .. }) => not_built = Some(why),
+            Err(why) => told.failed(replica, why)?,
+        }
+    }
+    match not_built.filter(|_| !switched) {
+        Some(why) => Err(why).context("`teamlog view rebuild --no-switch` builds one"),
+        None => Ok(()),
     }
 }
 
@@ -204,7 +241,7 @@ impl Told {
         }
     }
 
-    fn rebuilt(&self, of: &ViewReplica, rebuilt: &teamlog_projectors::Rebuilt) {
+    fn rebuilt(&self, of: &ViewReplica, rebuilt: &Rebuilt) {
         let Verified { rows, differing, differences, .. } = &rebuilt.differed;
         let differences: Vec<String> = differences.iter().map(Difference::to_string).collect();
         let rest = json!({

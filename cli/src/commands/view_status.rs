@@ -1,6 +1,6 @@
 //! `teamlog view status`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map::Entry};
 
 use serde_json::{Map, json};
 use teamlog_log::{Position, TopicPartition};
@@ -18,7 +18,7 @@ struct Stands {
 
 /// Prints where each of these stands, and how far behind the log: in records, void ones included.
 pub(super) async fn run(log: &OpenLog, replicas: &[ViewReplica], as_json: bool) -> anyhow::Result<Outcome> {
-    let mut outcome = Outcome::Done;
+    let (mut outcome, mut ends) = (Outcome::Done, HashMap::new());
     for replica in replicas {
         let stands = match ask(replica).await {
             Ok(stands) => stands,
@@ -31,7 +31,10 @@ pub(super) async fn run(log: &OpenLog, replicas: &[ViewReplica], as_json: bool) 
         };
         let (mut behind, mut positions, mut lines) = (0, Map::new(), Vec::new());
         for source in replica.sources() {
-            let end = end(log, source).await?;
+            let end = match ends.entry(source) {
+                Entry::Occupied(known) => *known.get(),
+                Entry::Vacant(unknown) => *unknown.insert(end(log, source).await?),
+            };
             let position = stands.positions.get(&source).copied().unwrap_or(Position::START);
             let Position { offset, epoch, .. } = position;
             let lag = end.0.saturating_sub(offset.0);

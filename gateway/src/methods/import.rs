@@ -6,7 +6,8 @@ use std::time::Instant;
 use futures::future::join_all;
 use serde_json::{Map, Value, json};
 use teamlog_ingest::{
-    Answer, Command, ImportedConversation, ImportedMessage, LiveTeam, NewConversation, NewPerson, NewTeam, Request,
+    Answer, Command, ImportedConversation, ImportedMessage, LiveTeam, NewConversation, NewPerson, NewTeam, Nothing,
+    Request,
 };
 use teamlog_schemas::{ConversationKind, Edited, Event, Message, Reaction, Text, Ts, UserId};
 
@@ -23,7 +24,7 @@ const ITEMS_MAX: usize = 200;
 pub(super) async fn begin(call: &Call<'_>) -> Result<Reply, ApiError> {
     let args = call.args;
     let domain = args.required("domain", "invalid_domain")?.into_owned();
-    if call.gateway.ingest().directory().by_domain(&domain).is_none() {
+    if call.gateway.ingest().directory().current().await?.by_domain(&domain).is_none() {
         let owner = args.json("owner", "invalid_owner")?.unwrap_or_default();
         let Value::Object(owner) = owner else { return Err(ApiError::refused("invalid_owner")) };
         let owner = NewPerson { is_admin: true, ..person(owner).ok_or(ApiError::refused("invalid_owner"))? };
@@ -39,12 +40,19 @@ pub(super) async fn begin(call: &Call<'_>) -> Result<Reply, ApiError> {
 
 async fn the_team(call: &Call<'_>) -> Result<std::sync::Arc<LiveTeam>, ApiError> {
     let domain = call.args.required("domain", "invalid_domain")?;
-    let entry = call.gateway.ingest().directory().by_domain(&domain).ok_or(ApiError::refused("team_not_found"))?;
+    let entry = call
+        .gateway
+        .ingest()
+        .directory()
+        .current()
+        .await?
+        .by_domain(&domain)
+        .ok_or(ApiError::refused("team_not_found"))?;
     Ok(call.gateway.ingest().team(entry.team).await?)
 }
 
-/// `teamlog.import.items`: people, bots, conversations or messages as an archive has them, one result each:
-/// `imported`, `there`, or an error code.
+/// `teamlog.import.items`: people, bots, conversations or messages as an archive has them, one `{result}` each:
+/// `imported`, `there`, or an error code; with `id` if what is there has another one: there is one direct message a pair.
 pub(super) async fn items(call: &Call<'_>) -> Result<Reply, ApiError> {
     let team = the_team(call).await?;
     let items = call.args.json("items", "invalid_items")?.unwrap_or_default();
@@ -55,12 +63,12 @@ pub(super) async fn items(call: &Call<'_>) -> Result<Reply, ApiError> {
     let kind = call.args.required("kind", "invalid_kind")?;
     // Handed in in their order; the writer keeps it.
     let each = items.into_iter().map(|item| one(call, &team, &kind, item, call.deadline()));
-    let results: Vec<Value> = join_all(each).await.into_iter().map(Value::from).collect();
+    let results: Vec<Value> = join_all(each).await;
     Ok(json!({ "results": results }).into())
 }
 
-async fn one(call: &Call<'_>, team: &LiveTeam, kind: &str, item: Value, deadline: Instant) -> String {
-    let Value::Object(item) = item else { return "not_an_object".to_owned() };
+async fn one(call: &Call<'_>, team: &LiveTeam, kind: &str, item: Value, deadline: Instant) -> Value {
+    let Value::Object(item) = item else { return json!({ "result": "not_an_object" }) };
     let command = match kind {
         "user" => person(item).map(|person| Command::CreateUser(Box::new(person))),
         "bot" => bot(item),
@@ -68,7 +76,7 @@ async fn one(call: &Call<'_>, team: &LiveTeam, kind: &str, item: Value, deadline
         "message" => message(item),
         _ => None,
     };
-    let Some(command) = command else { return "not_understood".to_owned() };
+    let Some(command) = command else { return json!({ "result": "not_understood" }) };
     let (team, method, traceparent) = (team.id(), call.method, call.traceparent.clone());
     let request = Request { team, actor: None, method, key: None, deadline, traceparent, command };
     let answer = call.gateway.ingest().submit(request).await;
@@ -78,9 +86,10 @@ async fn one(call: &Call<'_>, team: &LiveTeam, kind: &str, item: Value, deadline
         call.seen(acked).await;
     }
     match settle(answer) {
-        Ok(Done::Acked(_)) => "imported".to_owned(),
-        Ok(Done::Nothing(_)) => "there".to_owned(),
-        Err(why) => why.code().to_owned(),
+        Ok(Done::Acked(_)) => json!({ "result": "imported" }),
+        Ok(Done::Nothing(Nothing::AlreadyOpen(id))) => json!({ "result": "there", "id": id }),
+        Ok(Done::Nothing(_)) => json!({ "result": "there" }),
+        Err(why) => json!({ "result": why.code() }),
     }
 }
 

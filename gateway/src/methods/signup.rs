@@ -128,7 +128,7 @@ pub(super) async fn signin(call: &Call<'_>) -> Result<Reply, ApiError> {
     let account: String = format!("{domain}/{}", email.to_lowercase()).chars().take(320).collect();
     call.gateway.rates().signin(format!("peer/{:?}", call.peer.address))?;
     call.gateway.rates().signin(format!("account/{account}"))?;
-    let team = match call.gateway.ingest().directory().by_domain(&domain) {
+    let team = match call.gateway.ingest().directory().current().await?.by_domain(&domain) {
         Some(entry) => Some(call.gateway.ingest().team(entry.team).await?),
         None => None,
     };
@@ -181,7 +181,7 @@ async fn issue(
 
 /// `teamlog.teams.list`, with the operators' key.
 pub(super) async fn list_teams(call: &Call<'_>) -> Result<Reply, ApiError> {
-    let mut entries = call.gateway.ingest().directory().entries();
+    let mut entries = call.gateway.ingest().directory().current().await?.entries();
     entries.sort_unstable_by_key(|entry| entry.offset);
     let teams: Vec<Value> = entries
         .iter()
@@ -252,7 +252,7 @@ async fn place(call: &Call<'_>) -> Result<(Arc<LiveTeam>, Option<UserId>), ApiEr
         return Ok((caller.team.clone(), Some(caller.user)));
     }
     let not_found = || ApiError::refused("team_not_found");
-    let directory = call.gateway.ingest().directory();
+    let directory = call.gateway.ingest().directory().current().await?;
     let entry = match call.args.filled("domain")? {
         Some(domain) => directory.by_domain(&domain),
         None => {

@@ -21,7 +21,6 @@ use bytes::Bytes;
 use futures::{FutureExt, SinkExt, StreamExt, future::BoxFuture, stream::FuturesOrdered};
 use serde_json::{Value, json};
 use teamlog_ingest::{Answer, LiveTeam};
-use teamlog_log::TopicPartition;
 use teamlog_state::PersonIndex;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -184,9 +183,7 @@ async fn redeem(rtm: &Rtm, gateway: &Gateway, text: &str) -> Option<(Ticket, Arc
     {
         return None;
     }
-    gateway.is_current(TopicPartition::DIRECTORY).await;
     let team = gateway.ingest().team(ticket.team).await.ok()?;
-    gateway.is_current(TopicPartition::events(team.partition())).await;
     let person = person(&team, &ticket)?;
     Some((ticket, team, person))
 }

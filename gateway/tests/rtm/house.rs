@@ -11,8 +11,8 @@ use futures::{SinkExt, StreamExt, channel::mpsc};
 use serde_json::{Value, json};
 use teamlog_gateway::*;
 use teamlog_ingest::{
-    Acked, Answer, Command, Ingest, IngestConfig, IngestParts, NewConversation, NewPerson, NewTeam, Post, Request,
-    Secrets,
+    Acked, Answer, Clock, Command, Ingest, IngestConfig, IngestParts, NewConversation, NewPerson, NewTeam, Post,
+    Request, Secrets,
 };
 use teamlog_log::{
     EmbeddedConfig, EmbeddedLog, Feed, FeedConfig, Partition, Position, Topic, TopicPartition, Undecodable,
@@ -89,6 +89,7 @@ impl House {
             shard_of: Arc::new(|_| "s1".to_owned()),
             secrets: Arc::new(Secrets::new(["a key of these tests"]).unwrap()),
             node: Uuid::from_u128(1),
+            clock: Clock::system(),
             observer: Some(rtm.clone()),
             config: IngestConfig::default(),
         };

@@ -2,7 +2,7 @@
 
 use teamlog_schemas::{
     ConversationId, Edited, Event, Message, MessageDeleted, MessageEdited, MessageImported, MessagePosted,
-    ReactionAdded, ReactionRemoved, Text, Thread, Ts, is_system,
+    ReactionAdded, ReactionRemoved, Text, Thread, Ts, UserId, is_system,
 };
 use teamlog_state::{Conversation, MessageFact, thread_of, thread_with};
 
@@ -155,12 +155,7 @@ pub(super) fn react(
     ts: Ts,
     name: &str,
 ) -> Result<Decision, Refusal> {
-    let actor = it.actor()?;
-    names::emoji(name)?;
-    let (there, fact) = found(it, conversation, ts)?;
-    if there.is_archived {
-        return Err(Refusal::IsArchived);
-    }
+    let (actor, fact) = reactable(it, conversation, ts, name)?;
     match fact.reactions.iter().find(|reaction| reaction.name == name) {
         Some(reaction) if reaction.users.contains(&actor) => return Err(Refusal::AlreadyReacted),
         None if fact.reactions.len() >= EMOJI_A_MESSAGE_MAX => return Err(Refusal::TooManyEmoji),
@@ -176,18 +171,26 @@ pub(super) fn unreact(
     ts: Ts,
     name: &str,
 ) -> Result<Decision, Refusal> {
-    let actor = it.actor()?;
-    names::emoji(name)?;
-    let (there, fact) = found(it, conversation, ts)?;
-    if there.is_archived {
-        return Err(Refusal::IsArchived);
-    }
+    let (actor, fact) = reactable(it, conversation, ts, name)?;
     let reacted = fact.reactions.iter().any(|reaction| reaction.name == name && reaction.users.contains(&actor));
     if !reacted {
         return Err(Refusal::NoReaction);
     }
     let (meta, item_author) = (it.meta(), fact.message.user);
     Ok(Decision::Event(Event::from(ReactionRemoved { meta, conversation, ts, name: name.to_owned(), item_author })))
+}
+
+/// Who asks, and a message on which they may change their reactions.
+fn reactable<'a>(
+    it: &Context<'a, '_>,
+    conversation: ConversationId,
+    ts: Ts,
+    name: &str,
+) -> Result<(UserId, &'a MessageFact), Refusal> {
+    let actor = it.actor()?;
+    names::emoji(name)?;
+    let (there, fact) = found(it, conversation, ts)?;
+    if there.is_archived { Err(Refusal::IsArchived) } else { Ok((actor, fact)) }
 }
 
 /// A message that who asks may read and that is not deleted.

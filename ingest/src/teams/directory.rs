@@ -6,7 +6,7 @@ use parking_lot::RwLock;
 use teamlog_log::{Body, Feed, FeedError, Offset, Position, TopicPartition};
 use teamlog_schemas::{Event, TeamId};
 use teamlog_state::{Directory, DirectoryEntry, DirectoryRows};
-use tokio::sync::watch;
+use tokio::sync::{OnceCell, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
@@ -15,14 +15,19 @@ use super::TeamsError;
 /// The directory. Cheap to clone.
 #[derive(Clone)]
 pub struct DirectoryHandle {
+    feed: Feed<Event>,
     directory: Arc<RwLock<Directory>>,
     progress: Arc<watch::Sender<Offset>>,
+    /// Set once it has come to where the log ended after this process started.
+    fresh: Arc<OnceCell<()>>,
 }
 
 impl DirectoryHandle {
     /// Follows the topic `directory` from the position of `rows` on, in a task that ends with `stop`.
     pub fn start(feed: &Feed<Event>, rows: DirectoryRows, from: Position, stop: CancellationToken) -> DirectoryHandle {
         let handle = DirectoryHandle {
+            feed: feed.clone(),
+            fresh: Arc::default(),
             directory: Arc::new(RwLock::new(Directory::from_rows(rows))),
             progress: Arc::new(watch::Sender::new(from.offset)),
         };
@@ -53,6 +58,19 @@ impl DirectoryHandle {
             }
         }));
         handle
+    }
+
+    /// The same, with all that processes before this one acknowledged; waits for it where this one has just come.
+    ///
+    /// # Errors
+    /// [`TeamsError::Away`] if it is not there in time.
+    pub async fn current(&self) -> Result<&DirectoryHandle, TeamsError> {
+        let come_to_the_end = || async {
+            let end = self.feed.log().end(TopicPartition::DIRECTORY).await.map_err(FeedError::from)?;
+            self.wait_for(end).await
+        };
+        self.fresh.get_or_try_init(come_to_the_end).await?;
+        Ok(self)
     }
 
     /// The team of a domain.

@@ -143,7 +143,8 @@ impl Teams {
     /// # Errors
     /// All of [`TeamsError`].
     pub async fn get(&self, team: TeamId) -> Result<Arc<LiveTeam>, TeamsError> {
-        let entry = self.inner.directory.with(|d| d.by_team(team).map(|e| (e.partition, e.shard.clone())));
+        let entry =
+            self.inner.directory.current().await?.with(|d| d.by_team(team).map(|e| (e.partition, e.shard.clone())));
         let (number, shard) = entry.ok_or(TeamsError::NotFound)?;
         let partition = self.inner.partition(Partition(number))?;
         partition.fresh.get_or_try_init(|| self.come_to_the_end(Partition(number))).await?;

@@ -1,15 +1,17 @@
 //! The cheap clone in front of a writer.
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
-use teamlog_schemas::Ts;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Answer, NotAccepted, Secrets};
+use crate::{Answer, Clock, NotAccepted, Secrets};
 
 /// Sizes and times of a writer.
 #[derive(Clone)]
@@ -22,8 +24,8 @@ pub struct WriterConfig {
     pub in_flight_max: usize,
     /// The node's id, for people who read the log's headers.
     pub node: uuid::Uuid,
-    /// The wall clock, already within its bound.
-    pub clock: Arc<dyn Fn() -> Ts + Send + Sync>,
+    /// The wall clock within its bound. Past the bound it claims nothing.
+    pub clock: Clock,
     /// What tokens are derived from.
     pub secrets: Arc<Secrets>,
 }
@@ -38,11 +40,13 @@ pub(crate) struct Submission<R> {
 pub struct WriterHandle<R> {
     pub(super) inbox: mpsc::Sender<Submission<R>>,
     pub(super) stop: CancellationToken,
+    /// The epoch of this writer's claim while it counts, else 0.
+    pub(super) leads: Arc<AtomicU64>,
 }
 
 impl<R> Clone for WriterHandle<R> {
     fn clone(&self) -> Self {
-        WriterHandle { inbox: self.inbox.clone(), stop: self.stop.clone() }
+        WriterHandle { inbox: self.inbox.clone(), leads: self.leads.clone(), stop: self.stop.clone() }
     }
 }
 
@@ -50,6 +54,12 @@ impl<R> Clone for WriterHandle<R> {
 const GRACE: Duration = Duration::from_secs(2);
 
 impl<R> WriterHandle<R> {
+    /// The epoch of this very writer's claim, if that is the newest that counts. Another's, a former life's of this node
+    /// too, does not make it the writer.
+    pub fn leads(&self) -> Option<u64> {
+        Some(self.leads.load(Ordering::Relaxed)).filter(|epoch| *epoch > 0)
+    }
+
     /// Hands a command in and waits for what becomes of it, at most to its deadline.
     pub async fn submit(&self, request: R, deadline: Instant) -> Answer {
         let (reply, answer) = oneshot::channel();

@@ -1,8 +1,12 @@
 //! The writer's task.
 
+mod claims;
+
 use std::{
-    collections::HashMap,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -10,12 +14,12 @@ use bytes::Bytes;
 use rand::RngCore;
 use teamlog_log::{
     Appended, Body, Entry, Feed, FeedError, Log, LogError, NewRecord, Offset, Position, Stamp, Subscriber,
-    TopicPartition, barrier_value, claim_value,
+    TopicPartition, barrier_value,
 };
 use teamlog_schemas::Event;
 use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::{error, info, warn};
+use tracing::{error, warn};
 use uuid::Uuid;
 
 use super::{
@@ -23,17 +27,18 @@ use super::{
     inflight::{InFlight, Queue},
     lanes::{Held, Lanes, Pending, QUANTUM},
 };
-use crate::{Acked, Answer, Decision, NotAccepted, Now, Refusal};
+use crate::{Acked, Answer, CLOCK_BOUND, Decision, NotAccepted, Now, Refusal};
 
 /// Records of one append at most: larger ones gain nothing (group commit is the engine's) and delay the first.
 const BATCH_MAX: usize = 1024;
 /// How often deadlines and pauses are looked at.
 const TICK: Duration = Duration::from_millis(50);
-/// The pause before a claim that follows a lost one, and its bound: it doubles each time.
+/// The pause before a claim that follows a lost one; it doubles each time.
 const PAUSE: Duration = Duration::from_millis(100);
-const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// A claim that has not been read back by then is taken for lost.
 const CLAIM_TIMEOUT: Duration = Duration::from_secs(10);
+/// A `ts` that is given out further ahead of the clock than this is worth a warning: a clock that is right gave none.
+const AHEAD_MICROS: i64 = CLOCK_BOUND.as_micros() as i64;
 /// What is in flight at a stop gets this long.
 const DRAIN: Duration = Duration::from_secs(5);
 
@@ -87,6 +92,10 @@ struct Service<F: Fold> {
     /// Facts that reflect more than was read here yet.
     early: Vec<EarlyFacts<F>>,
     done: mpsc::UnboundedSender<Done<F>>,
+    /// What the handle says.
+    leads: Arc<AtomicU64>,
+    /// That the log's `ts` are ahead of the clock was said.
+    ahead_said: bool,
 }
 
 /// Starts the writer of a partition, in a task of `tasks` that drains and ends with `stop`. It reads from `from` on,
@@ -103,6 +112,7 @@ pub(crate) fn start<F: Fold>(
     let (inbox, submissions) = mpsc::channel(config.inbox_max);
     // Bounded by what can be under way: one end, one claim, an append a batch, a look-up a lane.
     let (done, results) = mpsc::unbounded_channel();
+    let leads = Arc::new(AtomicU64::new(0));
     let service = Service {
         fold: Arc::new(fold),
         log: feed.log().clone(),
@@ -120,12 +130,14 @@ pub(crate) fn start<F: Fold>(
         settled: Vec::new(),
         early: Vec::new(),
         done,
+        leads: leads.clone(),
+        ahead_said: false,
         config,
         feed: feed.clone(),
     };
     let subscriber = feed.subscribe(source, from);
     tasks.spawn(service.run(subscriber, submissions, results, stop.clone()));
-    WriterHandle { inbox, stop }
+    WriterHandle { inbox, stop, leads }
 }
 
 impl<F: Fold> Service<F> {
@@ -166,111 +178,15 @@ impl<F: Fold> Service<F> {
                 }
             }
             self.decide();
+            let leads = if matches!(self.role, Role::Leading { .. }) { self.epoch } else { 0 };
+            self.leads.store(leads, Ordering::Relaxed);
             let idle = self.in_flight.is_empty() && self.lanes.waiting() == 0 && self.settled.is_empty();
             if stopping.is_some_and(|until| idle || until < Instant::now()) {
                 break;
             }
         }
+        self.leads.store(0, Ordering::Relaxed);
         self.give_up();
-    }
-
-    // --- claims -----------------------------------------------------------------------------------------------
-
-    fn ask_for_end(&mut self) {
-        self.role = Role::Opening { end: None };
-        let (log, source, done) = (self.log.clone(), self.source, self.done.clone());
-        tokio::spawn(async move {
-            let end = log.end(source).await;
-            let _ = done.send(Done::End(end));
-        });
-    }
-
-    fn claim(&mut self) {
-        let claim = Uuid::new_v4();
-        let log_id = if self.position.log_id.is_nil() { Uuid::new_v4() } else { self.position.log_id };
-        let record = NewRecord {
-            key: None,
-            value: Some(claim_value(&self.config.node.to_string(), (self.config.clock)().micros())),
-            stamp: Stamp::Claim { epoch: self.newest + 1, claim, log_id },
-            writer: Some(self.writer.clone()),
-            traceparent: None,
-        };
-        self.role = Role::Claiming { claim, since: Instant::now() };
-        let (append, done) = (self.log.append(self.source, vec![record]), self.done.clone());
-        tokio::spawn(async move {
-            let outcome = append.await.pop();
-            let _ = done.send(Done::Claimed { claim, outcome });
-        });
-    }
-
-    fn pause(&mut self) {
-        self.role = Role::Pausing { until: Instant::now() + self.pause };
-        self.pause = (self.pause * 2).min(PAUSE_MAX);
-    }
-
-    fn claim_once_at_end(&mut self) {
-        if matches!(self.role, Role::Opening { end: Some(end) } if self.position.offset >= end) {
-            self.claim();
-        }
-    }
-
-    fn on_claim(&mut self, epoch: u64, claim: Uuid) {
-        self.newest = epoch;
-        match self.role {
-            Role::Opening { .. } => {}
-            Role::Claiming { claim: mine, .. } if mine == claim => {
-                // Whatever was in flight before lies below this claim, so its fate is known and the log has it.
-                self.settle();
-                for (lane, event, mut pending, seen_at) in std::mem::take(&mut self.settled) {
-                    let _ = lane;
-                    pending.answer(self.acked(event, seen_at, false));
-                }
-                self.epoch = epoch;
-                self.role = Role::Leading { next_seq: 0 };
-                self.pause = PAUSE;
-                info!(partition = %self.source, epoch, "this node writes the partition");
-            }
-            _ => {
-                warn!(partition = %self.source, epoch, "another writer claimed the partition");
-                metrics::counter!("teamlog_writer_superseded_total").increment(1);
-                self.settle();
-                self.pause();
-            }
-        }
-    }
-
-    /// The epoch is over: what counted waits for its acknowledgement, the rest never will count and is decided anew.
-    fn settle(&mut self) {
-        let mut again: HashMap<F::Lane, Vec<PendingOf<F>>> = HashMap::new();
-        for record in self.in_flight.drain().collect::<Vec<_>>() {
-            for (answer, mut pending) in record.riders {
-                match record.counted {
-                    Some(position) => pending.answer(seen_at(answer, position)),
-                    None => again.entry(self.fold.lane(&pending.request)).or_default().push(pending),
-                }
-            }
-            match (record.event, record.counted) {
-                (Some((lane, event, pending)), Some(position)) => {
-                    self.settled.push((lane, event, pending, position));
-                }
-                (Some((lane, _, pending)), None) => again.entry(lane).or_default().push(pending),
-                (None, _) => {}
-            }
-        }
-        for (_, pending) in std::mem::take(&mut self.riders) {
-            again.entry(self.fold.lane(&pending.request)).or_default().push(pending);
-        }
-        self.generation += 1;
-        self.early.clear();
-        self.lanes.reset();
-        for (lane, pendings) in again {
-            // An answer at the deadline may have come before: then there is nobody to decide for.
-            for mut pending in pendings.into_iter().rev().filter(|pending| pending.reply.is_some()) {
-                pending.facts = None;
-                self.lanes.lane(lane).queue.push_front(pending);
-            }
-            self.lanes.wake(lane);
-        }
     }
 
     // --- what comes in ----------------------------------------------------------------------------------------
@@ -450,7 +366,7 @@ impl<F: Fold> Service<F> {
         }
         if !self.riders.is_empty() {
             let riders = std::mem::take(&mut self.riders);
-            let value = barrier_value((self.config.clock)().micros());
+            let value = barrier_value(self.config.clock.now().micros());
             records.push(self.record(None, value, next_seq, None));
             self.in_flight.push(InFlight { seq: next_seq, event: None, riders, counted: None, acked: false });
             next_seq += 1;
@@ -523,12 +439,8 @@ impl<F: Fold> Service<F> {
                 continue;
             }
             let mut random = || rand::rng().next_u64();
-            let now = Now {
-                at: (self.config.clock)(),
-                event_id: Uuid::now_v7(),
-                random: &mut random,
-                secrets: &self.config.secrets,
-            };
+            let at = self.config.clock.now();
+            let now = Now { at, event_id: Uuid::now_v7(), random: &mut random, secrets: &self.config.secrets };
             let decided = self.fold.decide(state, &facts, &pending.request, now).and_then(|decision| match decision {
                 Decision::Event(event) => match event.encode() {
                     Ok(value) => Ok(Ok((Arc::new(event), value))),
@@ -539,6 +451,10 @@ impl<F: Fold> Service<F> {
             match decided {
                 Ok(Ok((event, value))) => {
                     self.fold.apply(state, &event);
+                    let ahead = event.given_ts().micros() - at.micros();
+                    if ahead > AHEAD_MICROS && !std::mem::replace(&mut self.ahead_said, true) {
+                        warn!(partition = %self.source, ahead_seconds = ahead / 1_000_000, "messages of this partition have a ts ahead of the clock; new ones go on behind them, a microsecond each");
+                    }
                     for other in it.queue.iter_mut() {
                         if let Some((facts, _)) = &mut other.facts {
                             self.fold.apply_facts(facts, &event);

@@ -63,6 +63,11 @@ impl FaultyLog {
         self.shared.memory.lock().read(of, Offset::ZERO, usize::MAX)
     }
 
+    /// What it stamps records with that land now: milliseconds since 1970, from the same moment on in every run.
+    pub fn clock_ms(&self) -> i64 {
+        self.shared.memory.lock().clock_ms(Instant::now())
+    }
+
     /// Cuts a partition short, as a loss of the newest records does. What is appended next takes their offsets.
     pub fn cut(&self, of: TopicPartition, end: Offset) {
         self.change(|memory, _| memory.cut(of, end));

@@ -280,12 +280,17 @@ impl Memory {
         }
     }
 
-    pub(super) fn land(&mut self, to: TopicPartition, record: NewRecord, now: Instant) -> Offset {
+    pub(super) fn clock_ms(&self, now: Instant) -> i64 {
         let since = i64::try_from(now.duration_since(self.made).as_millis()).unwrap_or(i64::MAX);
+        BEGINNING_MS.saturating_add(since)
+    }
+
+    pub(super) fn land(&mut self, to: TopicPartition, record: NewRecord, now: Instant) -> Offset {
+        let timestamp_ms = self.clock_ms(now);
         let Some(Place { records, .. }) = self.partitions.get_mut(&to) else { panic!("there is no {to}") };
         let offset = Offset(records.len() as u64);
         let NewRecord { key, value, stamp, .. } = record;
-        records.push(Record { offset, key, value, stamp, timestamp_ms: BEGINNING_MS.saturating_add(since) });
+        records.push(Record { offset, key, value, stamp, timestamp_ms });
         offset
     }
 

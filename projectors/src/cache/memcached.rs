@@ -1,9 +1,6 @@
 //! The cache in memcached, shared by all nodes.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use memcache::exp::{AsyncMetaClient, Delete, Get, Meta, Operation, Set, Ttl};
@@ -140,14 +137,6 @@ impl Cache for MemcachedCache {
             server.run(Delete::new(key)).await;
         }
     }
-}
-
-/// In memcached if any servers are named, else in this process, of at most `local_bytes_max` bytes.
-pub fn cache(servers: &[String], local_bytes_max: u64) -> Arc<dyn Cache> {
-    if servers.is_empty() {
-        return Arc::new(super::LocalCache::new(local_bytes_max));
-    }
-    Arc::new(MemcachedCache::new(servers))
 }
 
 /// FNV-1a.

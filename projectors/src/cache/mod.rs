@@ -5,6 +5,8 @@ mod history;
 mod local;
 mod memcached;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use teamlog_log::{Offset, Position};
@@ -12,7 +14,7 @@ use uuid::Uuid;
 
 pub use history::History;
 pub use local::LocalCache;
-pub use memcached::{MemcachedCache, cache};
+pub use memcached::MemcachedCache;
 
 /// An item.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +36,14 @@ pub trait Cache: Send + Sync + 'static {
 
     /// Takes an item away.
     async fn delete(&self, key: &str);
+}
+
+/// In memcached if any servers are named, else in this process, of at most `local_bytes_max` bytes.
+pub fn cache(servers: &[String], local_bytes_max: u64) -> Arc<dyn Cache> {
+    if servers.is_empty() {
+        return Arc::new(LocalCache::new(local_bytes_max));
+    }
+    Arc::new(MemcachedCache::new(servers))
 }
 
 /// The first byte of an encoded item: its layout.

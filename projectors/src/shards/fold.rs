@@ -8,8 +8,8 @@ use std::{
 };
 
 use teamlog_schemas::{
-    ConversationCreated, ConversationId, ConversationKind, Event, Message, MessageDeleted, Person, TeamCreated, TeamId,
-    Text, Thread, Token, Ts, UserId,
+    ConversationCreated, ConversationId, Event, Message, MessageDeleted, Person, TeamCreated, TeamId, Text, Thread,
+    Token, Ts, UserId,
 };
 use teamlog_state::{ConversationRow, Headline, Reactions, TokenState, WriteKey, is_countable};
 use uuid::Uuid;
@@ -233,11 +233,11 @@ impl Fold {
                 row.name = Some(e.name.clone());
             }),
             Event::TopicSet(e) => {
-                let topic = headline(&e.topic, e.meta.actor, e.ts);
+                let topic = Headline::set(&e.topic, e.meta.actor, e.ts);
                 self.with(team, e.conversation, |row| row.topic = topic);
             }
             Event::PurposeSet(e) => {
-                let purpose = headline(&e.purpose, e.meta.actor, e.ts);
+                let purpose = Headline::set(&e.purpose, e.meta.actor, e.ts);
                 self.with(team, e.conversation, |row| row.purpose = purpose);
             }
             Event::ConversationArchived(e) => self.with(team, e.conversation, |row| row.is_archived = true),
@@ -344,13 +344,7 @@ impl Fold {
         self.add_person(team, &event.owner, at, event.token.as_ref());
         self.set_password(team, owner, event.credential_id);
         for first in &event.channels {
-            let row = ConversationRow {
-                name: Some(first.name.clone()),
-                is_general: first.is_general,
-                purpose: first_headline(&first.purpose, Some(owner), at),
-                ..blank(first.conversation, ConversationKind::PublicChannel, Some(owner), at)
-            };
-            self.add_conversation(team, row);
+            self.add_conversation(team, ConversationRow::first(first, owner, at));
             self.members.insert((team, first.conversation, owner), true);
         }
     }
@@ -392,16 +386,7 @@ impl Fold {
     }
 
     fn on_conversation_created(&mut self, team: TeamId, event: &ConversationCreated) {
-        let row = ConversationRow {
-            name: event.name.clone(),
-            is_general: event.is_general,
-            is_archived: event.is_archived,
-            topic: first_headline(&event.topic, event.creator, event.created),
-            purpose: first_headline(&event.purpose, event.creator, event.created),
-            extra: event.extra.clone(),
-            ..blank(event.conversation, event.kind, event.creator, event.created)
-        };
-        self.add_conversation(team, row);
+        self.add_conversation(team, ConversationRow::created(event));
         for user in &event.members {
             self.members.insert((team, event.conversation, *user), true);
             if !event.kind.is_channel() && Some(*user) != event.meta.actor {
@@ -477,37 +462,5 @@ fn begun(event: &TeamCreated) -> TeamRow {
         last_ts: Ts::ZERO,
         people: 0,
         conversations: 0,
-    }
-}
-
-fn headline(value: &Text, creator: Option<UserId>, last_set: Ts) -> Headline {
-    Headline { value: value.clone(), creator, last_set }
-}
-
-fn first_headline(value: &Text, creator: Option<UserId>, last_set: Ts) -> Headline {
-    if value.plain.is_empty() { Headline::default() } else { headline(value, creator, last_set) }
-}
-
-fn blank(
-    conversation: ConversationId,
-    kind: ConversationKind,
-    creator: Option<UserId>,
-    created: Ts,
-) -> ConversationRow {
-    ConversationRow {
-        conversation,
-        kind,
-        name: None,
-        creator,
-        created,
-        topic: Headline::default(),
-        purpose: Headline::default(),
-        is_general: false,
-        is_archived: false,
-        previous_names: Vec::new(),
-        latest: Ts::ZERO,
-        first_posted: Ts::MAX,
-        ordinal: 0,
-        extra: None,
     }
 }

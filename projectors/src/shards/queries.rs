@@ -258,20 +258,31 @@ impl Query for UnreadQuery {
     }
 }
 
-/// Somebody's password as it is stored.
-pub(super) struct CredentialQuery(pub(super) TeamId, pub(super) UserId);
+/// Which credential counts for somebody.
+pub(super) struct PasswordQuery(pub(super) TeamId, pub(super) UserId);
 
 #[async_trait]
-impl Query for CredentialQuery {
-    type Answer = Option<(Uuid, Option<String>)>;
+impl Query for PasswordQuery {
+    type Answer = Option<Uuid>;
 
     async fn run(&self, tx: &mut Tx) -> Result<Self::Answer, DbError> {
-        let sql = "SELECT p.credential, c.sealed FROM passwords p LEFT JOIN credentials c \
-                   ON c.team = p.team AND c.credential = p.credential WHERE p.team = ? AND p.person = ?";
+        let sql = "SELECT credential FROM passwords WHERE team = ? AND person = ?";
         let rows = tx.rows(sql, vec![self.0.into(), self.1.into()]).await?;
-        let Some(row) = rows.first() else { return Ok(None) };
-        let credential = Uuid::from_slice(row[0].as_bytes()?).map_err(DbError::broken)?;
-        Ok(Some((credential, row[1].present().map(Cell::as_text).transpose()?.map(str::to_owned))))
+        rows.first().map(|row| Uuid::from_slice(row[0].as_bytes()?).map_err(DbError::broken)).transpose()
+    }
+}
+
+/// A credential as it lies in its topic.
+pub(super) struct SealedQuery(pub(super) TeamId, pub(super) Uuid);
+
+#[async_trait]
+impl Query for SealedQuery {
+    type Answer = Option<String>;
+
+    async fn run(&self, tx: &mut Tx) -> Result<Self::Answer, DbError> {
+        let sql = "SELECT sealed FROM credentials WHERE team = ? AND credential = ?";
+        let rows = tx.rows(sql, vec![self.0.into(), self.1.as_bytes().as_slice().into()]).await?;
+        rows.first().map(|row| Ok(row[0].as_text()?.to_owned())).transpose()
     }
 }
 

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{
     ShardProjector,
-    queries::{CredentialQuery, FactsQuery, HistoryQuery, TeamQuery, TeamsQuery, UnreadQuery, UserQuery},
+    queries::{FactsQuery, HistoryQuery, PasswordQuery, SealedQuery, TeamQuery, TeamsQuery, UnreadQuery, UserQuery},
     tables::SHARD,
 };
 use crate::{
@@ -168,18 +168,30 @@ impl Shards {
         self.ask(shard, team, Topic::Events, &query).await
     }
 
-    /// Which credential counts for somebody, and the sealed hash if it has been projected already. None if they have
-    /// no password.
+    /// Which credential counts for somebody; none if they have no password. The position is that of `events`.
     ///
     /// # Errors
     /// If no replica answers, or one holds what cannot be.
-    pub async fn credential(
+    pub async fn password(
         &self,
         shard: &str,
         team: TeamId,
         user: UserId,
-    ) -> Result<At<Position, Option<(Uuid, Option<String>)>>, SourceError> {
-        self.ask(shard, team, Topic::Events, &CredentialQuery(team, user)).await
+    ) -> Result<At<Position, Option<Uuid>>, SourceError> {
+        self.ask(shard, team, Topic::Events, &PasswordQuery(team, user)).await
+    }
+
+    /// A credential's sealed hash, if it is there. The position is that of `credentials`.
+    ///
+    /// # Errors
+    /// If no replica answers, or one holds what cannot be.
+    pub async fn sealed(
+        &self,
+        shard: &str,
+        team: TeamId,
+        credential: Uuid,
+    ) -> Result<At<Position, Option<String>>, SourceError> {
+        self.ask(shard, team, Topic::Credentials, &SealedQuery(team, credential)).await
     }
 
     /// The teams that a shard holds, of whichever partition. The position is that of `partition`.

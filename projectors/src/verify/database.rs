@@ -9,7 +9,7 @@ use super::{
     OneTeam, Verified, VerifyError,
     catch_up::{catch_up, newer_keys},
     compare::Comparison,
-    copy::{Copy, Fold, of_team},
+    rebuildable::{Fold, Rebuildable, of_team},
 };
 use crate::{
     db::{Replica, Schema, positions_of, read_positions},
@@ -18,7 +18,7 @@ use crate::{
 
 /// One replica of mains or of a shard.
 #[derive(Clone)]
-pub(crate) struct DatabaseCopy {
+pub(crate) struct DatabaseReplica {
     pub(crate) replica: Replica,
     pub(crate) schema: &'static Schema,
     /// A projector of this view to any replica, of some of its partitions.
@@ -31,7 +31,7 @@ pub(crate) struct DatabaseFold {
     projector: Arc<dyn Projector>,
 }
 
-impl DatabaseCopy {
+impl DatabaseReplica {
     fn built_on(&self, replica: Replica, team: Option<OneTeam>) -> DatabaseFold {
         DatabaseFold { projector: (self.projector)(replica.clone(), team), replica }
     }
@@ -48,7 +48,7 @@ impl Fold for DatabaseFold {
     }
 }
 
-impl Copy for DatabaseCopy {
+impl Rebuildable for DatabaseReplica {
     type Fold = DatabaseFold;
 
     fn name(&self) -> &str {

@@ -13,7 +13,7 @@ use super::{
     Difference, OneTeam, Verified, VerifyError,
     catch_up::catch_up,
     compare::Comparison,
-    copy::{Copy, Fold, of_team},
+    rebuildable::{Fold, Rebuildable, of_team},
 };
 use crate::{
     projector::Projector,
@@ -22,7 +22,7 @@ use crate::{
 
 /// The index in a directory.
 #[derive(Clone)]
-pub(crate) struct IndexCopy {
+pub(crate) struct IndexReplica {
     name: String,
     generations: Generations,
     partitions: u32,
@@ -42,9 +42,9 @@ async fn blocking<T: Send + 'static>(
     Ok(done?)
 }
 
-impl IndexCopy {
-    pub(crate) fn new(dir: &Path, partitions: u32) -> IndexCopy {
-        IndexCopy { name: dir.display().to_string(), generations: Generations::new(dir), partitions }
+impl IndexReplica {
+    pub(crate) fn new(dir: &Path, partitions: u32) -> IndexReplica {
+        IndexReplica { name: dir.display().to_string(), generations: Generations::new(dir), partitions }
     }
 
     async fn built_on(&self, path: &Path, team: Option<OneTeam>) -> Result<IndexFold, VerifyError> {
@@ -75,7 +75,7 @@ impl Fold for IndexFold {
     }
 }
 
-impl Copy for IndexCopy {
+impl Rebuildable for IndexReplica {
     type Fold = IndexFold;
 
     fn name(&self) -> &str {

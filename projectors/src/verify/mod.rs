@@ -2,10 +2,10 @@
 
 mod catch_up;
 mod compare;
-mod copy;
 mod database;
 mod index;
 mod rebuild;
+mod rebuildable;
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -15,11 +15,11 @@ use uuid::Uuid;
 
 pub use compare::Difference;
 pub(crate) use compare::{Comparison, cut};
-pub(crate) use copy::{Copy, Fold};
-pub(crate) use database::DatabaseCopy;
-pub(crate) use index::IndexCopy;
+pub(crate) use database::DatabaseReplica;
+pub(crate) use index::IndexReplica;
 pub use rebuild::{Rebuilt, Switched};
 pub(crate) use rebuild::{rebuild, switch};
+pub(crate) use rebuildable::{Fold, Rebuildable};
 
 use crate::{db::DbError, projector::ProjectError, search::SearchError};
 
@@ -98,17 +98,17 @@ impl From<DbError> for VerifyError {
 
 /// Compares every row of a replica with a fold of the log up to the very position of the replica. The fold is built in
 /// a folder under `scratch`, which is gone afterwards. With `team` only that team's rows are compared.
-pub(crate) async fn verify<C: Copy>(
+pub(crate) async fn verify<R: Rebuildable>(
     feed: &Feed<Event>,
-    copy: &C,
+    replica: &R,
     team: Option<OneTeam>,
     scratch: &Path,
 ) -> Result<Verified, VerifyError> {
     let folder = scratch.join(format!("verify-{}", Uuid::now_v7()));
     tokio::fs::create_dir_all(&folder).await?;
     let compared = async {
-        let fold = copy.fold(&folder, team).await?;
-        let compared = copy.compare(feed, &fold, team).await;
+        let fold = replica.fold(&folder, team).await?;
+        let compared = replica.compare(feed, &fold, team).await;
         fold.close().await?;
         compared
     };

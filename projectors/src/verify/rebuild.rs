@@ -13,7 +13,7 @@ use tracing::info;
 use super::{
     Verified, VerifyError,
     catch_up::{catch_up, ends},
-    copy::{Copy, Fold},
+    rebuildable::{Fold, Rebuildable},
 };
 
 /// How long the old generation stays after the switch: readers and runners of every process look for the new one
@@ -44,40 +44,48 @@ pub struct Switched {
 
 /// Builds a replica anew from the log, beside the old one, tells what differed in the old one, and, if it is to be
 /// switched, makes the new one current and removes the old one. Readers and runners go over by themselves.
-pub(crate) async fn rebuild<C: Copy>(
+pub(crate) async fn rebuild<R: Rebuildable>(
     feed: &Feed<Event>,
     view: &str,
-    copy: &C,
+    replica: &R,
     is_switched: bool,
 ) -> Result<Rebuilt, VerifyError> {
-    let before = copy.current().await?;
+    let before = replica.current().await?;
     let generation = before + 1;
-    copy.mark_built(None).await?;
-    copy.remove(generation).await?;
-    info!(view, replica = copy.name(), generation, "a view is built anew");
-    let new = copy.open(generation).await?;
-    let differed = copy.compare(feed, &new, None).await?;
+    replica.mark_built(None).await?;
+    // What a crash may have left: half of a new one, or an old one behind a switch.
+    replica.remove(generation).await?;
+    if let Some(older) = before.checked_sub(1) {
+        replica.remove(older).await?;
+    }
+    info!(view, replica = replica.name(), generation, "a view is built anew");
+    let new = replica.open(generation).await?;
+    let differed = replica.compare(feed, &new, None).await?;
     // The comparison took its time, and the old one may have been far behind: no reader is to be sent far back.
-    to_the_end(feed, copy.sources(), new).await?;
-    copy.mark_built(Some(generation)).await?;
-    info!(view, replica = copy.name(), generation, differed = differed.differing, "a view was built anew");
+    to_the_end(feed, replica.sources(), new).await?;
+    replica.mark_built(Some(generation)).await?;
+    info!(view, replica = replica.name(), generation, differed = differed.differing, "a view was built anew");
     if is_switched {
-        switch(feed, view, copy).await?;
+        switch(feed, view, replica).await?;
     }
     Ok(Rebuilt { generation, before, differed, switched: is_switched })
 }
 
 /// Makes the generation that was built the current one, once it has come to the log's end, and removes the old one.
-pub(crate) async fn switch<C: Copy>(feed: &Feed<Event>, view: &str, copy: &C) -> Result<Switched, VerifyError> {
-    let replica = || copy.name().to_owned();
-    let before = copy.current().await?;
-    let built = copy.built().await?;
-    let generation = built.ok_or_else(|| VerifyError::NotBuilt { view: view.to_owned(), replica: replica() })?;
-    to_the_end(feed, copy.sources(), copy.open(generation).await?).await?;
-    copy.switch(generation).await?;
-    info!(view, replica = copy.name(), generation, "the new one is current");
+pub(crate) async fn switch<R: Rebuildable>(
+    feed: &Feed<Event>,
+    view: &str,
+    replica: &R,
+) -> Result<Switched, VerifyError> {
+    let before = replica.current().await?;
+    let Some(generation) = replica.built().await? else {
+        return Err(VerifyError::NotBuilt { view: view.to_owned(), replica: replica.name().to_owned() });
+    };
+    to_the_end(feed, replica.sources(), replica.open(generation).await?).await?;
+    replica.switch(generation).await?;
+    info!(view, replica = replica.name(), generation, "the new one is current");
     tokio::time::sleep(OLD_KEPT).await;
-    copy.remove(before).await?;
+    replica.remove(before).await?;
     Ok(Switched { generation, before })
 }
 

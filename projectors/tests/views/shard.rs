@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use teamlog_log::{Entry, Position, Topic};
+use teamlog_log::{Entry, Offset, Position, Topic};
 use teamlog_projectors::{Batch, DbError, HistoryPage, ProjectError, Projector, Shards, Unread};
 use teamlog_schemas::*;
 use teamlog_state::*;
@@ -170,8 +170,10 @@ async fn marks_and_credentials_last_one_wins() {
         house.append(sealed_at, [&stored(1, "aa"), &stored(2, "bb")]).await;
         let projector = &shards.projectors()[0];
         project(projector, &house.entries(marks_at).await, 2).await;
-        let before = shards.credential("s1", team(), ada()).await.unwrap().rows;
-        assert_eq!(before, Some((credential(2), None)), "named and not yet here");
+        assert_eq!(shards.password("s1", team(), ada()).await.unwrap().rows, Some(credential(2)));
+        assert_eq!(shards.password("s1", team(), bob()).await.unwrap().rows, None);
+        let before = shards.sealed("s1", team(), credential(2)).await.unwrap();
+        assert_eq!((before.rows, before.position.offset), (None, Offset::ZERO), "named and not yet here");
         project(projector, &house.entries(sealed_at).await, 2).await;
         let at = shards.user("s1", team(), bob()).await.unwrap();
         assert_eq!(
@@ -179,9 +181,9 @@ async fn marks_and_credentials_last_one_wins() {
             (ts(80), ts(3), Ts::ZERO)
         );
         assert_eq!(at.position.offset, house.entries(marks_at).await.last().unwrap().after.offset);
-        let after = shards.credential("s1", team(), ada()).await.unwrap().rows;
-        assert_eq!(after, Some((credential(2), Some("bb".to_owned()))));
-        assert_eq!(shards.credential("s1", team(), bob()).await.unwrap().rows, None);
+        let after = shards.sealed("s1", team(), credential(2)).await.unwrap();
+        assert_eq!(after.rows, Some("bb".to_owned()));
+        assert_eq!(after.position.offset, house.entries(sealed_at).await.last().unwrap().after.offset);
     })
     .await;
 }

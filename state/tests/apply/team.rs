@@ -184,11 +184,11 @@ fn topic_purpose_and_archive() {
     let channel = |team: &Team| team.conversation(general()).unwrap().clone();
     let (meta, when) = at(10);
     fold(&mut team, [TopicSet { meta, conversation: general(), topic: "now".into(), ts: when }.into()]);
-    let topic = channel(&team).topic;
+    let topic = channel(&team).row.topic;
     assert_eq!((topic.value.as_str(), topic.creator, topic.last_set), ("now", Some(bob()), ts(10)));
     let (meta, when) = at(11);
     fold(&mut team, [PurposeSet { meta, conversation: general(), purpose: "".into(), ts: when }.into()]);
-    let purpose = channel(&team).purpose;
+    let purpose = channel(&team).row.purpose;
     assert_eq!((purpose.value.as_str(), purpose.creator, purpose.last_set), ("", Some(bob()), ts(11)));
     let (meta, when) = at(12);
     fold(&mut team, [ConversationArchived { meta, conversation: general(), ts: when }.into()]);

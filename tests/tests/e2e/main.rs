@@ -3,6 +3,7 @@
 
 mod loss;
 mod no_gap;
+mod nodes;
 mod rtm;
 mod sdk;
 mod spine;

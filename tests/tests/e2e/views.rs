@@ -12,7 +12,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use teamlog_tests::{Api, Engine, Server, WAIT};
+use teamlog_tests::{Api, Engine, Options, Server, WAIT};
 
 /// The newest page, short enough to be cached; and the same by a page that is too long for the cache.
 async fn newest(api: &Api, channel: &str) -> (Value, Value) {
@@ -112,6 +112,28 @@ async fn history_comes_from_the_cache_and_is_as_it_is_now() {
 }
 
 #[tokio::test]
+async fn a_memcached_that_is_away_is_asked_once_a_second() {
+    let mut server = Server::prepare(Engine::Embedded, Options { unlimited: true, ..Options::default() }).await;
+    server.configure(|config| {
+        // Nobody listens there.
+        let servers = toml::Table::from_iter([("servers".to_owned(), toml::Value::from(vec!["127.0.0.1:1"]))]);
+        config.insert("cache".to_owned(), servers.into());
+    });
+    let began = Instant::now();
+    server.restart().await;
+    let (ada, _) = server.team("alone").await;
+    let here = channel(&ada, "here").await;
+    for number in 0..50 {
+        let ts = ada.say(&here, &format!("number {number}")).await;
+        let (newest, uncached) = newest(&ada, &here).await;
+        assert_eq!((&newest[0]["ts"], &newest), (&json!(ts), &uncached));
+    }
+    let failures = counter(&server, "teamlog_cache_failures_total").await;
+    assert!(failures > 0 && failures as f64 <= began.elapsed().as_secs_f64() + 1.0, "{failures}");
+    assert_eq!(counter(&server, "teamlog_cache_misses_total").await, 50);
+}
+
+#[tokio::test]
 async fn what_somebody_put_into_memcached_is_not_believed() {
     for engine in Engine::all().into_iter().filter(|engine| *engine == Engine::Stack) {
         let server = Server::start(engine).await;
@@ -181,62 +203,66 @@ impl AtWork {
 
 #[tokio::test]
 async fn every_view_is_built_anew_while_it_is_used() {
-    for engine in Engine::all() {
-        let mut server = Server::start(engine).await;
-        let (ada, _) = server.team("rebuilt").await;
-        let here = channel(&ada, "here").await;
-        for number in 0..5 {
-            ada.say(&here, &format!("before {number}")).await;
-        }
-        // A stop in good order commits the index.
-        server.stop().await;
-        server.restart().await;
-        let ada = ada.at(server.url());
-        for view in lines(&server, 0, &["view", "verify"]).await {
-            assert_eq!(view["differing"], 0, "{view}");
-            assert!(view["view"] != "search" || view["rows"] == 5, "{view}");
-        }
-        let status = lines(&server, 0, &["view", "status"]).await;
-        let of_team = lines(&server, 0, &["view", "verify", "--team", "rebuilt"]).await;
-        let lies = of_team.iter().map(|view| view["view"].as_str().unwrap()).find(|name| name.starts_with("shard"));
-        let lies = lies.expect("a team lies on a shard").to_owned();
-        assert!(of_team.iter().all(|view| view["differing"] == 0), "{of_team:?}");
+    // Side by side, for most of it is waiting for readers to go over.
+    futures::future::join_all(Engine::all().into_iter().map(built_anew_while_used)).await;
+}
 
-        let work = AtWork::start(&ada, &here);
-        for view in ["mains", &lies, "search"] {
-            let replicas = status.iter().filter(|one| one["view"] == view).count();
-            for rebuilt in lines(&server, 0, &["view", "rebuild", view]).await {
-                for (key, expected) in
-                    [("generation", json!(1)), ("before", json!(0)), ("switched", json!(true)), ("differing", json!(0))]
-                {
-                    assert_eq!(rebuilt[key], expected, "{key} of {rebuilt}");
-                }
-            }
-            let after = lines(&server, 0, &["view", "status", view]).await;
-            assert_eq!(after.len(), replicas);
-            assert!(after.iter().all(|one| one["generation"] == 1 && one["built"].is_null()), "{after:?}");
-        }
-        // Built, left alone, and switched to later.
-        let first = status.iter().find(|one| one["view"] == lies.as_str()).unwrap()["replica"].as_str().unwrap();
-        let built = lines(&server, 0, &["view", "rebuild", &lies, "--replica", first, "--no-switch"]).await;
-        assert_eq!((built.len(), &built[0]["generation"], &built[0]["switched"]), (1, &json!(2), &json!(false)));
-        let waits = lines(&server, 0, &["view", "status", &lies, "--replica", first]).await;
-        assert_eq!((&waits[0]["generation"], &waits[0]["built"]), (&json!(1), &json!(2)));
-        let switched = lines(&server, 0, &["view", "switch", &lies, "--replica", first]).await;
-        assert_eq!((&switched[0]["generation"], &switched[0]["before"]), (&json!(2), &json!(1)));
-        work.end().await;
-
-        // And without a server; who comes then reads what is current.
-        server.stop().await;
-        lines(&server, 0, &["view", "rebuild", "search"]).await;
-        for view in lines(&server, 0, &["view", "verify"]).await {
-            assert_eq!(view["differing"], 0, "{view}");
-        }
-        server.restart().await;
-        let ada = ada.at(server.url());
-        let found = ada.good("search.messages", json!({ "query": "\"before 3\"" })).await;
-        assert_eq!(found["messages"]["total"], 1, "{found}");
+async fn built_anew_while_used(engine: Engine) {
+    let mut server = Server::with(engine, Options { unlimited: true, ..Options::default() }).await;
+    let (ada, _) = server.team("rebuilt").await;
+    let here = channel(&ada, "here").await;
+    for number in 0..5 {
+        ada.say(&here, &format!("before {number}")).await;
     }
+    // A stop in good order commits the index.
+    server.stop().await;
+    server.restart().await;
+    let ada = ada.at(server.url());
+    for view in lines(&server, 0, &["view", "verify"]).await {
+        assert_eq!(view["differing"], 0, "{view}");
+        assert!(view["view"] != "search" || view["rows"] == 5, "{view}");
+    }
+    let status = lines(&server, 0, &["view", "status"]).await;
+    let of_team = lines(&server, 0, &["view", "verify", "--team", "rebuilt"]).await;
+    let lies = of_team.iter().map(|view| view["view"].as_str().unwrap()).find(|name| name.starts_with("shard"));
+    let lies = lies.expect("a team lies on a shard").to_owned();
+    assert!(of_team.iter().all(|view| view["differing"] == 0), "{of_team:?}");
+
+    let work = AtWork::start(&ada, &here);
+    for view in ["mains", &lies, "search"] {
+        let replicas = status.iter().filter(|one| one["view"] == view).count();
+        for rebuilt in lines(&server, 0, &["view", "rebuild", view]).await {
+            for (key, expected) in
+                [("generation", json!(1)), ("before", json!(0)), ("switched", json!(true)), ("differing", json!(0))]
+            {
+                assert_eq!(rebuilt[key], expected, "{key} of {rebuilt}");
+            }
+        }
+        let after = lines(&server, 0, &["view", "status", view]).await;
+        assert_eq!(after.len(), replicas);
+        assert!(after.iter().all(|one| one["generation"] == 1 && one["built"].is_null()), "{after:?}");
+    }
+    // Built, left alone, and switched to later.
+    let first = status.iter().find(|one| one["view"] == lies.as_str()).unwrap()["replica"].as_str().unwrap();
+    let built = lines(&server, 0, &["view", "rebuild", &lies, "--replica", first, "--no-switch"]).await;
+    assert_eq!((built.len(), &built[0]["generation"], &built[0]["switched"]), (1, &json!(2), &json!(false)));
+    let waits = lines(&server, 0, &["view", "status", &lies, "--replica", first]).await;
+    assert_eq!((&waits[0]["generation"], &waits[0]["built"]), (&json!(1), &json!(2)));
+    let switched = lines(&server, 0, &["view", "switch", &lies]).await;
+    assert_eq!(switched.len(), 1, "{switched:?}");
+    assert_eq!((&switched[0]["generation"], &switched[0]["before"]), (&json!(2), &json!(1)));
+    work.end().await;
+
+    // And without a server; who comes then reads what is current.
+    server.stop().await;
+    lines(&server, 0, &["view", "rebuild", "search"]).await;
+    for view in lines(&server, 0, &["view", "verify"]).await {
+        assert_eq!(view["differing"], 0, "{view}");
+    }
+    server.restart().await;
+    let ada = ada.at(server.url());
+    let found = ada.good("search.messages", json!({ "query": "\"before 3\"" })).await;
+    assert_eq!(found["messages"]["total"], 1, "{found}");
 }
 
 #[tokio::test]

@@ -118,7 +118,7 @@ async fn nobody_notices_that_memcached_dies() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_team_in_memory_talks_on_while_every_database_is_away() {
     let Some(stack) = Stack::lease().await else { return };
-    let (server, ada, here) = serve(&stack).await;
+    let (mut server, ada, here) = serve(&stack).await;
     let mut socket = ada.connect(json!({})).await;
     let before = ada.say(&here, "before").await;
     stack.kill(&["dc1", "dc2"]).await;
@@ -134,11 +134,21 @@ async fn a_team_in_memory_talks_on_while_every_database_is_away() {
         ("conversations.history", json!({ "channel": here }), "service_unavailable"),
         ("chat.update", json!({ "channel": here, "ts": before, "text": "edited" }), "not_accepted"),
         ("chat.postMessage", json!({ "channel": here, "text": "a reply", "thread_ts": before }), "not_accepted"),
+        ("chat.postMessage", json!({ "channel": here, "text": "keyed", "client_msg_id": "a key" }), "not_accepted"),
+        ("chat.delete", json!({ "channel": here, "ts": before }), "not_accepted"),
+        ("reactions.add", json!({ "channel": here, "timestamp": before, "name": "tada" }), "not_accepted"),
     ] {
         match ada.call(method, &args).await {
             Err(Failure::Status(503, body)) => assert_eq!(body["error"], code, "{method}"),
             other => panic!("{method}: {other:?}"),
         }
+    }
+    // Who starts meanwhile has no team in memory.
+    server.restart().await;
+    let ada = ada.at(server.url());
+    match ada.call("auth.test", &json!({})).await {
+        Err(Failure::Status(503, body)) => assert_eq!(body["error"], "service_unavailable"),
+        other => panic!("{other:?}"),
     }
     stack.start(&["dc1", "dc2"]).await;
     all_true(&server).await;

@@ -12,7 +12,7 @@ use super::{OneTeam, Verified, VerifyError};
 use crate::projector::Projector;
 
 /// A replica of a view, and the generations of it that lie side by side.
-pub(crate) trait Copy: Sync {
+pub(crate) trait Rebuildable: Sync {
     /// A generation that is being built, or a fold that is made to compare with.
     type Fold: Fold;
 

@@ -1,0 +1,171 @@
+//! Joining, beating on, and leaving.
+
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use teamlog_log::{Log, LogError, Offset, Record, TopicPartition};
+use tokio::{sync::mpsc, task::JoinHandle, time::MissedTickBehavior};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tracing::{info, warn};
+use uuid::Uuid;
+
+use super::{Clock, Standing, member::Member};
+
+/// Between two heartbeats.
+const EVERY: Duration = Duration::from_secs(1);
+/// The same while this process waits for another to fall silent, so that it learns of it soon.
+const EVERY_AT_FIRST: Duration = Duration::from_millis(250);
+/// How far back the topic is read at a start, in records: far more than all nodes write until they count as silent.
+const BACK: u64 = 1024;
+/// Before the topic is read again after a failure.
+const RETRY: Duration = Duration::from_millis(200);
+/// How long the goodbye may take.
+const LEAVE_WAIT: Duration = Duration::from_secs(1);
+
+/// What a node is.
+pub struct NodeParts {
+    /// The log whose topic `nodes` it beats on.
+    pub log: Arc<dyn Log>,
+    /// Its id; lasts as long as its data directory.
+    pub node: Uuid,
+    /// `serve`, `ingest`, `gateway` or `project`.
+    pub role: &'static str,
+    /// Where others reach it.
+    pub address: String,
+    /// Its clock, which is held to the stamps of its heartbeats.
+    pub clock: Clock,
+}
+
+/// Why a node may not go on.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum JoinError {
+    /// Another one is there.
+    #[error(
+        "node {node} at {address} serves this log (its last heartbeat is {age_ms} ms old). A log has one server at a time: stop that one first"
+    )]
+    Taken {
+        /// The other node.
+        node: Uuid,
+        /// Where it is reached.
+        address: String,
+        /// How old its newest heartbeat is, by the broker's stamps.
+        age_ms: i64,
+    },
+}
+
+type Writes = Box<dyn Fn() -> Vec<u32> + Send + Sync>;
+
+/// This process among the nodes, until it leaves or is dropped.
+pub struct Nodes {
+    writes: Arc<OnceLock<Writes>>,
+    leave: DropGuard,
+    task: JoinHandle<()>,
+}
+
+impl Nodes {
+    /// Sends a heartbeat, reads who else is there, and waits until nobody is. With the log away it waits for it.
+    ///
+    /// # Errors
+    /// [`JoinError::Taken`] if another node still lives after [`SILENT_AFTER`](super::SILENT_AFTER).
+    pub async fn join(parts: NodeParts) -> Result<Nodes, JoinError> {
+        let stop = CancellationToken::new();
+        let leave = stop.clone().drop_guard();
+        let mut heard = follow(parts.log.clone(), stop.clone());
+        let mut member = Member::new(parts);
+        let mut every = every(EVERY_AT_FIRST);
+        let mut said = false;
+        loop {
+            tokio::select! {
+                _ = every.tick() => member.beat(&[]),
+                Some(records) = heard.recv() => records.iter().for_each(|record| member.on_record(record)),
+            }
+            match member.standing() {
+                None => {}
+                Some(Standing::Alone) => break,
+                Some(Standing::Waits(_)) if said => {}
+                Some(Standing::Waits(seen)) => {
+                    said = true;
+                    info!(node = %seen.node, address = seen.address, "another node was here a moment ago; waiting for it to fall silent");
+                }
+                Some(Standing::Taken(seen)) => {
+                    let (node, address, age_ms) = (seen.node, seen.address.clone(), member.age_ms(seen));
+                    return Err(JoinError::Taken { node, address, age_ms });
+                }
+            }
+        }
+        member.serve();
+        let writes = Arc::new(OnceLock::new());
+        let task = tokio::spawn(beat_on(member, heard, writes.clone(), stop));
+        Ok(Nodes { writes, leave, task })
+    }
+
+    /// From now on its heartbeats say which partitions it writes.
+    pub fn tell(&self, writes: impl Fn() -> Vec<u32> + Send + Sync + 'static) {
+        // A second one would say the same.
+        let _ = self.writes.set(Box::new(writes));
+    }
+
+    /// Says goodbye: whoever comes next need not wait. To be called once this process writes nothing any more.
+    pub async fn leave(self) {
+        drop(self.leave);
+        if tokio::time::timeout(LEAVE_WAIT, self.task).await.is_err() {
+            warn!("leaving the other nodes takes long; they will see that this one is silent");
+        }
+    }
+}
+
+async fn beat_on(
+    mut member: Member,
+    mut heard: mpsc::Receiver<Vec<Record>>,
+    writes: Arc<OnceLock<Writes>>,
+    stop: CancellationToken,
+) {
+    let mut every = every(EVERY);
+    loop {
+        tokio::select! {
+            _ = every.tick() => member.beat(&writes.get().map_or_else(Vec::new, |writes| writes())),
+            Some(records) = heard.recv() => records.iter().for_each(|record| member.on_record(record)),
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+fn every(period: Duration) -> tokio::time::Interval {
+    let mut every = tokio::time::interval(period);
+    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    every
+}
+
+/// Reads the topic in a task of its own until `stop`. Nothing but the process's end ends it: without it a node would hear
+/// nobody, and no claim depends on that.
+fn follow(log: Arc<dyn Log>, stop: CancellationToken) -> mpsc::Receiver<Vec<Record>> {
+    // At its bound the topic is read later.
+    let (heard, records) = mpsc::channel(16);
+    let reading = async move {
+        let mut said = false;
+        while let Err(why) = read(&*log, &heard, &mut said).await {
+            if !std::mem::replace(&mut said, true) {
+                warn!(%why, "the nodes' heartbeats cannot be read");
+            }
+            tokio::time::sleep(RETRY).await;
+        }
+    };
+    tokio::spawn(stop.run_until_cancelled_owned(reading));
+    records
+}
+
+/// Ends well once nobody listens any more.
+async fn read(log: &dyn Log, heard: &mpsc::Sender<Vec<Record>>, said: &mut bool) -> Result<(), LogError> {
+    let end = log.end(TopicPartition::NODES).await?;
+    let from = Offset(end.0.saturating_sub(BACK));
+    let mut reader = log.reader(vec![(TopicPartition::NODES, from)]).await?;
+    loop {
+        let batch = reader.next().await?;
+        *said = false;
+        if heard.send(batch.records).await.is_err() {
+            return Ok(());
+        }
+    }
+}
