@@ -2,12 +2,14 @@
 
 mod api;
 mod databases;
+mod limits;
 mod scripts;
 mod server;
 mod socket;
 mod stack;
 
 pub use api::{Answer, Api, Failure};
+pub use limits::open_files;
 pub use scripts::{node_modules, python};
 pub use server::{Engine, Options, Server, binary};
 pub use socket::{Frame, Socket};

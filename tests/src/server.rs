@@ -147,6 +147,19 @@ impl Server {
         Api::new(&self.url)
     }
 
+    /// Its metrics, as Prometheus reads them.
+    pub async fn metrics(&self) -> String {
+        let answer = reqwest::get(format!("{}/metrics", self.url)).await.expect("the server answers");
+        answer.text().await.expect("metrics are text")
+    }
+
+    /// The sum of a metric over its labels; zero if nothing was recorded.
+    pub async fn metric(&self, name: &str) -> f64 {
+        let is_it = |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']));
+        let number = |line: &str| line.rsplit(' ').next()?.parse::<f64>().ok();
+        self.metrics().await.lines().filter(is_it).filter_map(number).sum()
+    }
+
     /// A team of its own for a test, and its owner's client: `(owner, owner's id)`.
     pub async fn team(&self, domain: &str) -> (Api, String) {
         let args = json!({ "domain": domain, "name": domain, "owner_name": "ada", "owner_email": "ada@example.com" });

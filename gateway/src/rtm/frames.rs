@@ -1,12 +1,14 @@
 //! What an event looks like on the wire, and to whom.
 
+use std::cell::LazyCell;
+
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use teamlog_schemas::{
     ConversationCreated, ConversationId, ConversationKind, Event, MessageDeleted, MessageEdited, MessagePosted, Thread,
     Ts, UserId,
 };
-use teamlog_state::{Conversation, MessageFact, Team};
+use teamlog_state::{Conversation, ConversationRow, Headline, MessageFact, Team};
 
 use crate::{limits, render};
 
@@ -261,10 +263,19 @@ impl Out<'_> {
         let team = self.team;
         let (Some(c), Some((first, ts))) = (team.conversation(conversation), joined.first()) else { return };
         let kind = if c.kind == ConversationKind::PublicChannel { "channel_joined" } else { "group_joined" };
-        // It looks the same to all who have just come.
-        let channel = render::legacy_conversation(team, c, *first, None, limits::LEGACY_MEMBERS_MAX);
-        let to = joined.iter().map(|(user, _)| *user).collect();
-        self.push(Audience::Users(to), json!({ "type": kind, "channel": channel, "event_ts": ts.to_string() }));
+        let draw = |c: &Conversation| {
+            // It looks the same to all who have just come.
+            let channel = render::legacy_conversation(team, c, *first, None, limits::LEGACY_MEMBERS_MAX);
+            encode(&json!({ "type": kind, "channel": channel, "event_ts": ts.to_string() }))
+        };
+        let whole = draw(c);
+        let bare = LazyCell::new(|| draw(&without_what_came_later(team, c, joined)));
+        // One each, for `team` may reflect that some of them have left by now.
+        for (user, _) in joined {
+            let may_see = c.kind == ConversationKind::PublicChannel || team.is_member(*user, conversation);
+            let json = if may_see { whole.clone() } else { bare.clone() };
+            self.frames.push(Drawn { audience: Audience::Users(vec![*user]), json, is_message: false });
+        }
         for (user, ts) in joined {
             let mut frame = json!({
                 "type": "member_joined_channel", "user": user, "channel": conversation,
@@ -350,6 +361,21 @@ impl Out<'_> {
         }
         self.push(Audience::Members(conversation), frame);
     }
+}
+
+/// A private channel for those who have left it since: nothing of what it may have become after that.
+fn without_what_came_later(team: &Team, of: &Conversation, joined: &[(UserId, Ts)]) -> Conversation {
+    let row = ConversationRow {
+        name: Some(of.conversation.to_string()),
+        previous_names: Vec::new(),
+        topic: Headline::default(),
+        purpose: Headline::default(),
+        is_archived: false,
+        extra: None,
+        ..of.row.clone()
+    };
+    let members = joined.iter().filter_map(|(user, _)| team.person_index(*user)).collect();
+    Conversation { members, ..Conversation::from(row) }
 }
 
 /// A thread's root, as far as an event of its replies knows it.

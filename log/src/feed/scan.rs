@@ -3,9 +3,11 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Weak},
+    time::Duration,
 };
 
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use super::{
     Entry, FeedError,
@@ -14,16 +16,25 @@ use super::{
 };
 use crate::{Fence, Offset, Position, TopicPartition};
 
+/// A scan that is no larger than a ring is kept for so long behind its last use. Those who come back after a restart, or
+/// after they were told to come a little later, then find one scan, not one each time that nobody holds the last one. Past
+/// the longest wait that a client is told (10 s).
+const KEPT: Duration = Duration::from_secs(15);
+
 /// What one scan found: the entries of `[from, to)`, where `to` was the ring's start when it ended.
 struct Scan<E> {
     from: Position,
     entries: Vec<Arc<Entry<E>>>,
+    /// A rough number of bytes in memory.
+    bytes: usize,
 }
 
-/// The newest scan, alive as long as somebody uses it: scans cost no memory when nobody reconnects.
+/// The newest scan, alive as long as somebody uses it, or a little longer: scans cost no memory when nobody reconnects.
 struct Slot<E> {
     /// Held while a scan runs: the others wait here and then find its result.
     running: tokio::sync::Mutex<Weak<Scan<E>>>,
+    /// The same, if it is small, with its last use.
+    kept: Mutex<Option<(Arc<Scan<E>>, Instant)>>,
     /// Where those who wait want to begin; the next scan begins at the lowest.
     wanted: Mutex<Vec<Position>>,
 }
@@ -59,14 +70,47 @@ impl<E: Send + Sync + 'static> Scans<E> {
                 scan
             }
         };
+        if scan.bytes <= inner.config.ring_bytes_max {
+            slot.keep(&scan);
+        }
         drop(running);
         drop(waiting);
         Ok(scan.entries_from(&from))
     }
 
     fn slot(&self, source: TopicPartition) -> Arc<Slot<E>> {
-        let fresh = || Arc::new(Slot { running: tokio::sync::Mutex::new(Weak::new()), wanted: Mutex::default() });
+        let fresh = || {
+            let running = tokio::sync::Mutex::new(Weak::new());
+            Arc::new(Slot { running, kept: Mutex::default(), wanted: Mutex::default() })
+        };
         self.slots.lock().entry(source).or_insert_with(fresh).clone()
+    }
+}
+
+impl<E: Send + Sync + 'static> Slot<E> {
+    fn keep(self: &Arc<Self>, scan: &Arc<Scan<E>>) {
+        let was_empty = self.kept.lock().replace((scan.clone(), Instant::now())).is_none();
+        if was_empty {
+            // Ends by itself, or with the runtime.
+            tokio::spawn(forget(Arc::downgrade(self)));
+        }
+    }
+}
+
+/// Lets go what is kept once nobody has used it for long enough.
+async fn forget<E>(slot: Weak<Slot<E>>) {
+    let mut until = Instant::now() + KEPT;
+    loop {
+        tokio::time::sleep_until(until).await;
+        let Some(slot) = slot.upgrade() else { return };
+        let mut kept = slot.kept.lock();
+        match &*kept {
+            Some((_, used)) if *used + KEPT > Instant::now() => until = *used + KEPT,
+            _ => {
+                *kept = None;
+                return;
+            }
+        }
     }
 }
 
@@ -128,5 +172,5 @@ async fn read<E: Send + Sync + 'static>(
             return Err(FeedError::TooFar { source_partition: source, from: from.offset, bytes_max });
         }
     }
-    Ok(Scan { from, entries })
+    Ok(Scan { from, entries, bytes })
 }

@@ -1,101 +1,64 @@
-//! The server is killed in the middle of posting, again and again: what was acknowledged is there, once, under its `ts`.
+//! The server is killed in the middle of everything, again and again: what was acknowledged is there, once, under its
+//! `ts`, and no session has a gap.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Instant};
 
-use serde_json::{Value, json};
-use teamlog_tests::{Api, Engine, Options, Server, size};
-use tokio::sync::watch;
+use futures::{StreamExt, stream};
+use serde_json::json;
+use teamlog_tests::{Engine, Options, Server, size};
 
-const POSTERS: usize = 4;
+use crate::world::{Size, World};
+
 /// Acknowledgements between two kills.
-const BETWEEN: usize = 60;
-
-/// The message's text, the key of its post, and the `ts` that the poster was told.
-#[derive(Clone, Debug)]
-struct Told {
-    text: String,
-    key: String,
-    ts: String,
-}
-
-fn post(channel: &str, text: &str, key: &str) -> Value {
-    json!({ "channel": channel, "text": text, "client_msg_id": key })
-}
-
-/// Posts until there is an answer, wherever the server is by then.
-async fn insist(api: &Api, url: &mut watch::Receiver<String>, args: &Value) -> String {
-    loop {
-        let here = url.borrow_and_update().clone();
-        match api.at(&here).call("chat.postMessage", args).await {
-            Ok(body) if body["ok"] == true => return body["ts"].as_str().unwrap().to_owned(),
-            Ok(body) => panic!("{args}: {body}"),
-            // It is gone, or just goes, or comes: the same again under the same key.
-            Err(_) => {
-                let _ = tokio::time::timeout(Duration::from_millis(20), url.changed()).await;
-            }
-        }
-    }
-}
-
-async fn keep_posting(
-    (name, api, channel): (usize, Api, String),
-    mut url: watch::Receiver<String>,
-    acked: Arc<watch::Sender<usize>>,
-    total: usize,
-) -> Vec<Told> {
-    let mut told = Vec::new();
-    while *acked.borrow() < total {
-        let text = format!("{name}/{}", told.len());
-        let key = uuid::Uuid::new_v4().to_string();
-        let ts = insist(&api, &mut url, &post(&channel, &text, &key)).await;
-        told.push(Told { text, key, ts });
-        acked.send_modify(|acked| *acked += 1);
-    }
-    told
-}
+const BETWEEN: usize = 50;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_that_was_acknowledged_is_lost_by_kills() {
-    let long = std::env::var("TEAMLOG_TEST_LONG").is_ok_and(|long| long == "1");
-    let kills = size("TEAMLOG_TEST_KILLS", if long { 20 } else { 3 });
+    let kills = size("TEAMLOG_TEST_KILLS", 20);
     for engine in Engine::all() {
+        let seed = size("SEED", rand::random::<u32>() as usize) as u64;
+        let size = Size {
+            people: 20,
+            sessions: size("TEAMLOG_TEST_KILLS_SESSIONS", 30),
+            slow: 0,
+            writers: 4,
+            movers: 2,
+            outsiders: 4,
+            public: 1,
+            private: 2,
+            messages: (kills + 1) * BETWEEN,
+        };
+        eprintln!("{engine:?}: SEED={seed}, {kills} kills, {size:?}");
+        let began = Instant::now();
         let mut server = Server::with(engine, Options { unlimited: true, ..Options::default() }).await;
-        let (ada, _) = server.team("kills").await;
-        let made = ada.good("conversations.create", json!({ "name": "here" })).await;
-        let here = made["channel"]["id"].as_str().unwrap().to_owned();
-        let (url, _) = watch::channel(server.url().to_owned());
-        let acked = Arc::new(watch::Sender::new(0));
-        let posters: Vec<_> = (0..POSTERS)
-            .map(|name| {
-                let who = (name, ada.clone(), here.clone());
-                tokio::spawn(keep_posting(who, url.subscribe(), acked.clone(), (kills + 1) * BETWEEN))
-            })
-            .collect();
-        for kill in 1..=kills {
-            acked.subscribe().wait_for(|acked| *acked >= kill * BETWEEN).await.unwrap();
-            server.restart().await;
-            url.send_replace(server.url().to_owned());
+        let world = Arc::new(World::new(&server, size, true).await);
+        let killing = async {
+            let mut posted = world.posted();
+            for kill in 1..=kills {
+                posted.wait_for(|posted| *posted >= kill * BETWEEN).await.unwrap();
+                server.restart().await;
+                world.moved_to(server.url());
+            }
+        };
+        let runs = world.run(seed, killing).await;
+        let judge = world.judge().await;
+        let mut told = world.told();
+        told.sort_by_key(|one| one.number);
+        let acknowledged: Vec<_> = told.iter().map(|one| (one.number, one.ts)).collect();
+        assert_eq!(judge.said(), acknowledged, "{engine:?}: what is there, and what the writers were told");
+        judge.check_all(&runs);
+
+        let here = &world;
+        let again = stream::iter(&told).map(|one| async move {
+            let again = here.api(one.writer).good("chat.postMessage", one.post.clone()).await;
+            assert_eq!(again["ts"], json!(one.ts.to_string()), "{engine:?}: a retry of {one:?}");
+        });
+        again.buffer_unordered(16).collect::<()>().await;
+        assert_eq!(world.judge().await.said(), acknowledged, "{engine:?}: a retry posted again");
+        for check in [["view", "verify"], ["log", "verify"]] {
+            let (status, said) = server.run(&check).await;
+            assert_eq!(status, 0, "{engine:?}: {check:?}: {said}");
         }
-        let mut told = Vec::new();
-        for poster in posters {
-            told.extend(poster.await.unwrap());
-        }
-        let ada = ada.at(server.url());
-        let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for message in ada.history(&here).await.iter().filter(|message| message["subtype"].is_null()) {
-            let text = |key: &str| message[key].as_str().unwrap().to_owned();
-            found.entry(text("text")).or_default().push(text("ts"));
-        }
-        for one in &told {
-            let there = found.remove(&one.text).unwrap_or_default();
-            assert_eq!(there, [one.ts.as_str()], "{engine:?}: {one:?}");
-        }
-        assert!(found.is_empty(), "{engine:?}: nobody was told of {found:?}");
-        for one in &told {
-            let again = ada.good("chat.postMessage", post(&here, &one.text, &one.key)).await;
-            assert_eq!(again["ts"], one.ts, "{engine:?}: a retry of {one:?}");
-        }
-        let messages = ada.history(&here).await.iter().filter(|message| message["subtype"].is_null()).count();
-        assert_eq!(messages, told.len(), "{engine:?}: a retry posted again");
+        eprintln!("{engine:?}: {} messages, {} runs, {:?}", told.len(), runs.len(), began.elapsed());
     }
 }

@@ -1,10 +1,15 @@
 //! The real binary, end to end, through its two public protocols.
 #![allow(clippy::unwrap_used)]
 
+mod archive;
 mod loss;
 mod no_gap;
 mod nodes;
+mod office;
+mod refusals;
 mod rtm;
+mod rtm_edges;
 mod sdk;
 mod spine;
 mod views;
+mod world;

@@ -89,6 +89,68 @@ async fn after_a_kill_a_server_goes_on_here_at_once_and_elsewhere_after_a_silenc
     assert_eq!(count(&server.log(), WAITS), 1, "{}", server.log());
 }
 
+/// What a server says once it hears another one that writes.
+const TWO: &str = "another node serves this log too";
+
+async fn until(what: &str, mut met: impl AsyncFnMut() -> bool) {
+    let since = Instant::now();
+    while !met().await {
+        assert!(since.elapsed() < WAIT, "{what} does not come to be");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn signal(name: &str, pid: &Value) {
+    assert!(Command::new("kill").args([name, &pid.to_string()]).status().unwrap().success());
+}
+
+#[tokio::test]
+async fn a_server_that_was_replaced_while_it_was_paused_says_so_and_nothing_is_lost() {
+    if !on_kafka() {
+        return;
+    }
+    let options = Options { expected_errors: vec![TWO], ..Options::default() };
+    let mut server = Server::with(Engine::Stack, options).await;
+    let (ada, _) = server.team("paused").await;
+    let mut said = vec![ada.say("#general", "before").await];
+    let told = |data: &Path| {
+        let told = fs::read(data.join("run/server.json")).unwrap_or_default();
+        serde_json::from_slice::<Value>(&told).unwrap_or_default()
+    };
+    let first = told(&server.data_dir())["pid"].clone();
+    signal("-STOP", &first);
+
+    let elsewhere = tempfile::tempdir().unwrap();
+    let second = ["serve", "--listen", "127.0.0.1:0", "--data-dir", elsewhere.path().to_str().unwrap()];
+    let meanwhile = async {
+        until("a second server", async || {
+            let Some(url) = told(elsewhere.path())["url"].as_str().map(str::to_owned) else { return false };
+            reqwest::get(format!("{url}/readyz")).await.is_ok_and(|answer| answer.status().is_success())
+        })
+        .await;
+        let told = told(elsewhere.path());
+        let said = ada.at(told["url"].as_str().unwrap()).say("#general", "by the second").await;
+        signal("-CONT", &first);
+        until("the first one's complaint", async || server.log().contains(TWO)).await;
+        // It gives its partitions up, and then they have them in turn.
+        signal("-TERM", &told["pid"]);
+        said
+    };
+    let ((status, text), second_said) = tokio::join!(server.run(&second), meanwhile);
+    assert_eq!(status, 0, "{text}");
+    assert!(text.contains(WAITS), "{text}");
+    said.push(second_said);
+
+    server.ready().await;
+    said.push(ada.say("#general", "after").await);
+    server.restart().await;
+    let ada = ada.at(server.url());
+    let general = ada.good("conversations.list", json!({})).await["channels"][0]["id"].clone();
+    let messages = ada.history(general.as_str().unwrap()).await;
+    let there = messages.iter().filter(|message| message["subtype"].is_null());
+    assert_eq!(there.map(|message| message["ts"].as_str().unwrap()).collect::<Vec<_>>(), said);
+}
+
 /// What every program in front of which it is loaded takes for the time: an hour ahead.
 const AN_HOUR_AHEAD: &str = "
 #define _GNU_SOURCE
@@ -126,11 +188,7 @@ async fn a_server_whose_clock_is_wrong_claims_nothing_and_says_so() {
     let expected_errors = vec!["clock is not the brokers'"];
     let mut server = Server::prepare(Engine::Stack, Options { env, expected_errors, ..Options::default() }).await;
     server.start_unready().await;
-    let since = Instant::now();
-    while !refused(&server).await {
-        assert!(since.elapsed() < WAIT, "no writer has refused to claim");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    until("a writer that refuses to claim", async || refused(&server).await).await;
     let answer = reqwest::get(format!("{}/readyz", server.url())).await.unwrap();
     assert_eq!(answer.status(), 503);
     let parts = answer.json::<Value>().await.unwrap()["parts"].clone();

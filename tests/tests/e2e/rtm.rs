@@ -139,7 +139,7 @@ async fn a_revoked_token_ends_its_sessions() {
         assert_eq!((&frames.last().unwrap()["type"], socket.closed), (&json!("goodbye"), Some(1008)));
         let frames = Socket::open(&unused).await.unwrap().rest().await;
         assert_eq!(frames[0]["error"]["code"], 1, "{frames:?}");
-        assert!(matches!(bob.call("auth.test", &json!({})).await, Ok(body) if body["ok"] == false));
+        bob.bad("auth.test", json!({}), "token_revoked").await;
     }
 }
 
@@ -152,8 +152,10 @@ async fn a_server_that_stops_tells_where_to_go_on() {
         socket.message("heard").await;
         let ((), frames) = tokio::join!(server.stop(), socket.rest());
         let kinds: Vec<_> = frames.iter().map(|frame| frame["type"].as_str().unwrap()).collect();
-        assert_eq!((&kinds[..], socket.closed), (&["reconnect_url", "goodbye"][..], Some(1001)));
-        let ticket = frames[0]["url"].as_str().unwrap().rsplit('/').next().unwrap();
+        // There is one more before it if the session heard the message while it still caught up.
+        assert!(kinds.ends_with(&["reconnect_url", "goodbye"]), "{engine:?}: {kinds:?}");
+        assert_eq!(socket.closed, Some(1001));
+        let ticket = frames[frames.len() - 2]["url"].as_str().unwrap().rsplit('/').next().unwrap();
         server.restart().await;
         // The server is at another address now; an operator's stays.
         let url = format!("{}/ws/{ticket}", server.url().replacen("http", "ws", 1));

@@ -100,33 +100,41 @@ async fn a_stop_in_good_order_keeps_all_and_leaves_no_address() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_answered_is_refused_with_its_code() {
-    let server = Server::start(Engine::Embedded).await;
-    let (ada, _) = server.team("refused").await;
-    let nobody = server.api();
-    nobody.bad("auth.test", json!({}), "not_authed").await;
-    nobody.with_token("xoxp-nobody").bad("auth.test", json!({}), "invalid_auth").await;
-    ada.bad("chat.fly", json!({}), "unknown_method").await;
-    ada.bad("chat.postMessage", json!({ "channel": "C000000000", "text": "x" }), "channel_not_found").await;
-    ada.bad("chat.postMessage", json!({ "channel": "#general" }), "no_text").await;
-    ada.bad("conversations.list", json!({ "cursor": "nonsense" }), "invalid_cursor").await;
-    let long = "x".repeat(40_001);
-    ada.bad("chat.postMessage", json!({ "channel": "#general", "text": long }), "msg_too_long").await;
+async fn what_one_writes_the_others_see_and_nobody_else() {
+    for engine in Engine::all() {
+        let server = Server::start(engine).await;
+        let (ada, _) = server.team("talk").await;
+        let (bob, bob_id) = server.person(&ada, "bob").await;
+        let here = channel(&ada, "here", false).await;
+        bob.good("conversations.join", json!({ "channel": here })).await;
+        let secret = channel(&ada, "secret", true).await;
+        let mut socket = bob.connect(json!({})).await;
 
-    for (kind, body, code) in [
-        ("application/json", "{\"channel\":", "invalid_json"),
-        ("application/json", "[1, 2]", "json_not_object"),
-        ("application/toml", "channel = 1", "invalid_post_type"),
-    ] {
-        let answer = ada.post("/api/chat.postMessage").header("content-type", kind).body(body).send().await.unwrap();
-        assert_eq!(answer.status(), 200);
-        assert!(answer.headers()["content-type"].to_str().unwrap().starts_with("application/json"));
-        let answer: Value = answer.json().await.unwrap();
-        assert_eq!((&answer["ok"], &answer["error"]), (&json!(false), &json!(code)), "{kind} {body}");
+        let ts = ada.say(&here, "one").await;
+        assert_eq!(socket.message("one").await["ts"], ts);
+        ada.say(&secret, "hidden").await;
+        let reply = json!({ "channel": here, "text": "a reply", "thread_ts": ts });
+        bob.good("chat.postMessage", reply).await;
+        ada.good("chat.update", json!({ "channel": here, "ts": ts, "text": "edited" })).await;
+        let changed = socket.until("the edit", |frame| frame["subtype"] == "message_changed").await;
+        assert_eq!((&changed["message"]["text"], &changed["message"]["ts"]), (&json!("edited"), &json!(ts)));
+        bob.good("reactions.add", json!({ "channel": here, "timestamp": ts, "name": "tada" })).await;
+        let replies = ada.good("conversations.replies", json!({ "channel": here, "ts": ts })).await;
+        let root = &replies["messages"][0];
+        assert_eq!((&root["text"], &root["reply_count"]), (&json!("edited"), &json!(1)));
+        assert_eq!(root["reactions"][0]["users"], json!([bob_id]));
+        assert_eq!(replies["messages"][1]["text"], "a reply");
+        ada.say(&here, "last").await;
+        loop {
+            let frame = socket.frame().await.unwrap();
+            assert!(!frame.to_string().contains(&secret), "{engine:?}: bob hears of {frame}");
+            if frame["text"] == "last" {
+                break;
+            }
+        }
+        for view in [&["view", "verify"][..], &["log", "verify"]] {
+            let (status, said) = server.run(view).await;
+            assert_eq!(status, 0, "{engine:?}: {view:?}: {said}");
+        }
     }
-    // What some clients send: a JSON content type and nothing in it.
-    let empty = ada.post("/api/auth.test").header("content-type", "application/json").body("").send().await.unwrap();
-    assert_eq!(empty.json::<Value>().await.unwrap()["ok"], true);
-    let domain = json!({ "domain": "refused", "name": "x", "owner_name": "x", "owner_email": "x@example.com" });
-    nobody.bad("teamlog.teams.create", domain, "domain_taken").await;
 }

@@ -279,10 +279,35 @@ fn the_whole_team_hears_of_a_public_channel_and_its_members_of_a_private_one() {
     assert_eq!(frames.len(), 4);
 
     let frames = drawn(conversation("G3", ConversationKind::PrivateChannel, Some("three"), &["UADA", "UBOB"]));
-    assert_eq!((&frames[0].0, &frames[0].1["type"]), (&users(&["UADA", "UBOB"]), &json!("group_joined")));
-    assert!(frames[1..].iter().all(|(audience, _)| *audience == members("G3")));
-    assert_eq!((&frames[2].1["user"], &frames[2].1["inviter"]), (&json!("UBOB"), &json!("UADA")));
-    assert_eq!(frames[3].1["subtype"], "group_join");
+    for (frame, user) in frames.iter().zip(["UADA", "UBOB"]) {
+        assert_eq!((&frame.0, &frame.1["type"]), (&users(&[user]), &json!("group_joined")));
+    }
+    assert!(frames[2..].iter().all(|(audience, _)| *audience == members("G3")));
+    assert_eq!((&frames[3].1["user"], &frames[3].1["inviter"]), (&json!("UBOB"), &json!("UADA")));
+    assert_eq!(frames[4].1["subtype"], "group_join");
+}
+
+#[test]
+fn who_has_left_a_private_channel_by_now_is_not_shown_what_it_became() {
+    let conversation: ConversationId = "G1".parse().unwrap();
+    let [bob, cy]: [UserId; 2] = ["UBOB", "UCY"].map(|user| user.parse().unwrap());
+    let together = vec![Joined { user: bob, ts: ts(40) }, Joined { user: cy, ts: ts(41) }];
+    let joined = MembersJoined { meta: meta("UADA", 40), conversation, inviter: None, joined: together };
+    let mut team = team();
+    let set = |topic: &str, at| TopicSet { meta: meta("UADA", at), conversation, topic: topic.into(), ts: ts(at) };
+    let events: [Event; 4] = [
+        MemberLeft { meta: meta("UBOB", 39), conversation, user: bob, kicked_by: None, ts: ts(39) }.into(),
+        joined.clone().into(),
+        MemberLeft { meta: meta("UADA", 50), conversation, user: cy, kicked_by: None, ts: ts(50) }.into(),
+        set("later", 60).into(),
+    ];
+    events.into_iter().for_each(|event| team.apply(&Arc::new(event)));
+    let frames = frames(&joined.into(), &team);
+    let shown = |at: usize| serde_json::from_slice::<Value>(&frames[at].json).unwrap()["channel"].clone();
+    let (to_bob, to_cy) = (shown(0), shown(1));
+    assert_eq!((&to_bob["topic"]["value"], &to_bob["members"]), (&json!("later"), &json!(["UADA", "UBOB"])));
+    assert_eq!((&to_cy["topic"]["value"], &to_cy["members"]), (&json!(""), &json!(["UBOB", "UCY"])));
+    assert_eq!((&to_cy["id"], &to_cy["name"]), (&json!("G1"), &json!("G1")));
 }
 
 #[test]

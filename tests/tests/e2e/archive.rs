@@ -2,8 +2,8 @@
 
 use std::io::Write;
 
-use crate::harness::{Server, engines};
 use serde_json::{Value, json};
+use teamlog_tests::{Engine, Server};
 use zip::{ZipWriter, write::SimpleFileOptions};
 
 fn messages() -> Vec<Value> {
@@ -22,7 +22,7 @@ fn messages() -> Vec<Value> {
     ]
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn an_archive_is_given_back_as_it_was() {
     let folder = tempfile::TempDir::new().unwrap();
     let path = folder.path().join("export.zip");
@@ -42,40 +42,38 @@ async fn an_archive_is_given_back_as_it_was() {
     put("plans/2015-10-16.json", json!(messages()));
     zip.finish().unwrap();
 
-    for engine in engines() {
+    for engine in Engine::all() {
         let server = Server::start(engine).await;
-        let client = server.client();
         let import = ["--json", "import", "slack", path.to_str().unwrap(), "--domain", "acme"];
-        let (status, said) = server.run(&import);
+        let (status, said) = server.run(&import).await;
         assert_eq!(status, 0, "{said}");
         assert!(said.contains("\"message imported\":3"), "{said}");
-        let (status, said) = server.run(&import);
+        let (status, said) = server.run(&import).await;
         assert_eq!(status, 0, "{said}");
         assert!(said.contains("\"message there\":3") && !said.contains("imported"), "{said}");
 
-        let ask = json!({ "domain": "acme", "user": "ada" });
-        let token = client.call(&server.admin_key, "teamlog.users.token", ask).await.good();
-        let token = token["token"].as_str().unwrap().to_owned();
-        let history = client.history(&token, "C0PLANS").await;
+        let admin = server.api().with_token(server.admin_key());
+        let token = admin.good("teamlog.users.token", json!({ "domain": "acme", "user": "ada" })).await;
+        let ada = server.api().with_token(token["token"].as_str().unwrap());
+        let history = ada.history("C0PLANS").await;
         assert_eq!(history.len(), 3);
         for (got, sent) in history.iter().zip(messages()) {
             for (key, value) in sent.as_object().unwrap() {
                 assert_eq!(&got[key], value, "{engine:?}: {key} of {got}");
             }
         }
-        let info = client.call(&token, "conversations.info", json!({ "channel": "C0PLANS" })).await.good();
+        let info = ada.good("conversations.info", json!({ "channel": "C0PLANS" })).await;
         assert_eq!(info["channel"]["topic"]["value"], "a topic");
-        client.call(&token, "chat.postMessage", json!({ "channel": "C0PLANS", "text": "and on it goes" })).await.good();
-        server.expect_no_errors();
+        ada.say("C0PLANS", "and on it goes").await;
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn what_is_no_archive_is_refused() {
-    let server = Server::start(crate::harness::Engine::Embedded).await;
+    let server = Server::start(Engine::Embedded).await;
     let file = server.data_dir().join("no.zip");
     std::fs::write(&file, "nonsense").unwrap();
-    let (status, said) = server.run(&["import", "slack", file.to_str().unwrap(), "--domain", "acme"]);
+    let (status, said) = server.run(&["import", "slack", file.to_str().unwrap(), "--domain", "acme"]).await;
     assert_eq!(status, 2, "{said}");
     assert!(said.contains("is no zip archive"), "{said}");
 }

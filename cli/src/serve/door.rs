@@ -1,0 +1,94 @@
+//! Where this process is reached, and who answers there while the log does not.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use anyhow::Context;
+use serde_json::json;
+use teamlog_log::{LogError, Topic};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use super::node::{Joined, Start};
+use crate::{
+    config::Config,
+    nodes,
+    parts::{DataDir, OpenLog, random_hex, write_private},
+};
+
+/// Between two attempts to reach a log that is away.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// How long a call that is being answered may take once the log is there.
+const LAST_CALLS: Duration = Duration::from_secs(1);
+
+/// The address, and what stands about it in the data directory.
+pub(super) struct Door {
+    pub(super) address: SocketAddr,
+    pub(super) url: String,
+    /// The operators' key to this process.
+    pub(super) admin_key: String,
+    file: PathBuf,
+}
+
+impl Door {
+    /// Takes the port.
+    pub(super) async fn open(config: &Config, data: &DataDir) -> anyhow::Result<(Door, std::net::TcpListener)> {
+        let listen = &config.server.listen;
+        let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+        let address = listener.local_addr()?;
+        let url = format!("http://{address}");
+        let door = Door { address, url, admin_key: random_hex(24), file: data.server_file() };
+        Ok((door, listener.into_std()?))
+    }
+
+    /// Tells the commands of this machine.
+    pub(super) fn announce(&self) -> anyhow::Result<()> {
+        let told = json!({ "url": self.url, "pid": std::process::id(), "admin_key": self.admin_key });
+        write_private(&self.file, &told.to_string())
+    }
+
+    pub(super) fn close(self) {
+        let _ = std::fs::remove_file(self.file);
+    }
+
+    /// Ends once the log answers and no other server is on it. Until then whoever calls is told to call again; who
+    /// connects as this ends waits in the socket's backlog for the gateway.
+    pub(super) async fn wait(
+        &self,
+        log: &OpenLog,
+        start: &Start<'_>,
+        listener: &std::net::TcpListener,
+    ) -> anyhow::Result<Joined> {
+        let answered = CancellationToken::new();
+        let listener = TcpListener::from_std(listener.try_clone()?)?;
+        let waiting = tokio::spawn(teamlog_gateway::serve_waiting(listener, answered.clone()));
+        let _answered = answered.clone().drop_guard();
+        let partitions = self.partitions(log).await?;
+        let nodes = nodes::join(log, start.node_id, self.address, &start.clock).await?;
+        answered.cancel();
+        let _ = tokio::time::timeout(LAST_CALLS, waiting).await;
+        Ok(Joined { partitions, nodes })
+    }
+
+    /// How many partitions the log has, asked until it answers.
+    async fn partitions(&self, log: &OpenLog) -> anyhow::Result<u32> {
+        let mut said = false;
+        loop {
+            let asked = async {
+                log.create_topics().await?;
+                log.shared().partitions(Topic::Events).await
+            };
+            match asked.await {
+                Ok(partitions) => return Ok(partitions),
+                Err(LogError::Away(why)) => {
+                    if !std::mem::replace(&mut said, true) {
+                        warn!(why, "the log is away; waiting for it");
+                        self.announce()?;
+                    }
+                    tokio::time::sleep(ASK_AGAIN).await;
+                }
+                Err(why) => return Err(why.into()),
+            }
+        }
+    }
+}

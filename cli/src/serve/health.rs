@@ -1,0 +1,56 @@
+//! What `/readyz` says.
+
+use async_trait::async_trait;
+use serde_json::{Map, json};
+use teamlog_gateway::{Health, HealthReport};
+use teamlog_ingest::{Clock, Ingest};
+use teamlog_log::{Partition, TopicPartition};
+use teamlog_projectors::Runner;
+
+/// The state of this process's parts.
+pub(super) struct Parts {
+    pub(super) runner: Runner,
+    pub(super) ingest: Ingest,
+    pub(super) clock: Clock,
+    pub(super) partitions: u32,
+}
+
+#[async_trait]
+impl Health for Parts {
+    async fn report(&self) -> HealthReport {
+        let teams = self.ingest.teams();
+        let feed = teams.feed();
+        let mut views = Map::new();
+        for status in self.runner.status() {
+            let lag: u64 = status
+                .sources
+                .iter()
+                .map(|source| {
+                    let applied = status.progress.positions.get(source).map_or(0, |position| position.offset.0);
+                    feed.position(*source).offset.0.saturating_sub(applied)
+                })
+                .sum();
+            let stopped = status.progress.stopped.iter().map(|(source, why)| format!("{source}: {why}"));
+            let stopped: Vec<String> = stopped.collect();
+            views.insert(
+                format!("{} on {}", status.view, status.replica),
+                json!({ "lag": lag, "failing": status.progress.failing, "stopped": stopped }),
+            );
+        }
+        let claimed = self.ingest.writes().len();
+        let stopped = (0..self.partitions).find_map(|number| feed.stopped(TopicPartition::events(Partition(number))));
+        let founded = self.ingest.directory().with(|directory| directory.cluster().is_some());
+        let directory = self.ingest.writes_directory();
+        let ready = founded && directory && claimed == self.partitions as usize && stopped.is_none();
+        let log = json!({
+            "partitions": self.partitions, "claimed": claimed, "directory_claimed": directory, "founded": founded,
+            "stopped": stopped.map(|why| why.to_string()),
+        });
+        let off_seconds = self.clock.off_micros() as f64 / 1e6;
+        let clock = json!({ "off_seconds": off_seconds, "may_claim": self.clock.may_claim() });
+        HealthReport {
+            ready,
+            parts: json!({ "log": log, "clock": clock, "views": views, "teams_live": teams.live_len() }),
+        }
+    }
+}
