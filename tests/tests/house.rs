@@ -57,6 +57,8 @@ fn texts() -> Vec<(String, String)> {
             if kind.is_dir() && is_own(entry.file_name().to_str().unwrap()) {
                 folders.push(path);
             } else if kind.is_file()
+                // In a second worktree it is a file, and says where the first one lies.
+                && entry.file_name() != ".git"
                 && let Ok(text) = fs::read_to_string(&path)
             {
                 found.push((path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned(), text));
