@@ -8,7 +8,7 @@ mod socket;
 
 pub use api::{Api, Failure};
 pub use scripts::{node_modules, python};
-pub use server::{Engine, Options, Server};
+pub use server::{Engine, Options, Server, binary};
 pub use socket::{Frame, Socket};
 
 use std::time::Duration;

@@ -224,7 +224,7 @@ fn text(value: &Value) -> String {
 
 /// The binary under test. It lies beside the tests, where `cargo build --workspace` and `make test` put it; it is built
 /// only if it is not there.
-fn binary() -> PathBuf {
+pub fn binary() -> PathBuf {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _building = ONE_AT_A_TIME.lock().expect("building does not panic twice");
     if let Some(path) = std::env::var_os("TEAMLOG_TEST_BINARY") {
