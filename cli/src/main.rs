@@ -21,6 +21,11 @@ use crate::{
     parts::DataDir,
 };
 
+/// A post makes some 150 short-lived allocations on several threads: with glibc's allocator a quarter of the server's time
+/// is spent in it (docs/performance.md).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A team-messaging backend whose database is a log.
 ///
 /// Examples:
