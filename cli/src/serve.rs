@@ -14,7 +14,7 @@ use teamlog_log::{Partition, Position, Topic, TopicPartition};
 use teamlog_projectors::{Runner, lowest_positions};
 use teamlog_state::{At, DirectoryRows, DirectorySource};
 use tokio::{
-    net::TcpListener,
+    net::{TcpListener, TcpSocket, lookup_host},
     signal::unix::{Signal, SignalKind, signal},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -31,6 +31,9 @@ use crate::{
 const VIEWS_WAIT: Duration = Duration::from_secs(3);
 /// How long drains may take at a stop.
 const STOP_WAIT: Duration = Duration::from_secs(20);
+/// Connections that wait to be accepted. A whole office comes back at once, and who finds no room is heard a second later,
+/// when its system tries again: the usual 128 made that half of a thousand. `net.core.somaxconn` bounds it as well.
+const BACKLOG: u32 = 4096;
 
 /// How often metrics take in what was recorded.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
@@ -40,7 +43,7 @@ pub(crate) async fn serve(config: Config, data: DataDir, demo: bool) -> anyhow::
     let _lock = data.lock()?;
     let mut signals = Signals::new()?;
     let listen = &config.server.listen;
-    let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+    let listener = bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
     let address = listener.local_addr()?;
     let url = format!("http://{address}");
     let admin_key = random_hex(24);
@@ -270,6 +273,20 @@ impl Signals {
             _ = self.interrupt.recv() => {}
         }
     }
+}
+
+/// Listens on the first of an address's places that can be had.
+async fn bind(address: &str) -> std::io::Result<TcpListener> {
+    let mut outcome = Err(std::io::Error::other("it names no place"));
+    for place in lookup_host(address).await? {
+        let socket = if place.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        socket.set_reuseaddr(true)?;
+        outcome = socket.bind(place).and_then(|()| socket.listen(BACKLOG));
+        if outcome.is_ok() {
+            break;
+        }
+    }
+    outcome
 }
 
 /// The same socket twice: one for who answers until the log does, one for the gateway. Who connects between the two

@@ -14,7 +14,7 @@ use axum::{
 };
 use futures::SinkExt;
 use tokio::{
-    net::TcpListener,
+    net::{TcpListener, TcpSocket},
     runtime::{Builder, Runtime},
     sync::mpsc,
 };
@@ -23,6 +23,8 @@ use crate::{BenchError, options::cores};
 
 /// Frames that may wait for one socket, as in the real server.
 const QUEUE_MAX: usize = 256;
+/// Connections that wait to be accepted, as in the real server.
+const BACKLOG: u32 = 4096;
 /// Sockets' buffers as in the real server, in bytes.
 const BUFFER_BYTES: usize = 4096;
 
@@ -67,7 +69,7 @@ impl Stub {
         let failed = |why: &dyn std::error::Error| BenchError::Away { at: "a stub".to_owned(), why: why.to_string() };
         let runtime = Builder::new_multi_thread().worker_threads(cores()).thread_name("stub").enable_all().build();
         let threads = Threads(Some(runtime.map_err(|why| failed(&why))?));
-        let bound = threads.runtime().spawn(TcpListener::bind("127.0.0.1:0")).await.map_err(|why| failed(&why))?;
+        let bound = threads.runtime().spawn(async { listen() }).await.map_err(|why| failed(&why))?;
         let listener = bound.map_err(|why| failed(&why))?;
         let address = listener.local_addr().map_err(|why| failed(&why))?.to_string();
         let (published, frames) = mpsc::channel(QUEUE_MAX);
@@ -117,6 +119,12 @@ impl Drop for Threads {
             runtime.shutdown_background();
         }
     }
+}
+
+fn listen() -> std::io::Result<TcpListener> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind(([127, 0, 0, 1], 0).into())?;
+    socket.listen(BACKLOG)
 }
 
 /// Puts each frame into every socket's queue. A socket whose queue is full is let go, and its client will say so.
