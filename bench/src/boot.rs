@@ -113,7 +113,10 @@ impl Boot {
     async fn join(&self, url: &str, team: &Team) -> Result<(Map<String, Value>, String), BenchError> {
         let answer = Caller::open(url).await?.ask("rtm.connect", &team.tokens[0], &json!({})).await?;
         let stub = Stub::start(Flush::Once, |address| connected(answer, address)).await?;
+        // The first round finds the client's memory and the kernel's cold, and does not count.
+        at_once(self.joiners(&stub.url(), team)).await?;
         let (limit, _) = at_once(self.joiners(&stub.url(), team)).await?;
+        at_once(self.joiners(url, team)).await?;
         let (figures, joined) = at_once(self.joiners(url, team)).await?;
         let open = joined.iter().filter(|joiner| joiner.socket.is_some()).count();
         let ratio = ratio(figures.rate(), limit.rate());
