@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
-.PHONY: help dev test lint fmt stack stack-down stack-clean
+.PHONY: help dev test bench lint fmt stack stack-down stack-clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -12,6 +12,9 @@ dev: ## build and run a demo server on the embedded default, in the foreground
 
 test: ## install what is missing, start real servers on free ports, run every test, stop them
 	@scripts/test
+
+bench: ## build a release, run the benches on both engines, print each figure beside its limit (takes a quarter of an hour and all cores)
+	@scripts/bench
 
 lint: ## rustfmt, clippy with warnings denied, cargo-deny, crate arrows
 	@scripts/lint

@@ -62,6 +62,11 @@ impl Client {
         Ok(Client::new(url.unwrap_or(&of("url")), key.unwrap_or(&of("admin_key"))))
     }
 
+    /// Its address.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
     /// The operators' key.
     pub(crate) fn admin_key(&self) -> &str {
         &self.key

@@ -17,10 +17,15 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{
     client::Client,
-    commands::{ImportCommand, LogCommand, Outcome, Seed, TeamCommand, UserCommand, ViewCommand, status},
+    commands::{BenchCommand, ImportCommand, LogCommand, Outcome, Seed, TeamCommand, UserCommand, ViewCommand, status},
     config::Config,
     parts::DataDir,
 };
+
+/// A post makes some 150 short-lived allocations on several threads: with glibc's allocator a quarter of the server's time
+/// is spent in it (docs/performance.md).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// A team-messaging backend whose database is a log.
 ///
@@ -87,6 +92,9 @@ enum Command {
     Import(ImportCommand),
     /// A large, believable team, through a running server. Example: teamlog seed --domain big --users 1000
     Seed(Seed),
+    /// Load against a running server, which needs `[limits] enabled = false`. Example: teamlog bench post --in-flight 256
+    #[command(subcommand)]
+    Bench(BenchCommand),
     /// The effective configuration, secrets masked. Example: teamlog config --config teamlog.toml
     Config,
 }
@@ -137,6 +145,13 @@ async fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::User(command) => command.run(&client()?, cli.json).await,
         Command::Import(command) => command.run(&client()?, cli.json).await,
         Command::Seed(command) => command.run(&client()?, cli.json).await,
+        Command::Bench(command) => {
+            let url = match cli.url {
+                Some(url) => url,
+                None => client()?.url().to_owned(),
+            };
+            command.run(&url, cli.json).await
+        }
         Command::Config => {
             let masked = config.masked();
             let shown = if cli.json { serde_json::to_string(&masked)? } else { toml::to_string(&masked)? };

@@ -1,5 +1,6 @@
 //! Commands beside `serve`, one file a group.
 
+mod bench;
 mod import;
 mod log;
 mod log_verify;
@@ -8,12 +9,14 @@ mod seed;
 mod view;
 mod view_status;
 
+pub(crate) use bench::BenchCommand;
 pub(crate) use import::ImportCommand;
 pub(crate) use log::LogCommand;
 pub(crate) use people::{TeamCommand, UserCommand};
 pub(crate) use seed::Seed;
 pub(crate) use view::ViewCommand;
 
+use teamlog_bench::BenchError;
 use teamlog_log::{FeedError, LogError};
 use teamlog_projectors::{DbError, ProjectError, SearchError, VerifyError};
 
@@ -42,6 +45,7 @@ fn is_away(cause: &(dyn std::error::Error + 'static)) -> bool {
     let db = |why: &DbError| matches!(why, DbError::Away { .. });
     let project = |why: &ProjectError| matches!(why, ProjectError::Db(why) if db(why));
     cause.is::<Away>()
+        || cause.downcast_ref().is_some_and(BenchError::is_away)
         || cause.downcast_ref().is_some_and(log)
         || cause.downcast_ref().is_some_and(feed)
         || cause.downcast_ref().is_some_and(db)
@@ -73,6 +77,8 @@ mod tests {
             VerifyError::Project(ProjectError::Db(db())).into(),
             VerifyError::Feed(FeedError::Log(away())).into(),
             Away("no server".to_owned()).into(),
+            BenchError::Away { at: "http://127.0.0.1:1".to_owned(), why: "refused".to_owned() }.into(),
+            BenchError::from(away()).into(),
         ] {
             assert_eq!(status(&error), 3, "{error:#}");
         }

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use anyhow::Context;
 use serde_json::json;
 use teamlog_log::{LogError, Topic};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket, lookup_host};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -18,6 +18,9 @@ use crate::{
 
 /// Between two attempts to reach a log that is away.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// Connections that wait to be accepted. A whole office comes back at once, and who finds no room is heard a second later,
+/// when its system tries again: the usual 128 made that half of a thousand. `net.core.somaxconn` bounds it as well.
+const BACKLOG: u32 = 4096;
 /// How long a call that is being answered may take once the log is there.
 const LAST_CALLS: Duration = Duration::from_secs(1);
 
@@ -34,7 +37,7 @@ impl Door {
     /// Takes the port.
     pub(super) async fn open(config: &Config, data: &DataDir) -> anyhow::Result<(Door, std::net::TcpListener)> {
         let listen = &config.server.listen;
-        let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+        let listener = bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
         let address = listener.local_addr()?;
         let url = format!("http://{address}");
         let door = Door { address, url, admin_key: random_hex(24), file: data.server_file() };
@@ -91,4 +94,18 @@ impl Door {
             }
         }
     }
+}
+
+/// Listens on the first of an address's places that can be had.
+async fn bind(address: &str) -> std::io::Result<TcpListener> {
+    let mut outcome = Err(std::io::Error::other("it names no place"));
+    for place in lookup_host(address).await? {
+        let socket = if place.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        socket.set_reuseaddr(true)?;
+        outcome = socket.bind(place).and_then(|()| socket.listen(BACKLOG));
+        if outcome.is_ok() {
+            break;
+        }
+    }
+    outcome
 }

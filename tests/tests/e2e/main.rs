@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod archive;
+mod bench;
 mod loss;
 mod no_gap;
 mod nodes;

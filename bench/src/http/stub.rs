@@ -1,0 +1,176 @@
+//! A server on a runtime of its own, as many threads as the real one has: every call gets the same bytes, every socket
+//! gets `hello` and then what is published.
+
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    extract::{
+        DefaultBodyLimit, State, WebSocketUpgrade,
+        ws::{Message, Utf8Bytes, WebSocket},
+    },
+    http::{HeaderValue, Response, header},
+    response::Response as Upgraded,
+    routing::{get, post},
+};
+use futures::SinkExt;
+use tokio::{
+    net::{TcpListener, TcpSocket},
+    runtime::{Builder, Runtime},
+    sync::mpsc,
+};
+
+use crate::{BenchError, options::cores};
+
+/// Frames that may wait for one socket, as in the real server.
+const QUEUE_MAX: usize = 256;
+/// Connections that wait to be accepted, as in the real server.
+const BACKLOG: u32 = 4096;
+/// Sockets' buffers as in the real server, in bytes.
+const BUFFER_BYTES: usize = 4096;
+
+/// How a socket sends what waits for it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Flush {
+    /// Each frame in a write of its own.
+    EveryFrame,
+    /// All that waits, then one write.
+    Once,
+}
+
+/// A running stub; it ends when it is dropped.
+pub(crate) struct Stub {
+    _threads: Threads,
+    address: String,
+    published: mpsc::Sender<Utf8Bytes>,
+}
+
+/// A frame that can be sent to all sockets of a stub, encoded once.
+pub(crate) struct Publication {
+    published: mpsc::Sender<Utf8Bytes>,
+    frame: Utf8Bytes,
+}
+
+/// A runtime that may be dropped inside another one, where nobody may wait for its end.
+struct Threads(Option<Runtime>);
+
+#[derive(Clone)]
+struct Shared {
+    body: Bytes,
+    flush: Flush,
+    arrivals: mpsc::Sender<mpsc::Sender<Utf8Bytes>>,
+}
+
+impl Stub {
+    /// Starts one. `body` is what every call gets; it is told the stub's `host:port`.
+    ///
+    /// # Errors
+    /// [`BenchError::Away`] if no port can be had.
+    pub(crate) async fn start(flush: Flush, body: impl FnOnce(&str) -> Bytes) -> Result<Stub, BenchError> {
+        let failed = |why: &dyn std::error::Error| BenchError::Away { at: "a stub".to_owned(), why: why.to_string() };
+        let runtime = Builder::new_multi_thread().worker_threads(cores()).thread_name("stub").enable_all().build();
+        let threads = Threads(Some(runtime.map_err(|why| failed(&why))?));
+        let bound = threads.runtime().spawn(async { listen() }).await.map_err(|why| failed(&why))?;
+        let listener = bound.map_err(|why| failed(&why))?;
+        let address = listener.local_addr().map_err(|why| failed(&why))?.to_string();
+        let (published, frames) = mpsc::channel(QUEUE_MAX);
+        let (arrivals, arrived) = mpsc::channel(QUEUE_MAX);
+        let app = Router::new()
+            .route("/api/{method}", post(answer))
+            .route("/ws/{ticket}", get(upgrade))
+            .layer(DefaultBodyLimit::max(1 << 20))
+            .with_state(Shared { body: body(&address), flush, arrivals });
+        threads.runtime().spawn(async move { axum::serve(listener, app).await });
+        threads.runtime().spawn(broadcast(frames, arrived));
+        Ok(Stub { _threads: threads, address, published })
+    }
+
+    /// Where its calls go.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Where its sockets open.
+    pub(crate) fn socket_url(&self) -> String {
+        format!("ws://{}/ws/x", self.address)
+    }
+
+    /// A frame that can be sent to all sockets, any number of times.
+    pub(crate) fn publication(&self, frame: String) -> Publication {
+        Publication { published: self.published.clone(), frame: frame.into() }
+    }
+}
+
+impl Publication {
+    /// Sends it.
+    pub(crate) async fn publish(&self) -> Result<(), BenchError> {
+        self.published.send(self.frame.clone()).await.map_err(|_| BenchError::Lost("a stub"))
+    }
+}
+
+impl Threads {
+    fn runtime(&self) -> &Runtime {
+        self.0.as_ref().expect("taken only by drop")
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+fn listen() -> std::io::Result<TcpListener> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind(([127, 0, 0, 1], 0).into())?;
+    socket.listen(BACKLOG)
+}
+
+/// Puts each frame into every socket's queue. A socket whose queue is full is let go, and its client will say so.
+async fn broadcast(mut frames: mpsc::Receiver<Utf8Bytes>, mut arrived: mpsc::Receiver<mpsc::Sender<Utf8Bytes>>) {
+    let mut queues: Vec<mpsc::Sender<Utf8Bytes>> = Vec::new();
+    loop {
+        tokio::select! {
+            biased;
+            Some(queue) = arrived.recv() => queues.push(queue),
+            frame = frames.recv() => match frame {
+                Some(frame) => queues.retain(|queue| queue.try_send(frame.clone()).is_ok()),
+                None => return,
+            },
+        }
+    }
+}
+
+/// Takes what was sent, for the real server does too.
+async fn answer(State(shared): State<Shared>, _body: Bytes) -> Response<Body> {
+    let mut response = Response::new(Body::from(shared.body));
+    let json = HeaderValue::from_static("application/json; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    response
+}
+
+async fn upgrade(State(shared): State<Shared>, upgrade: WebSocketUpgrade) -> Upgraded {
+    upgrade.read_buffer_size(BUFFER_BYTES).write_buffer_size(BUFFER_BYTES).on_upgrade(move |socket| async move {
+        // The client has gone: nobody is left to tell.
+        let _ = serve(socket, shared).await;
+    })
+}
+
+async fn serve(mut socket: WebSocket, shared: Shared) -> Result<(), axum::Error> {
+    let (queue, mut frames) = mpsc::channel(QUEUE_MAX);
+    if shared.arrivals.send(queue).await.is_err() {
+        return Ok(());
+    }
+    socket.send(Message::Text(Utf8Bytes::from_static(r#"{"type":"hello","fast_reconnect":false}"#))).await?;
+    while let Some(frame) = frames.recv().await {
+        socket.feed(Message::Text(frame)).await?;
+        if matches!(shared.flush, Flush::Once) {
+            while let Ok(frame) = frames.try_recv() {
+                socket.feed(Message::Text(frame)).await?;
+            }
+        }
+        socket.flush().await?;
+    }
+    Ok(())
+}
