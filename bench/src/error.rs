@@ -44,10 +44,10 @@ pub enum BenchError {
     #[error("{0}")]
     Socket(String),
     /// The raw log beside the server.
-    #[error("the raw log: {0}")]
+    #[error("the raw log")]
     RawLog(#[from] LogError),
     /// The raw file beside the server.
-    #[error("the raw file: {0}")]
+    #[error("the raw file")]
     RawFile(#[from] sqlx::Error),
     /// A task of the bench's own is gone.
     #[error("a part of the bench ended early: {0}")]

@@ -37,6 +37,9 @@ pub struct Common {
     /// Copies of the raw log's topic on Kafka: as many as the server's topics have.
     #[arg(long, default_value_t = 1, requires = "brokers")]
     pub replication: u32,
+    /// Cores that the server has, for the report. Without it: those of this machine, if the server is on it.
+    #[arg(long, value_name = "N")]
+    pub server_cores: Option<u32>,
     /// Where the raw SQLite file lies for as long as it is measured: on the disk that the server's log is on.
     #[arg(long, value_name = "DIR", default_value_os_t = std::env::temp_dir())]
     pub scratch: PathBuf,
@@ -50,10 +53,13 @@ impl Common {
     /// What a report begins with.
     pub(crate) fn heading(&self, bench: &str, url: &str) -> Value {
         let build = if cfg!(debug_assertions) { "debug" } else { "release" };
+        let shared = is_local(url);
+        let server_cores = self.server_cores.map(|cores| cores as usize).or(shared.then(cores));
         json!({
             "bench": bench,
             "engine": if self.brokers.is_some() { "kafka" } else { "embedded" },
-            "client": { "cores": cores(), "build": build, "on_the_servers_machine": is_local(url) },
+            "client": { "cores": cores(), "build": build },
+            "server": { "cores": server_cores, "on_the_clients_machine": shared },
             "seconds": self.seconds,
             "text_bytes": self.text_bytes,
         })

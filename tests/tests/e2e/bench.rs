@@ -64,6 +64,7 @@ async fn every_post_that_is_counted_is_there() {
     assert_eq!(report["limit_rate"], json!(limit));
     assert!((report["ratio"].as_f64().unwrap() - rate(&report) / limit).abs() < 0.001, "{report}");
     assert_eq!((&report["users"], &report["teams"], &report["engine"]), (&json!(2), &json!(1), &json!("embedded")));
+    assert_eq!(report["server"], json!({ "cores": report["client"]["cores"], "on_the_clients_machine": true }));
     assert_eq!(report["posts_in_all"], json!(posts_in(&ada, &general).await));
     assert!(report["posts"].as_u64() < report["posts_in_all"].as_u64(), "{report}");
 }
