@@ -2,7 +2,10 @@
 
 use futures::{SinkExt, StreamExt};
 use serde_json::Value;
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::{
+    io::AsyncWriteExt,
+    net::{TcpSocket, TcpStream},
+};
 use tokio_tungstenite::{
     WebSocketStream, client_async_with_config,
     tungstenite::{Error, Message, protocol::WebSocketConfig},
@@ -105,6 +108,11 @@ impl Socket {
     /// Sends a text that need not be a frame.
     pub async fn send_text(&mut self, text: String) {
         self.stream.send(Message::text(text)).await.expect("the socket takes a frame");
+    }
+
+    /// Writes bytes below the protocol.
+    pub async fn send_raw(&mut self, bytes: &[u8]) {
+        self.stream.get_mut().write_all(bytes).await.expect("the connection takes bytes");
     }
 
     /// Reads to the socket's end.

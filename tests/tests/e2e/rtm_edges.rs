@@ -85,7 +85,10 @@ async fn what_is_no_frame_is_told_so_and_a_frame_past_the_bound_ends_the_session
         assert_eq!(ping.len(), FRAME_BYTES_MAX);
         socket.send_text(ping).await;
         socket.until("a pong", |frame| frame["reply_to"] == 8).await;
-        socket.send_text("x".repeat(FRAME_BYTES_MAX + 1)).await;
+        // The head of a text frame of a byte more, masked by zeros. Not the whole of it: a server that closes before it has
+        // read all resets the connection, and its goodbye may go down with it.
+        let [high, low] = u16::try_from(FRAME_BYTES_MAX + 1).unwrap().to_be_bytes();
+        socket.send_raw(&[0x81, 0x80 | 126, high, low, 0, 0, 0, 0]).await;
         let rest = socket.rest().await;
         assert_eq!(rest.last().map(|frame| &frame["type"]), Some(&json!("goodbye")), "{engine:?}: {rest:?}");
         assert_eq!(socket.closed, Some(1009), "{engine:?}");
