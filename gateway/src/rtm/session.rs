@@ -54,7 +54,7 @@ pub(super) enum End {
     Revoked,
     /// Its place cannot be served any more: start over.
     StartOver,
-    /// A frame past the bound.
+    /// A frame past the bound. To be resumed: nothing that was sent to it is in doubt.
     TooLarge,
 }
 
@@ -402,16 +402,16 @@ impl Session<'_> {
     }
 
     async fn say_goodbye(&mut self, end: End) {
-        let (code, reason) = match end {
+        let (may_resume, code, reason) = match end {
             End::Gone => return,
-            End::Resume => {
-                let _ = self.feed_reconnect_url().await;
-                (1001, "going away")
-            }
-            End::Revoked => (1008, "token revoked"),
-            End::StartOver => (1008, "start over"),
-            End::TooLarge => (1009, "frame too large"),
+            End::Resume => (true, 1001, "going away"),
+            End::Revoked => (false, 1008, "token revoked"),
+            End::StartOver => (false, 1008, "start over"),
+            End::TooLarge => (true, 1009, "frame too large"),
         };
+        if may_resume {
+            let _ = self.feed_reconnect_url().await;
+        }
         let _ = self.feed(encode(&json!({ "type": "goodbye" }))).await;
         let _ = self.send(Outgoing::Close(code, reason)).await;
         let _ = self.flush().await;

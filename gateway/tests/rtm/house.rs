@@ -199,7 +199,7 @@ impl House {
         let (outgoing, hear) = mpsc::channel::<Outgoing>(1);
         let sink = outgoing.sink_map_err(|why| SocketError::Broken(why.to_string()));
         let (gateway, rtm) = (self.gateway.clone(), self.rtm.clone());
-        tokio::spawn(async move { rtm.serve(gateway, ticket, Box::pin(incoming.map(Ok)), Box::pin(sink)).await });
+        tokio::spawn(async move { rtm.serve(gateway, ticket, Box::pin(incoming), Box::pin(sink)).await });
         Socket { say, hear, closed: None }
     }
 }
@@ -213,14 +213,19 @@ fn acked(answer: Answer) -> Acked {
 
 /// The client's end.
 pub(crate) struct Socket {
-    say: mpsc::UnboundedSender<Incoming>,
+    say: mpsc::UnboundedSender<Result<Incoming, SocketError>>,
     hear: mpsc::Receiver<Outgoing>,
     pub(crate) closed: Option<u16>,
 }
 
 impl Socket {
     pub(crate) fn send(&self, frame: &Value) {
-        self.say.unbounded_send(Incoming::Text(Bytes::from(frame.to_string()))).unwrap();
+        self.say.unbounded_send(Ok(Incoming::Text(Bytes::from(frame.to_string())))).unwrap();
+    }
+
+    /// A frame past the bound, as the transport tells it.
+    pub(crate) fn send_too_much(&self) {
+        self.say.unbounded_send(Err(SocketError::TooLarge)).unwrap();
     }
 
     /// The next frame; none once it is closed.
