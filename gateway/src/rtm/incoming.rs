@@ -13,7 +13,7 @@ use super::{
     presence::changes,
     session::{End, Outcome, Session, Unanswered, acknowledged},
 };
-use crate::{Incoming, SocketError};
+use crate::{Incoming, SocketError, limits};
 
 /// People whom one session may watch.
 const WATCHED_MAX: usize = 1000;
@@ -80,13 +80,17 @@ impl Session<'_> {
         let Some(conversation) = text("channel").and_then(|channel| channel.parse::<ConversationId>().ok()) else {
             return self.feed(error(id, code::REFUSED, "channel_not_found")).await;
         };
+        let key = text("client_msg_id").filter(|id| !id.is_empty());
+        if key.as_ref().is_some_and(|key| key.len() > limits::KEY_BYTES_MAX) {
+            let message = format!("a client_msg_id has at most {} bytes", limits::KEY_BYTES_MAX);
+            return self.feed(error(id, code::REFUSED, &message)).await;
+        }
         let Ok(thread_ts) = text("thread_ts").filter(|ts| !ts.is_empty()).map(|ts| ts.parse()).transpose() else {
             return self.feed(error(id, code::REFUSED, "thread_not_found")).await;
         };
         if !self.rtm.may_send(self.ticket.team, self.ticket.user) {
             return self.feed(error(id, code::TOO_FAST, "slow down, too many messages...")).await;
         }
-        let key = text("client_msg_id").filter(|id| !id.is_empty());
         // Each message has a name, so that this session knows its own when it comes by in the log. The same one sent
         // again while the first is under way comes by once, and is answered twice.
         let fresh = || Uuid::new_v4().to_string();

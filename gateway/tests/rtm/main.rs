@@ -213,6 +213,14 @@ async fn nonsense_is_answered_and_forgiven() {
     assert_eq!(socket.frame().await.unwrap(), json!({ "ok": false, "reply_to": 2, "error": error }));
     socket.send(&json!({ "id": 3, "type": "message", "channel": "C404", "text": "x" }));
     assert_eq!(socket.frame().await.unwrap()["error"]["msg"], "channel_not_found");
+    // The bound of an idempotency key by HTTP.
+    for (id, bytes, ok) in [(5, 240, true), (6, 241, false)] {
+        let name = "n".repeat(bytes);
+        let frame = json!({ "id": id, "type": "message", "channel": house.here, "text": "x", "client_msg_id": name });
+        socket.send(&frame);
+        let frames = socket.up_to(|frame| frame["reply_to"] == id).await;
+        assert_eq!(frames.last().unwrap()["ok"], ok, "{frames:?}");
+    }
     socket.send(&json!({ "id": 4, "type": "ping" }));
     assert_eq!(socket.frame().await.unwrap()["reply_to"], 4);
 }
