@@ -147,6 +147,8 @@ pub(super) async fn serve(
     let seat = Seat { session, user, token: ticket.token, notes: notes.clone(), revoked: revoked.clone(), queue: None };
     rtm.hub.enter(team_id, person, seat);
     rtm.presences.arrived(team_id, user);
+    // Whoever was revoked before the seat was taken is told by nobody: the token is asked once more behind that.
+    let is_good = self::person(&team, &ticket).is_some();
     let mut served = Session {
         rtm,
         gateway: &gateway,
@@ -166,9 +168,9 @@ pub(super) async fn serve(
         under_way: FuturesOrdered::new(),
         ticket,
     };
-    let end = match served.run(&mut stream, &mut heard_of, joining).await {
-        Ok(()) => End::Gone,
-        Err(end) => end,
+    let end = match is_good {
+        true => served.run(&mut stream, &mut heard_of, joining).await.err().unwrap_or(End::Gone),
+        false => End::Revoked,
     };
     rtm.hub.leave(team_id, person, session);
     rtm.presences.departed(team_id, user, session, Instant::now());
@@ -261,7 +263,7 @@ impl Session<'_> {
                     return Ok(State::Replaying(replay, pause));
                 }
                 metrics::counter!("teamlog_rtm_catch_ups_total").increment(1);
-                Ok(self.go_live()?.map_or_else(|| self.read(), State::Live))
+                Ok(self.go_live().map_or_else(|| self.read(), State::Live))
             }
             (State::Live(mut frames), Step::Event(Some(frame))) => {
                 metrics::histogram!("teamlog_rtm_queue_depth").record(frames.len() as f64 + 1.0);
@@ -309,19 +311,14 @@ impl Session<'_> {
     }
 
     /// The switch, in one step: registered at exactly its place, or not at all.
-    fn go_live(&self) -> Result<Option<mpsc::Receiver<Arc<Frame>>>, End> {
+    fn go_live(&self) -> Option<mpsc::Receiver<Arc<Frame>>> {
         let partition = self.team.partition();
         let who = (self.ticket.team, self.person, self.session);
         let (hub, queue_max) = (&self.rtm.hub, self.rtm.config.queue_max);
-        let joined = self.gateway.ingest().teams().join(partition, |position| {
+        self.gateway.ingest().teams().join(partition, |position| {
             let is_there = self.place.skip == 0 && position.offset == self.place.position.offset;
             is_there.then(|| hub.go_live(who, (partition, position), queue_max)).flatten()
-        });
-        // Whoever was revoked before the seat was taken is told by nobody: the token is asked behind that.
-        if joined.is_some() && person(&self.team, &self.ticket).is_none() {
-            return Err(End::Revoked);
-        }
-        Ok(joined)
+        })
     }
 
     /// A live session whose queue is empty has been sent all that was for it: so its place moves on, and neither its
