@@ -14,6 +14,7 @@ use tracing::debug;
 use super::{
     admission::Joining,
     people::Encoded,
+    replay::{self, ReplayError},
     service::{Rtm, now_ms},
     ticket::{Cursor, Place, Ticket},
 };
@@ -123,16 +124,11 @@ async fn resumed(gateway: &Gateway, team: &LiveTeam, args: &Args) -> Result<Opti
         return Err(invalid);
     }
     let (teams, events) = (gateway.ingest().teams(), TopicPartition::events(team.partition()));
-    let Place { position, skip } = cursor.place;
-    // A place in the middle of an event lies behind its beginning.
-    let reflected = if skip == 0 { position.offset } else { position.offset.next() };
-    if reflected > teams.position(team.partition()).offset {
-        // A process that has just come may not have read so far yet; past the end, the cursor is of another log.
-        match gateway.feed().log().end(events).await {
-            Ok(end) if reflected <= end => teams.wait_for(team.partition(), reflected).await?,
-            Ok(_) => return Err(expired),
-            Err(_) => return Err(ApiError::away()),
-        }
+    let position = cursor.place.position;
+    match replay::come_to(gateway, team.partition(), cursor.place).await {
+        Ok(()) => {}
+        Err(ReplayError::Gone(_)) => return Err(expired),
+        Err(ReplayError::Away(_)) => return Err(ApiError::away()),
     }
     if position.log_id != teams.position(team.partition()).log_id {
         return Err(expired);

@@ -41,6 +41,26 @@ impl From<TeamsError> for ReplayError {
     }
 }
 
+/// Ends once the teams here reflect what a client that stands at `place` was sent: the place may come from another
+/// process, and this one may not be so far yet.
+///
+/// # Errors
+/// [`ReplayError::Gone`] if it lies behind the log's end: then it is of another log, or of what an older copy of this
+/// one, which was put back, does not have.
+pub(super) async fn come_to(gateway: &Gateway, partition: Partition, place: Place) -> Result<(), ReplayError> {
+    let teams = gateway.ingest().teams();
+    // A place in the middle of an event lies behind its beginning.
+    let reflected = if place.skip == 0 { place.position.offset } else { place.position.offset.next() };
+    if reflected <= teams.position(partition).offset {
+        return Ok(());
+    }
+    let end = gateway.feed().log().end(TopicPartition::events(partition)).await.map_err(FeedError::from)?;
+    if reflected > end {
+        return Err(ReplayError::Gone(format!("offset {reflected} lies behind the end of the log, {end}")));
+    }
+    Ok(teams.wait_for(partition, reflected).await?)
+}
+
 /// The entries between a session's place and where its team stood when they were read, with what its user could see.
 pub(super) struct Replay {
     entries: VecDeque<Arc<Entry<Event>>>,
@@ -72,9 +92,7 @@ impl Replay {
         place: Place,
     ) -> Result<Replay, ReplayError> {
         let partition = live.partition();
-        let reflected = if place.skip == 0 { place.position.offset } else { place.position.offset.next() };
-        // The place may come from another process, and this one may not be so far yet.
-        gateway.ingest().teams().wait_for(partition, reflected).await?;
+        come_to(&gateway, partition, place).await?;
         let (inside, until) = {
             let team = live.read();
             (team.conversations_of(user).map(|c| c.conversation).collect(), team.position())
