@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::{
     frames::encode,
+    pace::Verdict,
     presence::changes,
     session::{End, Outcome, Session, Unanswered, acknowledged},
 };
@@ -36,10 +37,20 @@ impl Session<'_> {
             None | Some(Ok(Incoming::Close) | Err(SocketError::Broken(_))) => Err(End::Gone),
             Some(Err(SocketError::TooLarge)) => Err(End::TooLarge),
             Some(Ok(Incoming::Ping(_) | Incoming::Pong(_))) => Ok(()),
-            Some(Ok(Incoming::Text(text))) => match serde_json::from_slice::<Value>(&text) {
-                Ok(Value::Object(frame)) => self.obey(frame).await,
-                _ => self.feed(error(None, code::NOT_A_FRAME, "not a JSON object")).await,
+            Some(Ok(Incoming::Text(text))) => match self.pace.frame(self.heard) {
+                Verdict::Heard => self.understand(&text).await,
+                Verdict::TooFast => {
+                    self.feed(error(None, code::TOO_FAST, "slow down, too many frames: some were dropped")).await
+                }
+                Verdict::Ignored => Ok(()),
             },
+        }
+    }
+
+    async fn understand(&mut self, text: &[u8]) -> Result<(), End> {
+        match serde_json::from_slice::<Value>(text) {
+            Ok(Value::Object(frame)) => self.obey(frame).await,
+            _ => self.feed(error(None, code::NOT_A_FRAME, "not a JSON object")).await,
         }
     }
 
@@ -144,11 +155,13 @@ impl Session<'_> {
         self.feed(frame).await
     }
 
-    fn typing(&self, frame: &Map<String, Value>) {
+    fn typing(&mut self, frame: &Map<String, Value>) {
         let channel = frame.get("channel").and_then(Value::as_str).and_then(|channel| channel.parse().ok());
         let Some(conversation): Option<ConversationId> = channel else { return };
         let (user, team) = (self.ticket.user, self.team.read());
-        if let (true, Some(person)) = (team.is_member(user, conversation), team.person_index(user)) {
+        if let (true, Some(person)) = (team.is_member(user, conversation), team.person_index(user))
+            && self.pace.may_type(conversation, self.heard)
+        {
             let frame = encode(&json!({ "type": "user_typing", "channel": conversation, "user": user }));
             self.rtm.hub.tell_members(&team, conversation, person, &frame);
         }

@@ -48,6 +48,9 @@ pub struct RtmConfig {
     pub burst_pause: Duration,
     /// Messages a user may send over all their sockets, in the long run a second and at once; none for benches.
     pub messages: Option<(u32, u32)>,
+    /// Frames of any kind that one socket may send, in the long run a second and at once: more are dropped; none for
+    /// benches.
+    pub frames: Option<(u32, u32)>,
     /// People in a team above which `rtm.start` is lazy unless asked for `full=1`.
     pub lazy_people: usize,
     /// A session that says nothing for so long, though it is pinged every third of it, is dead.
@@ -72,6 +75,7 @@ impl Default for RtmConfig {
             burst_frames: 500,
             burst_pause: Duration::from_millis(100),
             messages: Some((1, 20)),
+            frames: Some((50, 200)),
             lazy_people: 2000,
             dead_after: Duration::from_secs(90),
             reconnect_url_every: Duration::from_secs(30),

@@ -31,6 +31,7 @@ use super::{
     frame::Frame,
     frames::encode,
     hub::{Note, Seat},
+    pace::Pace,
     replay::{Replay, ReplayError},
     service::{Rtm, now_ms},
     ticket::{Place, Ticket},
@@ -85,6 +86,7 @@ pub(super) struct Session<'a> {
     sent_since_url: bool,
     url_sent: Instant,
     pub(super) heard: Instant,
+    pub(super) pace: Pace,
     /// Messages of this socket that were not answered yet, by name: that which they bear in the log, if no other one
     /// under way bears it too.
     pub(super) unanswered: HashMap<String, Unanswered>,
@@ -163,6 +165,7 @@ pub(super) async fn serve(
         sent_since_url: true,
         url_sent: Instant::now(),
         heard: Instant::now(),
+        pace: Pace::new(rtm.config.frames),
         unanswered: HashMap::new(),
         own: HashSet::new(),
         under_way: FuturesOrdered::new(),
