@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     num::NonZeroU32,
+    ops::Range,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
@@ -34,12 +35,15 @@ use crate::{ApiError, Args, Caller, Gateway, Mark, Presence, Realtime, Reply, So
 /// Sizes and times of the sessions.
 #[derive(Clone, Debug)]
 pub struct RtmConfig {
-    /// Sessions of this gateway; past it `rtm.*` answers 429.
+    /// Sessions of this gateway; past it `rtm.*` answers 429, and a socket is told to come again.
     pub sessions_max: usize,
-    /// Sessions of one team between their `rtm.*` and their going live; past it 429.
+    /// Sessions of one team that have not gone live yet; past it 429, and who comes by a `reconnect_url` is told to come
+    /// again.
     pub joining_team_max: usize,
     /// The same of all teams.
     pub joining_max: usize,
+    /// How long who comes back too early is held before being told so, at random.
+    pub hold_off: Range<Duration>,
     /// Events that wait for one slow session; past it, it leaves live mode and catches up from the log.
     pub queue_max: usize,
     /// Frames that are sent in one go while catching up, and the pause behind them: clients' parsers break on more.
@@ -71,6 +75,7 @@ impl Default for RtmConfig {
             sessions_max: 50_000,
             joining_team_max: 4096,
             joining_max: 16_384,
+            hold_off: Duration::from_millis(200)..Duration::from_secs(3),
             queue_max: 256,
             burst_frames: 500,
             burst_pause: Duration::from_millis(100),

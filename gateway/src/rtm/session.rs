@@ -19,6 +19,7 @@ use std::{
 
 use bytes::Bytes;
 use futures::{FutureExt, SinkExt, StreamExt, future::BoxFuture, stream::FuturesOrdered};
+use rand::Rng;
 use serde_json::{Value, json};
 use teamlog_ingest::{Answer, LiveTeam};
 use teamlog_state::PersonIndex;
@@ -124,24 +125,14 @@ impl State {
 }
 
 /// Serves one socket to its end.
-pub(super) async fn serve(
-    rtm: &Arc<Rtm>,
-    gateway: Gateway,
-    ticket: &str,
-    mut stream: SocketStream,
-    mut sink: SocketSink,
-) {
+pub(super) async fn serve(rtm: &Arc<Rtm>, gateway: Gateway, ticket: &str, mut stream: SocketStream, sink: SocketSink) {
     let Some((ticket, team, person)) = redeem(rtm, &gateway, ticket).await else {
         let error = json!({ "type": "error", "error": { "code": 1, "msg": "Socket URL has expired" } });
-        let goodbye = async {
-            sink.feed(Outgoing::Text(encode(&error))).await?;
-            sink.feed(Outgoing::Close(1008, "Socket URL has expired")).await?;
-            sink.flush().await
-        };
-        let _ = tokio::time::timeout(WRITE_MAX, goodbye).await;
-        return;
+        return close(sink, vec![error], (1008, "Socket URL has expired")).await;
     };
-    let joining = Joining::new(rtm, ticket.team);
+    let Some(joining) = Joining::of_socket(rtm, &ticket) else {
+        return turn_away(rtm, &gateway, &ticket, sink).await;
+    };
     let session = rtm.next_session.fetch_add(1, Ordering::Relaxed);
     let (notes, mut heard_of) = mpsc::channel(NOTES_MAX);
     let revoked = CancellationToken::new();
@@ -178,6 +169,36 @@ pub(super) async fn serve(
     rtm.hub.leave(team_id, person, session);
     rtm.presences.departed(team_id, user, session, Instant::now());
     served.say_goodbye(end).await;
+}
+
+/// Says to come again to a socket for which there is no room. One that is only too early is held for a moment: the
+/// clients of a whole office, which come again as soon as they are told, would otherwise knock without a pause. While
+/// it is held it counts as open, so there is a bound to that; past that bound nobody is held.
+async fn turn_away(rtm: &Rtm, gateway: &Gateway, ticket: &Ticket, sink: SocketSink) {
+    if rtm.open.load(Ordering::Relaxed) <= rtm.config.sessions_max {
+        let moment = rand::rng().random_range(rtm.config.hold_off.clone());
+        let _ = rtm.stop.run_until_cancelled(tokio::time::sleep(moment)).await;
+    }
+    let frames = vec![reconnect_url(gateway, ticket, ticket.place), json!({ "type": "goodbye" })];
+    close(sink, frames, (1013, "try again later")).await;
+}
+
+async fn close(mut sink: SocketSink, frames: Vec<Value>, (code, reason): (u16, &'static str)) {
+    let said = async {
+        for frame in frames {
+            sink.feed(Outgoing::Text(encode(&frame))).await?;
+        }
+        sink.feed(Outgoing::Close(code, reason)).await?;
+        sink.flush().await
+    };
+    let _ = tokio::time::timeout(WRITE_MAX, said).await;
+}
+
+/// A frame with a url that goes on at `place`.
+fn reconnect_url(gateway: &Gateway, ticket: &Ticket, place: Place) -> Value {
+    let ticket = Ticket { place, issued_ms: now_ms(), nonce: None, ..ticket.clone() };
+    let url = format!("{}/ws/{}", gateway.config().websocket_url(), ticket.sign(gateway.ingest().secrets()));
+    json!({ "type": "reconnect_url", "url": url })
 }
 
 /// The ticket, if it is good, was not used, and its token still is one.
@@ -369,10 +390,7 @@ impl Session<'_> {
     }
 
     async fn feed_reconnect_url(&mut self) -> Result<(), End> {
-        let ticket = Ticket { place: self.place, issued_ms: now_ms(), nonce: None, ..self.ticket.clone() };
-        let secrets = self.gateway.ingest().secrets();
-        let url = format!("{}/ws/{}", self.gateway.config().websocket_url(), ticket.sign(secrets));
-        self.feed(encode(&json!({ "type": "reconnect_url", "url": url }))).await?;
+        self.feed(encode(&reconnect_url(self.gateway, &self.ticket, self.place))).await?;
         self.url_sent = Instant::now();
         self.sent_since_url = false;
         Ok(())
