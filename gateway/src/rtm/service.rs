@@ -28,6 +28,7 @@ use super::{
     people::People,
     presence::{self, Presences},
     replay::{Rendered, rendered},
+    room::Room,
     session,
 };
 use crate::{ApiError, Args, Caller, Gateway, Mark, Presence, Realtime, Reply, SocketSink, SocketStream};
@@ -63,6 +64,10 @@ pub struct RtmConfig {
     pub reconnect_url_every: Duration,
     /// Somebody is away once they have had no socket for so long.
     pub away_after: Duration,
+    /// Bytes of the log that one session that catches up holds at a time; what is behind them it reads later.
+    pub catch_up_bytes_max: usize,
+    /// The same of all sessions: past it, one waits until others have drained what they hold.
+    pub catch_ups_bytes_max: usize,
     /// Bytes of frames kept for those who catch up on the same events.
     pub rendered_bytes_max: u64,
     /// Bytes of teams' people kept as `rtm.start` gives them.
@@ -85,6 +90,8 @@ impl Default for RtmConfig {
             dead_after: Duration::from_secs(90),
             reconnect_url_every: Duration::from_secs(30),
             away_after: Duration::from_secs(30),
+            catch_up_bytes_max: 4 << 20,
+            catch_ups_bytes_max: 256 << 20,
             rendered_bytes_max: 32 << 20,
             people_bytes_max: 64 << 20,
         }
@@ -102,6 +109,7 @@ pub struct Rtm {
     /// Single-use tickets that were used, until they have expired anyway.
     pub(super) used: moka::sync::Cache<u64, ()>,
     pub(super) presences: Presences,
+    pub(super) catching_up: Room,
     pub(super) rendered: Rendered,
     pub(super) people: People,
     messages: Option<DefaultKeyedRateLimiter<(TeamId, UserId)>>,
@@ -122,6 +130,7 @@ impl Rtm {
             joining: Mutex::default(),
             used,
             presences: Presences::new(config.away_after),
+            catching_up: Room::new(config.catch_ups_bytes_max),
             rendered: rendered(config.rendered_bytes_max),
             people: People::new(config.people_bytes_max),
             messages: config.messages.map(|rate| RateLimiter::keyed(quota(rate))),

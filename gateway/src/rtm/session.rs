@@ -98,14 +98,14 @@ pub(super) struct Session<'a> {
 
 /// Where a session is in its loop.
 enum State {
-    Reading(BoxFuture<'static, Result<Replay, ReplayError>>),
+    Reading(BoxFuture<'static, Result<Box<Replay>, ReplayError>>),
     Replaying(Box<Replay>, tokio::time::Instant),
     Live(mpsc::Receiver<Arc<Frame>>),
 }
 
 /// What comes next of a state.
 enum Step {
-    Read(Result<Replay, ReplayError>),
+    Read(Result<Box<Replay>, ReplayError>),
     Burst,
     Event(Option<Arc<Frame>>),
 }
@@ -273,7 +273,7 @@ impl Session<'_> {
     /// Goes to where the next step leads.
     async fn go_on(&mut self, state: State, step: Step, heard_of: &mut mpsc::Receiver<Note>) -> Result<State, End> {
         match (state, step) {
-            (_, Step::Read(Ok(replay))) => Ok(State::Replaying(Box::new(replay), tokio::time::Instant::now())),
+            (_, Step::Read(Ok(replay))) => Ok(State::Replaying(replay, tokio::time::Instant::now())),
             (_, Step::Read(Err(why))) => {
                 debug!(team = %self.ticket.team, user = %self.ticket.user, %why, "a session cannot be caught up");
                 Err(match why {
@@ -309,7 +309,8 @@ impl Session<'_> {
 
     /// Begins to read what lies between its place and the team's.
     fn read(&self) -> State {
-        let read = Replay::read(self.gateway.clone(), self.team.clone(), self.ticket.user, self.place);
+        let read =
+            Replay::read(self.rtm.clone(), self.gateway.clone(), self.team.clone(), self.ticket.user, self.place);
         State::Reading(read.boxed())
     }
 
@@ -317,7 +318,7 @@ impl Session<'_> {
     async fn replay(&mut self, replay: &mut Replay) -> Result<bool, End> {
         let mut sent = 0;
         while sent < self.rtm.config.burst_frames {
-            let next = replay.next(&self.team.read(), &self.rtm.rendered);
+            let next = replay.next(&self.team.read(), self.rtm);
             let Some(frames) = next else {
                 self.place = replay.place();
                 return Ok(false);

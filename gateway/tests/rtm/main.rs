@@ -1,6 +1,7 @@
 //! Sessions against clients that read as slowly, and end as suddenly, as a test wants.
 #![allow(clippy::unwrap_used)]
 
+mod catch_up;
 mod ends;
 mod house;
 
