@@ -5,15 +5,15 @@ use std::{collections::HashMap, sync::Arc};
 use bytes::Bytes;
 use rand::Rng;
 use serde_json::{Map, Value, json};
-use teamlog_ingest::LiveTeam;
-use teamlog_log::TopicPartition;
+use teamlog_ingest::{LiveTeam, TeamGuard};
+use teamlog_log::{Position, TopicPartition};
 use teamlog_schemas::{ConversationId, ConversationKind, Ts};
 use teamlog_state::{Team, UserState};
 use tracing::debug;
 
 use super::{
     admission::Joining,
-    people::Encoded,
+    people::{Encoded, Version},
     replay::{self, ReplayError},
     service::{Rtm, now_ms},
     ticket::{Cursor, Place, Ticket},
@@ -48,8 +48,8 @@ pub(super) async fn start(rtm: &Arc<Rtm>, gateway: &Gateway, caller: &Caller, ar
     let with_unread = !args.flag("no_unreads")?.unwrap_or(false);
     let unread = if with_unread { unread(gateway, caller, &own).await } else { None };
     let full = args.flag("full")?.unwrap_or(false);
-    let team = caller.team.read();
-    let place = resumed.unwrap_or(Place::at(team.position()));
+    let Seen { team, position, people } = Seen::of(rtm, &caller.team.read());
+    let place = resumed.unwrap_or(Place::at(position));
     let mut answer = begin(gateway, caller, args, &team, place)?;
     let member = team.person(caller.user).ok_or(ApiError::refused("account_inactive"))?;
     let lazy = !full && team.people_len() > rtm.config.lazy_people;
@@ -78,9 +78,22 @@ pub(super) async fn start(rtm: &Arc<Rtm>, gateway: &Gateway, caller: &Caller, ar
         close_people(&mut answer, &team, caller);
         return Ok(answer.into());
     }
-    let people = rtm.people.of(&team);
-    drop(team);
+    let people = rtm.people.of(people, &team);
     Ok(Reply::Encoded(put_together(&answer, &people)))
+}
+
+/// A team at a position. All of it takes long to render, and an event that waits for its lock meanwhile holds up every
+/// team of the partition: so it is copied under the lock, and rendered without.
+struct Seen {
+    team: Team,
+    position: Position,
+    people: Version,
+}
+
+impl Seen {
+    fn of(rtm: &Rtm, team: &TeamGuard<'_>) -> Seen {
+        Seen { team: team.to_look_at(), position: team.position(), people: rtm.people.version(team) }
+    }
 }
 
 /// One object of the keys that are this caller's alone and the pieces that all share.
