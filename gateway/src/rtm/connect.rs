@@ -1,6 +1,9 @@
 //! `rtm.connect` and `rtm.start`: where a session begins, and what its client knows by then.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use rand::Rng;
@@ -46,9 +49,13 @@ pub(super) async fn start(rtm: &Arc<Rtm>, gateway: &Gateway, caller: &Caller, ar
     let resumed = resumed(gateway, &caller.team, args).await?;
     let own = gateway.ingest().marks().user(caller.team.id(), caller.user).await?;
     let with_unread = !args.flag("no_unreads")?.unwrap_or(false);
-    let unread = if with_unread { unread(gateway, caller, &own).await } else { None };
     let full = args.flag("full")?.unwrap_or(false);
-    let Seen { team, position, people } = Seen::of(rtm, &caller.team.read());
+    // Who goes on at a cursor counts on from there: what is unread by now would count again what is still to come.
+    let (unread, seen) = match with_unread && resumed.is_none() {
+        true => unread(rtm, gateway, caller, &own).await,
+        false => (None, Seen::of(rtm, &caller.team.read())),
+    };
+    let Seen { team, position, people } = seen;
     let place = resumed.unwrap_or(Place::at(position));
     let mut answer = begin(gateway, caller, args, &team, place)?;
     let member = team.person(caller.user).ok_or(ApiError::refused("account_inactive"))?;
@@ -108,23 +115,44 @@ fn put_together(answer: &Map<String, Value>, people: &Encoded) -> Bytes {
     whole.into()
 }
 
-/// What the caller has not read, of the conversations in which there may be something. With the rows away nobody is
-/// kept from connecting: then nothing is said of it.
-async fn unread(gateway: &Gateway, caller: &Caller, own: &UserState) -> Option<HashMap<ConversationId, u64>> {
-    let marks: Vec<(ConversationId, Ts)> = {
-        let team = caller.team.read();
-        let of = team.conversations_of(caller.user);
-        let behind = of.filter(|c| c.ordinal > 0 && c.latest > own.mark(c.conversation));
-        behind.map(|c| (c.conversation, own.mark(c.conversation))).collect()
-    };
-    let counts = match read::unread(gateway, caller, &marks).await {
-        Ok(counts) => counts,
-        Err(why) => {
-            debug!(team = %caller.team.id(), user = %caller.user, %why, "a client starts without counts of what is unread");
-            return None;
+type Counts = HashMap<ConversationId, u64>;
+
+/// What the caller has not read, and the team at the very position that this is of: what is behind it comes over the
+/// socket. With the rows away nobody is kept from connecting: then nothing is said of it.
+async fn unread(rtm: &Rtm, gateway: &Gateway, caller: &Caller, own: &UserState) -> (Option<Counts>, Seen) {
+    // Only conversations in which there may be something are asked for; where another one becomes such meanwhile, all.
+    for all in [false, true] {
+        let marks = marks(&caller.team.read(), caller, own, all);
+        let look = |team: &TeamGuard<'_>| {
+            let asked: HashSet<_> = marks.iter().map(|(conversation, _)| *conversation).collect();
+            let behind = self::marks(team, caller, own, false);
+            let is_whole = all || behind.iter().all(|(conversation, _)| asked.contains(conversation));
+            is_whole.then(|| Seen::of(rtm, team))
+        };
+        let counted = match marks.is_empty() {
+            true => Ok((Vec::new(), look(&caller.team.read()))),
+            false => read::unread_and(gateway, caller, &marks, look).await,
+        };
+        match counted {
+            Ok((counts, Some(seen))) => {
+                let counts = marks.iter().zip(counts).map(|((conversation, _), unread)| (*conversation, unread.count));
+                return (Some(counts.collect()), seen);
+            }
+            Ok((_, None)) => {}
+            Err(why) => {
+                debug!(team = %caller.team.id(), user = %caller.user, %why, "a client starts without counts of what is unread");
+                break;
+            }
         }
-    };
-    Some(marks.iter().zip(counts).map(|((conversation, _), unread)| (*conversation, unread.count)).collect())
+    }
+    (None, Seen::of(rtm, &caller.team.read()))
+}
+
+/// The caller's marks: of the conversations that have something behind them, or of all.
+fn marks(team: &Team, caller: &Caller, own: &UserState, all: bool) -> Vec<(ConversationId, Ts)> {
+    let of = team.conversations_of(caller.user);
+    let wanted = of.filter(|c| all || (c.ordinal > 0 && c.latest > own.mark(c.conversation)));
+    wanted.map(|c| (c.conversation, own.mark(c.conversation))).collect()
 }
 
 /// Where a client goes on that sent its cursor.
@@ -185,7 +213,7 @@ fn conversations(
     team: &Team,
     caller: &Caller,
     own: &UserState,
-    unread: Option<&HashMap<ConversationId, u64>>,
+    unread: Option<&Counts>,
     lazy: bool,
 ) {
     let (mut channels, mut groups, mut ims, mut mpims) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());

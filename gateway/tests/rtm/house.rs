@@ -187,6 +187,16 @@ impl House {
         }
     }
 
+    /// `rtm.start`.
+    pub(crate) async fn start(&self, who: &Resident, args: Value) -> Value {
+        let Value::Object(args) = args else { panic!("{args} is no object") };
+        let caller = self.gateway.caller(&who.token).await.unwrap();
+        match self.rtm.start(&self.gateway, &caller, &Args::new(args)).await.unwrap() {
+            Reply::Object(answer) => Value::Object(answer),
+            Reply::Encoded(bytes) => serde_json::from_slice(&bytes).unwrap(),
+        }
+    }
+
     pub(crate) async fn session(&self, who: &Resident, args: Value) -> Socket {
         let answer = self.connect(who, args).await.unwrap();
         self.open(answer["url"].as_str().unwrap())

@@ -4,6 +4,7 @@
 mod catch_up;
 mod ends;
 mod house;
+mod start;
 
 use std::time::Duration;
 
