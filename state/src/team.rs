@@ -101,6 +101,31 @@ pub struct Team {
 }
 
 impl Team {
+    /// A copy to look at without a lock: it shares what is large, and knows no keys of writes, which are not for
+    /// looking at and which the next write would otherwise have to copy.
+    pub fn to_look_at(&self) -> Team {
+        Team {
+            team: self.team,
+            domain: self.domain.clone(),
+            name: self.name.clone(),
+            shard: self.shard.clone(),
+            created: self.created,
+            last_ts: self.last_ts,
+            people: self.people.clone(),
+            people_by_id: self.people_by_id.clone(),
+            people_by_name: self.people_by_name.clone(),
+            people_by_email: self.people_by_email.clone(),
+            conversations: self.conversations.clone(),
+            conversations_by_id: self.conversations_by_id.clone(),
+            channels_by_name: self.channels_by_name.clone(),
+            directs: self.directs.clone(),
+            general: self.general,
+            bots: self.bots.clone(),
+            tokens: self.tokens.clone(),
+            keys: crate::keys::RecentKeys::default(),
+        }
+    }
+
     /// The id.
     pub fn id(&self) -> TeamId {
         self.team

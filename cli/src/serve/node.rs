@@ -80,6 +80,7 @@ impl<'a> Start<'a> {
             joining_max: gateway.joining_max,
             lazy_people: gateway.lazy_people,
             messages: limits.enabled.then_some((limits.messages_per_second, limits.messages_burst)),
+            frames: RtmConfig::default().frames.filter(|_| limits.enabled),
             ..RtmConfig::default()
         })
     }

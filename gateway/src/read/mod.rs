@@ -10,6 +10,7 @@ pub use history::{Page, Paged, history, message, replies};
 pub use index::IndexReader;
 pub use search::{SearchFound, SearchHit, SearchOrder, SearchQuery, SearchReader};
 pub use unread::unread;
+pub(crate) use unread::unread_and;
 
 use std::sync::Arc;
 

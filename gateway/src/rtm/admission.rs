@@ -1,11 +1,11 @@
 //! Bounds on those who are joining, so that a reconnecting office cannot starve the others.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{collections::HashMap, sync::atomic::Ordering, time::Duration};
 
 use rand::Rng;
 use teamlog_schemas::TeamId;
 
-use super::service::Rtm;
+use super::{service::Rtm, ticket::Ticket};
 use crate::ApiError;
 
 /// One who is joining: a call of `rtm.*`, or a session that has not gone live yet. Counted until it is dropped.
@@ -15,10 +15,19 @@ pub(super) struct Joining<'a> {
 }
 
 impl<'a> Joining<'a> {
-    /// A session with a ticket: it was admitted when it called.
-    pub(super) fn new(rtm: &'a Rtm, team: TeamId) -> Self {
-        *rtm.joining.lock().entry(team).or_default() += 1;
-        Joining { rtm, team }
+    /// A socket with a good ticket; none if there is no room for it. Its own is among those that are open by now. One
+    /// that `rtm.*` has just given was admitted then, and is not made to wait behind those who come back by a
+    /// `reconnect_url`, as all do at once when a gateway has gone.
+    pub(super) fn of_socket(rtm: &'a Rtm, ticket: &Ticket) -> Option<Self> {
+        let mut joining = rtm.joining.lock();
+        let was_admitted = ticket.nonce.is_some();
+        let room = rtm.open.load(Ordering::Relaxed) <= rtm.config.sessions_max;
+        if room && (was_admitted || has_room(rtm, &joining, ticket.team)) {
+            *joining.entry(ticket.team).or_default() += 1;
+            return Some(Joining { rtm, team: ticket.team });
+        }
+        metrics::counter!("teamlog_rtm_not_admitted_total").increment(1);
+        None
     }
 
     /// A call.
@@ -27,17 +36,20 @@ impl<'a> Joining<'a> {
     /// `ratelimited` if too many are joining, or too many sessions are open. The wait is jittered, so that they do not
     /// come back all at once.
     pub(super) fn admit(rtm: &'a Rtm, team: TeamId) -> Result<Self, ApiError> {
-        let config = &rtm.config;
         let mut joining = rtm.joining.lock();
-        let (own, all) = (joining.get(&team).copied().unwrap_or(0), joining.values().sum::<usize>());
         let open = rtm.open.load(Ordering::Relaxed);
-        if own < config.joining_team_max && all < config.joining_max && open < config.sessions_max {
+        if open < rtm.config.sessions_max && has_room(rtm, &joining, team) {
             *joining.entry(team).or_default() += 1;
             return Ok(Joining { rtm, team });
         }
         metrics::counter!("teamlog_rtm_not_admitted_total").increment(1);
         Err(ApiError::rate_limited(Duration::from_secs(rand::rng().random_range(1..=10))))
     }
+}
+
+fn has_room(rtm: &Rtm, joining: &HashMap<TeamId, usize>, team: TeamId) -> bool {
+    let (own, all) = (joining.get(&team).copied().unwrap_or(0), joining.values().sum::<usize>());
+    own < rtm.config.joining_team_max && all < rtm.config.joining_max
 }
 
 impl Drop for Joining<'_> {
@@ -55,7 +67,7 @@ impl Drop for Joining<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::RtmConfig;
+    use crate::{RtmConfig, rtm::ticket::Place};
 
     #[test]
     fn one_team_that_comes_all_at_once_leaves_room_for_others() {
@@ -72,10 +84,30 @@ mod tests {
         drop(first);
         assert!(Joining::admit(&rtm, office).is_ok());
         drop(third);
-        // One that was admitted before is let in whatever the counts are.
-        let sessions: Vec<_> = (0..5).map(|_| Joining::new(&rtm, office)).collect();
+        // A socket that was admitted before is let in whatever the counts are; one that comes back is not.
+        let sessions: Vec<_> = (0..5).map(|_| Joining::of_socket(&rtm, &ticket(office, Some(1))).unwrap()).collect();
+        assert!(Joining::of_socket(&rtm, &ticket(other, None)).is_none());
         assert!(Joining::admit(&rtm, other).is_err());
         drop(sessions);
+        assert!(Joining::of_socket(&rtm, &ticket(other, None)).is_some());
         assert!(Joining::admit(&rtm, other).is_ok());
+    }
+
+    #[test]
+    fn no_ticket_opens_more_sockets_than_there_may_be() {
+        let rtm = Rtm::new(RtmConfig { sessions_max: 2, ..RtmConfig::default() });
+        let team = "T1".parse().unwrap();
+        for (open, room) in [(1, true), (2, true), (3, false)] {
+            rtm.open.store(open, Ordering::Relaxed);
+            for nonce in [None, Some(1)] {
+                assert_eq!(Joining::of_socket(&rtm, &ticket(team, nonce)).is_some(), room, "{open} {nonce:?}");
+            }
+        }
+    }
+
+    fn ticket(team: TeamId, nonce: Option<u64>) -> Ticket {
+        let place = Place::at(teamlog_log::Position::START);
+        let user = "U1".parse().unwrap();
+        Ticket { team, user, token: [0; 32], place, issued_ms: 0, nonce, cursors: false, batches: false }
     }
 }

@@ -1,19 +1,23 @@
 //! `rtm.connect` and `rtm.start`: where a session begins, and what its client knows by then.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use rand::Rng;
 use serde_json::{Map, Value, json};
-use teamlog_ingest::LiveTeam;
-use teamlog_log::TopicPartition;
+use teamlog_ingest::{LiveTeam, TeamGuard};
+use teamlog_log::{Position, TopicPartition};
 use teamlog_schemas::{ConversationId, ConversationKind, Ts};
 use teamlog_state::{Team, UserState};
 use tracing::debug;
 
 use super::{
     admission::Joining,
-    people::Encoded,
+    people::{Encoded, Version},
+    replay::{self, ReplayError},
     service::{Rtm, now_ms},
     ticket::{Cursor, Place, Ticket},
 };
@@ -45,10 +49,14 @@ pub(super) async fn start(rtm: &Arc<Rtm>, gateway: &Gateway, caller: &Caller, ar
     let resumed = resumed(gateway, &caller.team, args).await?;
     let own = gateway.ingest().marks().user(caller.team.id(), caller.user).await?;
     let with_unread = !args.flag("no_unreads")?.unwrap_or(false);
-    let unread = if with_unread { unread(gateway, caller, &own).await } else { None };
     let full = args.flag("full")?.unwrap_or(false);
-    let team = caller.team.read();
-    let place = resumed.unwrap_or(Place::at(team.position()));
+    // Who goes on at a cursor counts on from there: what is unread by now would count again what is still to come.
+    let (unread, seen) = match with_unread && resumed.is_none() {
+        true => unread(rtm, gateway, caller, &own).await,
+        false => (None, Seen::of(rtm, &caller.team.read())),
+    };
+    let Seen { team, position, people } = seen;
+    let place = resumed.unwrap_or(Place::at(position));
     let mut answer = begin(gateway, caller, args, &team, place)?;
     let member = team.person(caller.user).ok_or(ApiError::refused("account_inactive"))?;
     let lazy = !full && team.people_len() > rtm.config.lazy_people;
@@ -77,9 +85,22 @@ pub(super) async fn start(rtm: &Arc<Rtm>, gateway: &Gateway, caller: &Caller, ar
         close_people(&mut answer, &team, caller);
         return Ok(answer.into());
     }
-    let people = rtm.people.of(&team);
-    drop(team);
+    let people = rtm.people.of(people, &team);
     Ok(Reply::Encoded(put_together(&answer, &people)))
+}
+
+/// A team at a position. All of it takes long to render, and an event that waits for its lock meanwhile holds up every
+/// team of the partition: so it is copied under the lock, and rendered without.
+struct Seen {
+    team: Team,
+    position: Position,
+    people: Version,
+}
+
+impl Seen {
+    fn of(rtm: &Rtm, team: &TeamGuard<'_>) -> Seen {
+        Seen { team: team.to_look_at(), position: team.position(), people: rtm.people.version(team) }
+    }
 }
 
 /// One object of the keys that are this caller's alone and the pieces that all share.
@@ -94,23 +115,44 @@ fn put_together(answer: &Map<String, Value>, people: &Encoded) -> Bytes {
     whole.into()
 }
 
-/// What the caller has not read, of the conversations in which there may be something. With the rows away nobody is
-/// kept from connecting: then nothing is said of it.
-async fn unread(gateway: &Gateway, caller: &Caller, own: &UserState) -> Option<HashMap<ConversationId, u64>> {
-    let marks: Vec<(ConversationId, Ts)> = {
-        let team = caller.team.read();
-        let of = team.conversations_of(caller.user);
-        let behind = of.filter(|c| c.ordinal > 0 && c.latest > own.mark(c.conversation));
-        behind.map(|c| (c.conversation, own.mark(c.conversation))).collect()
-    };
-    let counts = match read::unread(gateway, caller, &marks).await {
-        Ok(counts) => counts,
-        Err(why) => {
-            debug!(team = %caller.team.id(), user = %caller.user, %why, "a client starts without counts of what is unread");
-            return None;
+type Counts = HashMap<ConversationId, u64>;
+
+/// What the caller has not read, and the team at the very position that this is of: what is behind it comes over the
+/// socket. With the rows away nobody is kept from connecting: then nothing is said of it.
+async fn unread(rtm: &Rtm, gateway: &Gateway, caller: &Caller, own: &UserState) -> (Option<Counts>, Seen) {
+    // Only conversations in which there may be something are asked for; where another one becomes such meanwhile, all.
+    for all in [false, true] {
+        let marks = marks(&caller.team.read(), caller, own, all);
+        let look = |team: &TeamGuard<'_>| {
+            let asked: HashSet<_> = marks.iter().map(|(conversation, _)| *conversation).collect();
+            let behind = self::marks(team, caller, own, false);
+            let is_whole = all || behind.iter().all(|(conversation, _)| asked.contains(conversation));
+            is_whole.then(|| Seen::of(rtm, team))
+        };
+        let counted = match marks.is_empty() {
+            true => Ok((Vec::new(), look(&caller.team.read()))),
+            false => read::unread_and(gateway, caller, &marks, look).await,
+        };
+        match counted {
+            Ok((counts, Some(seen))) => {
+                let counts = marks.iter().zip(counts).map(|((conversation, _), unread)| (*conversation, unread.count));
+                return (Some(counts.collect()), seen);
+            }
+            Ok((_, None)) => {}
+            Err(why) => {
+                debug!(team = %caller.team.id(), user = %caller.user, %why, "a client starts without counts of what is unread");
+                break;
+            }
         }
-    };
-    Some(marks.iter().zip(counts).map(|((conversation, _), unread)| (*conversation, unread.count)).collect())
+    }
+    (None, Seen::of(rtm, &caller.team.read()))
+}
+
+/// The caller's marks: of the conversations that have something behind them, or of all.
+fn marks(team: &Team, caller: &Caller, own: &UserState, all: bool) -> Vec<(ConversationId, Ts)> {
+    let of = team.conversations_of(caller.user);
+    let wanted = of.filter(|c| all || (c.ordinal > 0 && c.latest > own.mark(c.conversation)));
+    wanted.map(|c| (c.conversation, own.mark(c.conversation))).collect()
 }
 
 /// Where a client goes on that sent its cursor.
@@ -123,16 +165,11 @@ async fn resumed(gateway: &Gateway, team: &LiveTeam, args: &Args) -> Result<Opti
         return Err(invalid);
     }
     let (teams, events) = (gateway.ingest().teams(), TopicPartition::events(team.partition()));
-    let Place { position, skip } = cursor.place;
-    // A place in the middle of an event lies behind its beginning.
-    let reflected = if skip == 0 { position.offset } else { position.offset.next() };
-    if reflected > teams.position(team.partition()).offset {
-        // A process that has just come may not have read so far yet; past the end, the cursor is of another log.
-        match gateway.feed().log().end(events).await {
-            Ok(end) if reflected <= end => teams.wait_for(team.partition(), reflected).await?,
-            Ok(_) => return Err(expired),
-            Err(_) => return Err(ApiError::away()),
-        }
+    let position = cursor.place.position;
+    match replay::come_to(gateway, team.partition(), cursor.place).await {
+        Ok(()) => {}
+        Err(ReplayError::Gone(_)) => return Err(expired),
+        Err(ReplayError::Away(_)) => return Err(ApiError::away()),
     }
     if position.log_id != teams.position(team.partition()).log_id {
         return Err(expired);
@@ -176,7 +213,7 @@ fn conversations(
     team: &Team,
     caller: &Caller,
     own: &UserState,
-    unread: Option<&HashMap<ConversationId, u64>>,
+    unread: Option<&Counts>,
     lazy: bool,
 ) {
     let (mut channels, mut groups, mut ims, mut mpims) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());

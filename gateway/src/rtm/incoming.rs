@@ -10,10 +10,11 @@ use uuid::Uuid;
 
 use super::{
     frames::encode,
+    pace::Verdict,
     presence::changes,
     session::{End, Outcome, Session, Unanswered, acknowledged},
 };
-use crate::{Incoming, SocketError};
+use crate::{Incoming, SocketError, limits};
 
 /// People whom one session may watch.
 const WATCHED_MAX: usize = 1000;
@@ -36,10 +37,20 @@ impl Session<'_> {
             None | Some(Ok(Incoming::Close) | Err(SocketError::Broken(_))) => Err(End::Gone),
             Some(Err(SocketError::TooLarge)) => Err(End::TooLarge),
             Some(Ok(Incoming::Ping(_) | Incoming::Pong(_))) => Ok(()),
-            Some(Ok(Incoming::Text(text))) => match serde_json::from_slice::<Value>(&text) {
-                Ok(Value::Object(frame)) => self.obey(frame).await,
-                _ => self.feed(error(None, code::NOT_A_FRAME, "not a JSON object")).await,
+            Some(Ok(Incoming::Text(text))) => match self.pace.frame(self.heard) {
+                Verdict::Heard => self.understand(&text).await,
+                Verdict::TooFast => {
+                    self.feed(error(None, code::TOO_FAST, "slow down, too many frames: some were dropped")).await
+                }
+                Verdict::Ignored => Ok(()),
             },
+        }
+    }
+
+    async fn understand(&mut self, text: &[u8]) -> Result<(), End> {
+        match serde_json::from_slice::<Value>(text) {
+            Ok(Value::Object(frame)) => self.obey(frame).await,
+            _ => self.feed(error(None, code::NOT_A_FRAME, "not a JSON object")).await,
         }
     }
 
@@ -80,13 +91,17 @@ impl Session<'_> {
         let Some(conversation) = text("channel").and_then(|channel| channel.parse::<ConversationId>().ok()) else {
             return self.feed(error(id, code::REFUSED, "channel_not_found")).await;
         };
+        let key = text("client_msg_id").filter(|id| !id.is_empty());
+        if key.as_ref().is_some_and(|key| key.len() > limits::KEY_BYTES_MAX) {
+            let message = format!("a client_msg_id has at most {} bytes", limits::KEY_BYTES_MAX);
+            return self.feed(error(id, code::REFUSED, &message)).await;
+        }
         let Ok(thread_ts) = text("thread_ts").filter(|ts| !ts.is_empty()).map(|ts| ts.parse()).transpose() else {
             return self.feed(error(id, code::REFUSED, "thread_not_found")).await;
         };
         if !self.rtm.may_send(self.ticket.team, self.ticket.user) {
             return self.feed(error(id, code::TOO_FAST, "slow down, too many messages...")).await;
         }
-        let key = text("client_msg_id").filter(|id| !id.is_empty());
         // Each message has a name, so that this session knows its own when it comes by in the log. The same one sent
         // again while the first is under way comes by once, and is answered twice.
         let fresh = || Uuid::new_v4().to_string();
@@ -140,11 +155,13 @@ impl Session<'_> {
         self.feed(frame).await
     }
 
-    fn typing(&self, frame: &Map<String, Value>) {
+    fn typing(&mut self, frame: &Map<String, Value>) {
         let channel = frame.get("channel").and_then(Value::as_str).and_then(|channel| channel.parse().ok());
         let Some(conversation): Option<ConversationId> = channel else { return };
         let (user, team) = (self.ticket.user, self.team.read());
-        if let (true, Some(person)) = (team.is_member(user, conversation), team.person_index(user)) {
+        if let (true, Some(person)) = (team.is_member(user, conversation), team.person_index(user))
+            && self.pace.may_type(conversation, self.heard)
+        {
             let frame = encode(&json!({ "type": "user_typing", "channel": conversation, "user": user }));
             self.rtm.hub.tell_members(&team, conversation, person, &frame);
         }

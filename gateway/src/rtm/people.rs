@@ -24,16 +24,16 @@ pub(super) struct Encoded {
 
 /// By team, how often its people changed since it was first asked for, and the hour: what is said of somebody's time
 /// zone changes with that.
-type Key = (TeamId, u64, u64);
+pub(super) type Version = (TeamId, u64, u64);
 
 pub(super) struct People {
     changes: Mutex<HashMap<TeamId, u64>>,
-    encoded: moka::sync::Cache<Key, Arc<Encoded>>,
+    encoded: moka::sync::Cache<Version, Arc<Encoded>>,
 }
 
 impl People {
     pub(super) fn new(bytes_max: u64) -> People {
-        let weigh = |_: &Key, encoded: &Arc<Encoded>| {
+        let weigh = |_: &Version, encoded: &Arc<Encoded>| {
             u32::try_from(encoded.users.len() + encoded.bots.len() + 128).unwrap_or(u32::MAX)
         };
         People {
@@ -53,11 +53,16 @@ impl People {
         }
     }
 
-    /// All of `team`, which must be locked for reading.
-    pub(super) fn of(&self, team: &Team) -> Arc<Encoded> {
+    /// What the people of `team` are told by, which must be locked for reading: a copy of it may be rendered later.
+    pub(super) fn version(&self, team: &Team) -> Version {
         let changes = *self.changes.lock().entry(team.id()).or_default();
         let hour = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() / 3600;
-        self.encoded.get_with((team.id(), changes, hour), || Arc::new(encode(team)))
+        (team.id(), changes, hour)
+    }
+
+    /// All of a team as of a version of it.
+    pub(super) fn of(&self, version: Version, team: &Team) -> Arc<Encoded> {
+        self.encoded.get_with(version, || Arc::new(encode(team)))
     }
 }
 

@@ -9,6 +9,8 @@ use teamlog_state::Team;
 
 use super::{
     frame::{Addressed, Frame},
+    room::Held,
+    service::Rtm,
     ticket::Place,
     visible::Inside,
 };
@@ -41,14 +43,44 @@ impl From<TeamsError> for ReplayError {
     }
 }
 
-/// The entries between a session's place and where its team stood when they were read, with what its user could see.
+/// Ends once the teams here reflect what a client that stands at `place` was sent: the place may come from another
+/// process, and this one may not be so far yet.
+///
+/// # Errors
+/// [`ReplayError::Gone`] if it lies behind the log's end: then it is of another log, or of what an older copy of this
+/// one, which was put back, does not have.
+pub(super) async fn come_to(gateway: &Gateway, partition: Partition, place: Place) -> Result<(), ReplayError> {
+    let teams = gateway.ingest().teams();
+    // A place in the middle of an event lies behind its beginning.
+    let reflected = if place.skip == 0 { place.position.offset } else { place.position.offset.next() };
+    if reflected <= teams.position(partition).offset {
+        return Ok(());
+    }
+    let end = gateway.feed().log().end(TopicPartition::events(partition)).await.map_err(FeedError::from)?;
+    if reflected > end {
+        return Err(ReplayError::Gone(format!("offset {reflected} lies behind the end of the log, {end}")));
+    }
+    Ok(teams.wait_for(partition, reflected).await?)
+}
+
+/// What may concern a session's user between its place and where their team stood when it was read, or as much of it as
+/// there is room for, with what they could see.
 pub(super) struct Replay {
-    entries: VecDeque<Arc<Entry<Event>>>,
+    entries: VecDeque<Kept>,
     inside: Inside,
     /// Everything below has been looked at.
     place: Place,
     /// Where it ends.
     until: Position,
+    /// For what it keeps; none only until it is read.
+    room: Option<Held>,
+}
+
+/// An entry of a session's team that may concern its user.
+struct Kept {
+    /// Where the session stands that was sent everything before it: `skip` is of this entry's own frames.
+    before: Place,
+    entry: Arc<Entry<Event>>,
 }
 
 /// Frames rendered for those who catch up: a whole office misses the same events.
@@ -64,43 +96,76 @@ pub(super) fn rendered(bytes_max: u64) -> Rendered {
 }
 
 impl Replay {
-    /// Reads what lies between `place` and where the team stands.
+    /// Reads what lies between `place` and where the team stands, once there is room for it.
     pub(super) async fn read(
+        rtm: Arc<Rtm>,
         gateway: Gateway,
         live: Arc<LiveTeam>,
         user: UserId,
         place: Place,
+    ) -> Result<Box<Replay>, ReplayError> {
+        come_to(&gateway, live.partition(), place).await?;
+        let mut room: Option<Held> = None;
+        loop {
+            let bytes_max = room.as_ref().map_or(rtm.config.catch_up_bytes_max, Held::bytes);
+            let mut replay = Replay::scan(&gateway, &live, user, place, bytes_max).await?;
+            let bytes = replay.bytes();
+            if let Some(room) = room.or_else(|| rtm.catching_up.try_hold(bytes)) {
+                replay.room = Some(room);
+                return Ok(Box::new(replay));
+            }
+            // What was found is not kept while others drain what they hold: with room for as much it is read anew.
+            drop(replay);
+            room = Some(rtm.catching_up.hold(bytes).await);
+        }
+    }
+
+    /// Reads the log from `place` on, and keeps at most so many bytes, but at least one entry if there is any.
+    async fn scan(
+        gateway: &Gateway,
+        live: &LiveTeam,
+        user: UserId,
+        place: Place,
+        bytes_max: usize,
     ) -> Result<Replay, ReplayError> {
-        let partition = live.partition();
-        let reflected = if place.skip == 0 { place.position.offset } else { place.position.offset.next() };
-        // The place may come from another process, and this one may not be so far yet.
-        gateway.ingest().teams().wait_for(partition, reflected).await?;
         let (inside, until) = {
             let team = live.read();
             (team.conversations_of(user).map(|c| c.conversation).collect(), team.position())
         };
         // The feed is never behind its teams, so this reaches at least to `until`.
-        let entries = gateway.feed().scan(TopicPartition::events(partition), place.position).await?;
-        let entries: Vec<_> = entries.into_iter().filter(|entry| entry.offset < until.offset).collect();
-        let inside = Inside::before(live.id(), user, inside, &entries);
-        Ok(Replay { entries: entries.into(), inside, place, until })
+        let source = TopicPartition::events(live.partition());
+        let entries = gateway.feed().scan(source, place.position).await?;
+        let end = entries.partition_point(|entry| entry.offset < until.offset);
+        let entries = &entries[..end];
+        let inside = Inside::before(live.id(), user, inside, entries);
+        let (entries, until) = concerning(inside.clone(), entries, place, until, bytes_max);
+        Ok(Replay { entries, inside, place, until, room: None })
+    }
+
+    /// A rough number of bytes that it keeps from being freed.
+    fn bytes(&self) -> usize {
+        self.entries.iter().map(|kept| cost(&kept.entry)).sum()
     }
 
     /// The frames of the next event that has any for this user, or none of many that have not: `team`, which reflects
-    /// all of it, is locked meanwhile. [`None`] at the end.
-    pub(super) fn next(&mut self, team: &Team, rendered: &Rendered) -> Option<Vec<Arc<Frame>>> {
+    /// all of it, is locked meanwhile. [`None`] at the end, and before it if others wait for the room that this has held
+    /// for long: then the rest is to be read anew.
+    pub(super) fn next(&mut self, team: &Team, rtm: &Rtm) -> Option<Vec<Arc<Frame>>> {
+        if self.room.as_ref().is_some_and(|room| room.is_overdue(&rtm.catching_up)) {
+            return None;
+        }
         for _ in 0..ENTRIES_AT_ONCE {
-            let Some(entry) = self.entries.pop_front() else {
+            let Some(Kept { before, entry }) = self.entries.pop_front() else {
                 self.place = Place::at(self.until);
                 return None;
             };
-            let before = std::mem::replace(&mut self.place, Place::at(entry.after));
-            let Some(event) = entry.event().filter(|event| event.team() == Some(team.id())) else { continue };
+            self.place = Place::at(entry.after);
+            let Some(event) = entry.event() else { continue };
             let frames = self.inside.pass(event, |inside| {
                 if !inside.may_concern(event) {
                     return Vec::new();
                 }
-                let all = rendered.get_with((entry.source.partition, entry.offset), || {
+                let all = rtm.rendered.get_with((entry.source.partition, entry.offset), || {
                     Arc::new(Frame::all(event, team, before.position, entry.after))
                 });
                 let ours = all.iter().skip(before.skip as usize).filter(|(audience, _)| inside.is_addressed(audience));
@@ -116,5 +181,86 @@ impl Replay {
     /// Everything below has been looked at: what [`Replay::next`] gave last included.
     pub(super) fn place(&self) -> Place {
         self.place
+    }
+}
+
+/// The entries of a stretch of the log that may concern somebody, and where what they were taken from ends: before
+/// `until` if not all of them fit.
+fn concerning(
+    mut inside: Inside,
+    entries: &[Arc<Entry<Event>>],
+    from: Place,
+    until: Position,
+    bytes_max: usize,
+) -> (VecDeque<Kept>, Position) {
+    let (mut kept, mut before, mut bytes) = (VecDeque::new(), from, 0);
+    for entry in entries {
+        let event = entry.event().filter(|event| inside.is_of_team(event));
+        if event.is_some_and(|event| inside.pass(event, |inside| inside.may_concern(event))) {
+            bytes += cost(entry);
+            if bytes > bytes_max && !kept.is_empty() {
+                return (kept, before.position);
+            }
+            kept.push_back(Kept { before, entry: entry.clone() });
+        }
+        before = Place::at(entry.after);
+    }
+    (kept, until)
+}
+
+/// Roughly what an entry takes in memory: its text, and what is around it.
+fn cost(entry: &Entry<Event>) -> usize {
+    entry.bytes + 512
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use teamlog_log::Body;
+    use teamlog_schemas::{ConversationId, Message, MessagePosted, Meta, TeamId, Ts};
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn posted(offset: u64, team: &str, conversation: &str) -> Arc<Entry<Event>> {
+        let meta = Meta {
+            event_id: Uuid::nil(),
+            team: team.parse().unwrap(),
+            actor: None,
+            at: Ts::ZERO,
+            key: None,
+            method: None,
+        };
+        let (mentions, opens_for) = (Vec::new(), Vec::new());
+        let (conversation, message) = (conversation.parse().unwrap(), Message::default());
+        let event = MessagePosted { meta, conversation, message, thread: None, mentions, broadcast: None, opens_for };
+        Arc::new(Entry {
+            source: TopicPartition::DIRECTORY,
+            offset: Offset(offset),
+            after: Position::bare(Offset(offset + 1)),
+            body: Body::Event(Arc::new(event.into())),
+            timestamp_ms: 0,
+            bytes: 1000,
+        })
+    }
+
+    #[test]
+    fn what_concerns_nobody_here_is_not_kept_and_moves_the_places_all_the_same() {
+        let (team, user): (TeamId, UserId) = ("T1".parse().unwrap(), "U1".parse().unwrap());
+        let own: HashSet<ConversationId> = ["C1".parse().unwrap()].into();
+        let log = [("T1", "C1"), ("T2", "C1"), ("T1", "C2"), ("T1", "C1"), ("T2", "C1"), ("T1", "C1"), ("T1", "C2")];
+        let entries: Vec<_> = (10..).zip(log).map(|(offset, (team, c))| posted(offset, team, c)).collect();
+        let from = Place { position: Position::bare(Offset(10)), skip: 2 };
+        let check = |bytes_max, expected: &[(u64, u64, u32)], until| {
+            let inside = Inside::before(team, user, own.clone(), &entries);
+            let (kept, end) = concerning(inside, &entries, from, Position::bare(Offset(17)), bytes_max);
+            let found: Vec<_> =
+                kept.iter().map(|k| (k.entry.offset.0, k.before.position.offset.0, k.before.skip)).collect();
+            assert_eq!((found.as_slice(), end.offset.0), (expected, until), "{bytes_max}");
+        };
+        check(usize::MAX, &[(10, 10, 2), (13, 13, 0), (15, 15, 0)], 17);
+        check(4000, &[(10, 10, 2), (13, 13, 0)], 15);
+        check(0, &[(10, 10, 2)], 13);
     }
 }

@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     num::NonZeroU32,
+    ops::Range,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
@@ -27,6 +28,7 @@ use super::{
     people::People,
     presence::{self, Presences},
     replay::{Rendered, rendered},
+    room::Room,
     session,
 };
 use crate::{ApiError, Args, Caller, Gateway, Mark, Presence, Realtime, Reply, SocketSink, SocketStream};
@@ -34,12 +36,15 @@ use crate::{ApiError, Args, Caller, Gateway, Mark, Presence, Realtime, Reply, So
 /// Sizes and times of the sessions.
 #[derive(Clone, Debug)]
 pub struct RtmConfig {
-    /// Sessions of this gateway; past it `rtm.*` answers 429.
+    /// Sessions of this gateway; past it `rtm.*` answers 429, and a socket is told to come again.
     pub sessions_max: usize,
-    /// Sessions of one team between their `rtm.*` and their going live; past it 429.
+    /// Sessions of one team that have not gone live yet; past it 429, and who comes by a `reconnect_url` is told to come
+    /// again.
     pub joining_team_max: usize,
     /// The same of all teams.
     pub joining_max: usize,
+    /// How long who comes back too early is held before being told so, at random.
+    pub hold_off: Range<Duration>,
     /// Events that wait for one slow session; past it, it leaves live mode and catches up from the log.
     pub queue_max: usize,
     /// Frames that are sent in one go while catching up, and the pause behind them: clients' parsers break on more.
@@ -48,6 +53,9 @@ pub struct RtmConfig {
     pub burst_pause: Duration,
     /// Messages a user may send over all their sockets, in the long run a second and at once; none for benches.
     pub messages: Option<(u32, u32)>,
+    /// Frames of any kind that one socket may send, in the long run a second and at once: more are dropped; none for
+    /// benches.
+    pub frames: Option<(u32, u32)>,
     /// People in a team above which `rtm.start` is lazy unless asked for `full=1`.
     pub lazy_people: usize,
     /// A session that says nothing for so long, though it is pinged every third of it, is dead.
@@ -56,6 +64,10 @@ pub struct RtmConfig {
     pub reconnect_url_every: Duration,
     /// Somebody is away once they have had no socket for so long.
     pub away_after: Duration,
+    /// Bytes of the log that one session that catches up holds at a time; what is behind them it reads later.
+    pub catch_up_bytes_max: usize,
+    /// The same of all sessions: past it, one waits until others have drained what they hold.
+    pub catch_ups_bytes_max: usize,
     /// Bytes of frames kept for those who catch up on the same events.
     pub rendered_bytes_max: u64,
     /// Bytes of teams' people kept as `rtm.start` gives them.
@@ -68,14 +80,18 @@ impl Default for RtmConfig {
             sessions_max: 50_000,
             joining_team_max: 4096,
             joining_max: 16_384,
+            hold_off: Duration::from_millis(200)..Duration::from_secs(3),
             queue_max: 256,
             burst_frames: 500,
             burst_pause: Duration::from_millis(100),
             messages: Some((1, 20)),
+            frames: Some((50, 200)),
             lazy_people: 2000,
             dead_after: Duration::from_secs(90),
             reconnect_url_every: Duration::from_secs(30),
             away_after: Duration::from_secs(30),
+            catch_up_bytes_max: 4 << 20,
+            catch_ups_bytes_max: 256 << 20,
             rendered_bytes_max: 32 << 20,
             people_bytes_max: 64 << 20,
         }
@@ -93,6 +109,7 @@ pub struct Rtm {
     /// Single-use tickets that were used, until they have expired anyway.
     pub(super) used: moka::sync::Cache<u64, ()>,
     pub(super) presences: Presences,
+    pub(super) catching_up: Room,
     pub(super) rendered: Rendered,
     pub(super) people: People,
     messages: Option<DefaultKeyedRateLimiter<(TeamId, UserId)>>,
@@ -113,6 +130,7 @@ impl Rtm {
             joining: Mutex::default(),
             used,
             presences: Presences::new(config.away_after),
+            catching_up: Room::new(config.catch_ups_bytes_max),
             rendered: rendered(config.rendered_bytes_max),
             people: People::new(config.people_bytes_max),
             messages: config.messages.map(|rate| RateLimiter::keyed(quota(rate))),

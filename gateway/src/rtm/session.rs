@@ -19,6 +19,7 @@ use std::{
 
 use bytes::Bytes;
 use futures::{FutureExt, SinkExt, StreamExt, future::BoxFuture, stream::FuturesOrdered};
+use rand::Rng;
 use serde_json::{Value, json};
 use teamlog_ingest::{Answer, LiveTeam};
 use teamlog_state::PersonIndex;
@@ -31,6 +32,7 @@ use super::{
     frame::Frame,
     frames::encode,
     hub::{Note, Seat},
+    pace::Pace,
     replay::{Replay, ReplayError},
     service::{Rtm, now_ms},
     ticket::{Place, Ticket},
@@ -54,7 +56,7 @@ pub(super) enum End {
     Revoked,
     /// Its place cannot be served any more: start over.
     StartOver,
-    /// A frame past the bound.
+    /// A frame past the bound. To be resumed: nothing that was sent to it is in doubt.
     TooLarge,
 }
 
@@ -85,6 +87,7 @@ pub(super) struct Session<'a> {
     sent_since_url: bool,
     url_sent: Instant,
     pub(super) heard: Instant,
+    pub(super) pace: Pace,
     /// Messages of this socket that were not answered yet, by name: that which they bear in the log, if no other one
     /// under way bears it too.
     pub(super) unanswered: HashMap<String, Unanswered>,
@@ -95,14 +98,14 @@ pub(super) struct Session<'a> {
 
 /// Where a session is in its loop.
 enum State {
-    Reading(BoxFuture<'static, Result<Replay, ReplayError>>),
+    Reading(BoxFuture<'static, Result<Box<Replay>, ReplayError>>),
     Replaying(Box<Replay>, tokio::time::Instant),
     Live(mpsc::Receiver<Arc<Frame>>),
 }
 
 /// What comes next of a state.
 enum Step {
-    Read(Result<Replay, ReplayError>),
+    Read(Result<Box<Replay>, ReplayError>),
     Burst,
     Event(Option<Arc<Frame>>),
 }
@@ -122,24 +125,14 @@ impl State {
 }
 
 /// Serves one socket to its end.
-pub(super) async fn serve(
-    rtm: &Arc<Rtm>,
-    gateway: Gateway,
-    ticket: &str,
-    mut stream: SocketStream,
-    mut sink: SocketSink,
-) {
+pub(super) async fn serve(rtm: &Arc<Rtm>, gateway: Gateway, ticket: &str, mut stream: SocketStream, sink: SocketSink) {
     let Some((ticket, team, person)) = redeem(rtm, &gateway, ticket).await else {
         let error = json!({ "type": "error", "error": { "code": 1, "msg": "Socket URL has expired" } });
-        let goodbye = async {
-            sink.feed(Outgoing::Text(encode(&error))).await?;
-            sink.feed(Outgoing::Close(1008, "Socket URL has expired")).await?;
-            sink.flush().await
-        };
-        let _ = tokio::time::timeout(WRITE_MAX, goodbye).await;
-        return;
+        return close(sink, vec![error], (1008, "Socket URL has expired")).await;
     };
-    let joining = Joining::new(rtm, ticket.team);
+    let Some(joining) = Joining::of_socket(rtm, &ticket) else {
+        return turn_away(rtm, &gateway, &ticket, sink).await;
+    };
     let session = rtm.next_session.fetch_add(1, Ordering::Relaxed);
     let (notes, mut heard_of) = mpsc::channel(NOTES_MAX);
     let revoked = CancellationToken::new();
@@ -147,6 +140,8 @@ pub(super) async fn serve(
     let seat = Seat { session, user, token: ticket.token, notes: notes.clone(), revoked: revoked.clone(), queue: None };
     rtm.hub.enter(team_id, person, seat);
     rtm.presences.arrived(team_id, user);
+    // Whoever was revoked before the seat was taken is told by nobody: the token is asked once more behind that.
+    let is_good = self::person(&team, &ticket).is_some();
     let mut served = Session {
         rtm,
         gateway: &gateway,
@@ -161,18 +156,49 @@ pub(super) async fn serve(
         sent_since_url: true,
         url_sent: Instant::now(),
         heard: Instant::now(),
+        pace: Pace::new(rtm.config.frames),
         unanswered: HashMap::new(),
         own: HashSet::new(),
         under_way: FuturesOrdered::new(),
         ticket,
     };
-    let end = match served.run(&mut stream, &mut heard_of, joining).await {
-        Ok(()) => End::Gone,
-        Err(end) => end,
+    let end = match is_good {
+        true => served.run(&mut stream, &mut heard_of, joining).await.err().unwrap_or(End::Gone),
+        false => End::Revoked,
     };
     rtm.hub.leave(team_id, person, session);
     rtm.presences.departed(team_id, user, session, Instant::now());
     served.say_goodbye(end).await;
+}
+
+/// Says to come again to a socket for which there is no room. One that is only too early is held for a moment: the
+/// clients of a whole office, which come again as soon as they are told, would otherwise knock without a pause. While
+/// it is held it counts as open, so there is a bound to that; past that bound nobody is held.
+async fn turn_away(rtm: &Rtm, gateway: &Gateway, ticket: &Ticket, sink: SocketSink) {
+    if rtm.open.load(Ordering::Relaxed) <= rtm.config.sessions_max {
+        let moment = rand::rng().random_range(rtm.config.hold_off.clone());
+        let _ = rtm.stop.run_until_cancelled(tokio::time::sleep(moment)).await;
+    }
+    let frames = vec![reconnect_url(gateway, ticket, ticket.place), json!({ "type": "goodbye" })];
+    close(sink, frames, (1013, "try again later")).await;
+}
+
+async fn close(mut sink: SocketSink, frames: Vec<Value>, (code, reason): (u16, &'static str)) {
+    let said = async {
+        for frame in frames {
+            sink.feed(Outgoing::Text(encode(&frame))).await?;
+        }
+        sink.feed(Outgoing::Close(code, reason)).await?;
+        sink.flush().await
+    };
+    let _ = tokio::time::timeout(WRITE_MAX, said).await;
+}
+
+/// A frame with a url that goes on at `place`.
+fn reconnect_url(gateway: &Gateway, ticket: &Ticket, place: Place) -> Value {
+    let ticket = Ticket { place, issued_ms: now_ms(), nonce: None, ..ticket.clone() };
+    let url = format!("{}/ws/{}", gateway.config().websocket_url(), ticket.sign(gateway.ingest().secrets()));
+    json!({ "type": "reconnect_url", "url": url })
 }
 
 /// The ticket, if it is good, was not used, and its token still is one.
@@ -247,7 +273,7 @@ impl Session<'_> {
     /// Goes to where the next step leads.
     async fn go_on(&mut self, state: State, step: Step, heard_of: &mut mpsc::Receiver<Note>) -> Result<State, End> {
         match (state, step) {
-            (_, Step::Read(Ok(replay))) => Ok(State::Replaying(Box::new(replay), tokio::time::Instant::now())),
+            (_, Step::Read(Ok(replay))) => Ok(State::Replaying(replay, tokio::time::Instant::now())),
             (_, Step::Read(Err(why))) => {
                 debug!(team = %self.ticket.team, user = %self.ticket.user, %why, "a session cannot be caught up");
                 Err(match why {
@@ -261,7 +287,7 @@ impl Session<'_> {
                     return Ok(State::Replaying(replay, pause));
                 }
                 metrics::counter!("teamlog_rtm_catch_ups_total").increment(1);
-                Ok(self.go_live()?.map_or_else(|| self.read(), State::Live))
+                Ok(self.go_live().map_or_else(|| self.read(), State::Live))
             }
             (State::Live(mut frames), Step::Event(Some(frame))) => {
                 metrics::histogram!("teamlog_rtm_queue_depth").record(frames.len() as f64 + 1.0);
@@ -283,7 +309,8 @@ impl Session<'_> {
 
     /// Begins to read what lies between its place and the team's.
     fn read(&self) -> State {
-        let read = Replay::read(self.gateway.clone(), self.team.clone(), self.ticket.user, self.place);
+        let read =
+            Replay::read(self.rtm.clone(), self.gateway.clone(), self.team.clone(), self.ticket.user, self.place);
         State::Reading(read.boxed())
     }
 
@@ -291,7 +318,7 @@ impl Session<'_> {
     async fn replay(&mut self, replay: &mut Replay) -> Result<bool, End> {
         let mut sent = 0;
         while sent < self.rtm.config.burst_frames {
-            let next = replay.next(&self.team.read(), &self.rtm.rendered);
+            let next = replay.next(&self.team.read(), self.rtm);
             let Some(frames) = next else {
                 self.place = replay.place();
                 return Ok(false);
@@ -309,19 +336,14 @@ impl Session<'_> {
     }
 
     /// The switch, in one step: registered at exactly its place, or not at all.
-    fn go_live(&self) -> Result<Option<mpsc::Receiver<Arc<Frame>>>, End> {
+    fn go_live(&self) -> Option<mpsc::Receiver<Arc<Frame>>> {
         let partition = self.team.partition();
         let who = (self.ticket.team, self.person, self.session);
         let (hub, queue_max) = (&self.rtm.hub, self.rtm.config.queue_max);
-        let joined = self.gateway.ingest().teams().join(partition, |position| {
+        self.gateway.ingest().teams().join(partition, |position| {
             let is_there = self.place.skip == 0 && position.offset == self.place.position.offset;
             is_there.then(|| hub.go_live(who, (partition, position), queue_max)).flatten()
-        });
-        // Whoever was revoked before the seat was taken is told by nobody: the token is asked behind that.
-        if joined.is_some() && person(&self.team, &self.ticket).is_none() {
-            return Err(End::Revoked);
-        }
-        Ok(joined)
+        })
     }
 
     /// A live session whose queue is empty has been sent all that was for it: so its place moves on, and neither its
@@ -369,10 +391,7 @@ impl Session<'_> {
     }
 
     async fn feed_reconnect_url(&mut self) -> Result<(), End> {
-        let ticket = Ticket { place: self.place, issued_ms: now_ms(), nonce: None, ..self.ticket.clone() };
-        let secrets = self.gateway.ingest().secrets();
-        let url = format!("{}/ws/{}", self.gateway.config().websocket_url(), ticket.sign(secrets));
-        self.feed(encode(&json!({ "type": "reconnect_url", "url": url }))).await?;
+        self.feed(encode(&reconnect_url(self.gateway, &self.ticket, self.place))).await?;
         self.url_sent = Instant::now();
         self.sent_since_url = false;
         Ok(())
@@ -402,16 +421,16 @@ impl Session<'_> {
     }
 
     async fn say_goodbye(&mut self, end: End) {
-        let (code, reason) = match end {
+        let (may_resume, code, reason) = match end {
             End::Gone => return,
-            End::Resume => {
-                let _ = self.feed_reconnect_url().await;
-                (1001, "going away")
-            }
-            End::Revoked => (1008, "token revoked"),
-            End::StartOver => (1008, "start over"),
-            End::TooLarge => (1009, "frame too large"),
+            End::Resume => (true, 1001, "going away"),
+            End::Revoked => (false, 1008, "token revoked"),
+            End::StartOver => (false, 1008, "start over"),
+            End::TooLarge => (true, 1009, "frame too large"),
         };
+        if may_resume {
+            let _ = self.feed_reconnect_url().await;
+        }
         let _ = self.feed(encode(&json!({ "type": "goodbye" }))).await;
         let _ = self.send(Outgoing::Close(code, reason)).await;
         let _ = self.flush().await;

@@ -8,7 +8,7 @@ use teamlog_schemas::{ConversationId, Event, TeamId, UserId};
 use super::frames::Audience;
 
 /// One person's conversations, as the events of their team pass by.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Inside {
     team: TeamId,
     user: UserId,
@@ -49,9 +49,14 @@ impl Inside {
         looked
     }
 
+    /// Whether an event is of the team.
+    pub(super) fn is_of_team(&self, event: &Event) -> bool {
+        event.team() == Some(self.team)
+    }
+
     /// Whether any frame of an event may be for this person: so that nothing is rendered for nobody.
     pub(super) fn may_concern(&self, event: &Event) -> bool {
-        event.team() == Some(self.team)
+        self.is_of_team(event)
             && match event {
                 Event::MessagePosted(_)
                 | Event::MessageEdited(_)

@@ -72,6 +72,9 @@ impl Health for Well {
 pub(crate) struct House {
     pub(crate) router: Router,
     pub(crate) sockets: Arc<Nobody>,
+    feed: Feed<Event>,
+    runner: Runner,
+    stop_views: CancellationToken,
     stop: CancellationToken,
     _dir: TempDir,
 }
@@ -109,8 +112,9 @@ impl House {
         let url = format!("sqlite://{}", dir.path().join("s1.db").display());
         let shards = Shards::new(PARTITIONS, &[ShardConfig { name: "s1".into(), replicas: vec![url] }]).unwrap();
         let search = Search::open(&dir.path().join("search")).unwrap();
+        let stop_views = stop.child_token();
+        let runner = Runner::new(feed.clone(), stop_views.clone());
         if shard == Shard::Follows {
-            let runner = Runner::new(feed.clone(), stop.clone());
             runner.start(search.projector((0..PARTITIONS).map(Partition)));
             shards.projectors().into_iter().for_each(|projector| runner.start(projector));
         }
@@ -133,7 +137,7 @@ impl House {
             ingest,
             shards,
             cache: Arc::new(LocalCache::new(1 << 20)),
-            feed,
+            feed: feed.clone(),
             realtime: sockets.clone(),
             search: Some(Arc::new(search)),
             credentials: None,
@@ -141,7 +145,21 @@ impl House {
             metrics: None,
             config,
         });
-        House { router: router(gateway), sockets, stop, _dir: dir }
+        House { router: router(gateway), sockets, feed, runner, stop_views, stop, _dir: dir }
+    }
+
+    /// Ends once the rows have all that is in the log.
+    pub(crate) async fn rows_follow(&self) {
+        for source in (0..PARTITIONS).map(|number| TopicPartition::events(Partition(number))) {
+            let end = self.feed.log().end(source).await.unwrap();
+            self.runner.wait_for("shard s1", source, end).await.unwrap();
+        }
+    }
+
+    /// From now on nothing comes to the rows.
+    pub(crate) async fn stop_views(&self) {
+        self.stop_views.cancel();
+        self.runner.stopped().await;
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Response<Body> {

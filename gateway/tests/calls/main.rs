@@ -3,6 +3,7 @@
 
 mod house;
 mod search;
+mod unread;
 
 use axum::{body::Body, http::Request};
 use house::*;

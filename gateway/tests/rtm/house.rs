@@ -187,6 +187,16 @@ impl House {
         }
     }
 
+    /// `rtm.start`.
+    pub(crate) async fn start(&self, who: &Resident, args: Value) -> Value {
+        let Value::Object(args) = args else { panic!("{args} is no object") };
+        let caller = self.gateway.caller(&who.token).await.unwrap();
+        match self.rtm.start(&self.gateway, &caller, &Args::new(args)).await.unwrap() {
+            Reply::Object(answer) => Value::Object(answer),
+            Reply::Encoded(bytes) => serde_json::from_slice(&bytes).unwrap(),
+        }
+    }
+
     pub(crate) async fn session(&self, who: &Resident, args: Value) -> Socket {
         let answer = self.connect(who, args).await.unwrap();
         self.open(answer["url"].as_str().unwrap())
@@ -199,7 +209,7 @@ impl House {
         let (outgoing, hear) = mpsc::channel::<Outgoing>(1);
         let sink = outgoing.sink_map_err(|why| SocketError::Broken(why.to_string()));
         let (gateway, rtm) = (self.gateway.clone(), self.rtm.clone());
-        tokio::spawn(async move { rtm.serve(gateway, ticket, Box::pin(incoming.map(Ok)), Box::pin(sink)).await });
+        tokio::spawn(async move { rtm.serve(gateway, ticket, Box::pin(incoming), Box::pin(sink)).await });
         Socket { say, hear, closed: None }
     }
 }
@@ -213,14 +223,19 @@ fn acked(answer: Answer) -> Acked {
 
 /// The client's end.
 pub(crate) struct Socket {
-    say: mpsc::UnboundedSender<Incoming>,
+    say: mpsc::UnboundedSender<Result<Incoming, SocketError>>,
     hear: mpsc::Receiver<Outgoing>,
     pub(crate) closed: Option<u16>,
 }
 
 impl Socket {
     pub(crate) fn send(&self, frame: &Value) {
-        self.say.unbounded_send(Incoming::Text(Bytes::from(frame.to_string()))).unwrap();
+        self.say.unbounded_send(Ok(Incoming::Text(Bytes::from(frame.to_string())))).unwrap();
+    }
+
+    /// A frame past the bound, as the transport tells it.
+    pub(crate) fn send_too_much(&self) {
+        self.say.unbounded_send(Err(SocketError::TooLarge)).unwrap();
     }
 
     /// The next frame; none once it is closed.

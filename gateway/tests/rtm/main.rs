@@ -1,7 +1,10 @@
 //! Sessions against clients that read as slowly, and end as suddenly, as a test wants.
 #![allow(clippy::unwrap_used)]
 
+mod catch_up;
+mod ends;
 mod house;
+mod start;
 
 use std::time::Duration;
 
@@ -178,6 +181,29 @@ async fn too_many_messages_are_refused_whichever_socket_they_come_by() {
 }
 
 #[tokio::test]
+async fn a_flood_of_frames_is_dropped_and_typing_is_told_once_a_second() {
+    let house = House::new(RtmConfig { frames: Some((1, 20)), ..config() }).await;
+    let mut of_ada = house.session(&house.ada, json!({})).await;
+    of_ada.live().await;
+    let mut socket = house.session(&house.bob, json!({})).await;
+    socket.live().await;
+    for _ in 0..10 {
+        socket.send(&json!({ "type": "typing", "channel": house.here }));
+    }
+    for id in 0..100 {
+        socket.send(&json!({ "id": id, "type": "ping" }));
+    }
+    let frames = socket.up_to(|frame| frame["type"] == "error").await;
+    assert_eq!(frames.last().unwrap()["error"]["code"], -1);
+    let pongs = frames.iter().filter(|frame| frame["type"] == "pong").count();
+    assert!((10..20).contains(&pongs), "{pongs} of 100");
+    house.say(&house.ada, "then").await;
+    let frames = of_ada.up_to(|frame| frame["text"] == "then").await;
+    let typing = frames.iter().filter(|frame| frame["type"] == "user_typing").count();
+    assert_eq!(typing, 1, "{frames:?}");
+}
+
+#[tokio::test]
 async fn who_leaves_hears_of_it_and_of_nothing_behind_it() {
     let house = House::new(config()).await;
     let answer = house.connect(&house.bob, json!({})).await.unwrap();
@@ -212,6 +238,14 @@ async fn nonsense_is_answered_and_forgiven() {
     assert_eq!(socket.frame().await.unwrap(), json!({ "ok": false, "reply_to": 2, "error": error }));
     socket.send(&json!({ "id": 3, "type": "message", "channel": "C404", "text": "x" }));
     assert_eq!(socket.frame().await.unwrap()["error"]["msg"], "channel_not_found");
+    // The bound of an idempotency key by HTTP.
+    for (id, bytes, ok) in [(5, 240, true), (6, 241, false)] {
+        let name = "n".repeat(bytes);
+        let frame = json!({ "id": id, "type": "message", "channel": house.here, "text": "x", "client_msg_id": name });
+        socket.send(&frame);
+        let frames = socket.up_to(|frame| frame["reply_to"] == id).await;
+        assert_eq!(frames.last().unwrap()["ok"], ok, "{frames:?}");
+    }
     socket.send(&json!({ "id": 4, "type": "ping" }));
     assert_eq!(socket.frame().await.unwrap()["reply_to"], 4);
 }

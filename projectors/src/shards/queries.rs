@@ -239,7 +239,7 @@ impl Query for UnreadQuery {
               AND m.ts <= ? ORDER BY m.ts DESC LIMIT 1), 0) \
             - (SELECT COUNT(*) FROM deletions d WHERE d.team = c.team AND d.conversation = c.conversation AND d.ts > ?), \
             (SELECT COUNT(DISTINCT n.ts) FROM mentions n JOIN messages m \
-              ON m.team = n.team AND m.conversation = n.conversation AND m.ts = n.ts AND m.state = 0 \
+              ON m.team = n.team AND m.conversation = n.conversation AND m.ts = n.ts AND m.state = 0 AND m.counted = 1 \
               WHERE n.team = c.team AND n.person IN (0, ?) AND n.conversation = c.conversation AND n.ts > ?) \
             FROM conversations c WHERE c.team = ? AND c.conversation = ? AND c.latest > ?";
         let mut all = vec![Unread::default(); self.marks.len()];
@@ -252,6 +252,36 @@ impl Query for UnreadQuery {
             for row in tx.rows(selects.join(" UNION ALL "), args.collect()).await? {
                 let place: usize = number(&row[0])?;
                 answers[place] = Unread { count: number(&row[1])?, mentions: number(&row[2])? };
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// What messages count for, or counted for before they were deleted.
+pub(super) struct CountedQuery {
+    pub(super) team: TeamId,
+    pub(super) user: UserId,
+    pub(super) messages: Vec<(ConversationId, Ts)>,
+}
+
+#[async_trait]
+impl Query for CountedQuery {
+    type Answer = Vec<Unread>;
+
+    async fn run(&self, tx: &mut Tx) -> Result<Vec<Unread>, DbError> {
+        let one = "(SELECT COUNT(DISTINCT n.ts) FROM mentions n WHERE n.team = m.team AND n.person IN (0, ?) \
+              AND n.conversation = m.conversation AND n.ts = m.ts) \
+            FROM messages m WHERE m.team = ? AND m.conversation = ? AND m.ts = ? AND m.counted = 1";
+        let mut all = vec![Unread::default(); self.messages.len()];
+        for (messages, answers) in self.messages.chunks(UNREAD_A_STATEMENT).zip(all.chunks_mut(UNREAD_A_STATEMENT)) {
+            let selects: Vec<_> = (0..messages.len()).map(|place| format!("SELECT {place}, {one}")).collect();
+            let args = messages.iter().flat_map(|(conversation, ts)| -> [Cell; 4] {
+                [self.user.into(), self.team.into(), (*conversation).into(), (*ts).into()]
+            });
+            for row in tx.rows(selects.join(" UNION ALL "), args.collect()).await? {
+                let place: usize = number(&row[0])?;
+                answers[place] = Unread { count: 1, mentions: number(&row[1])? };
             }
         }
         Ok(all)

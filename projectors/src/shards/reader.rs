@@ -11,7 +11,10 @@ use uuid::Uuid;
 
 use super::{
     ShardProjector,
-    queries::{FactsQuery, HistoryQuery, PasswordQuery, SealedQuery, TeamQuery, TeamsQuery, UnreadQuery, UserQuery},
+    queries::{
+        CountedQuery, FactsQuery, HistoryQuery, PasswordQuery, SealedQuery, TeamQuery, TeamsQuery, UnreadQuery,
+        UserQuery,
+    },
     tables::SHARD,
 };
 use crate::{
@@ -65,7 +68,7 @@ impl Default for HistoryPage {
 pub struct Unread {
     /// Countable messages.
     pub count: u64,
-    /// Messages that name them, or call everybody.
+    /// Those among them that name them, or call everybody.
     pub mentions: u64,
 }
 
@@ -170,6 +173,22 @@ impl Shards {
         marks: &[(ConversationId, Ts)],
     ) -> Result<At<Position, Vec<Unread>>, SourceError> {
         let query = UnreadQuery { team, user, marks: marks.to_vec() };
+        self.ask(shard, team, Topic::Events, &query).await
+    }
+
+    /// What each of some messages counts for with somebody, or counted for before it was deleted, in order: nothing if
+    /// it is not countable, was imported or is not there.
+    ///
+    /// # Errors
+    /// If no replica answers, or one holds what cannot be.
+    pub async fn counted(
+        &self,
+        shard: &str,
+        team: TeamId,
+        user: UserId,
+        messages: &[(ConversationId, Ts)],
+    ) -> Result<At<Position, Vec<Unread>>, SourceError> {
+        let query = CountedQuery { team, user, messages: messages.to_vec() };
         self.ask(shard, team, Topic::Events, &query).await
     }
 

@@ -147,6 +147,12 @@ async fn unread_counts_ordinals_less_deletions() {
         };
         assert_eq!(unread(bob()).await, counts([2, 1, 0, 0, 0, 0]));
         assert_eq!(unread(ada()).await, counts([1, 1, 0, 0, 0, 0]));
+        // What each of them counts for: 45 did before it was deleted; 42 stays in its thread, -800 was imported.
+        let messages = [10, 13, 45, 11, 42].map(|number| (general(), ts(number)));
+        let messages: Vec<_> = messages.into_iter().chain([(old(), ts(-800))]).collect();
+        let counted = shards.counted("s1", team(), bob(), &messages).await.unwrap().rows;
+        let found: Vec<_> = counted.iter().map(|one| (one.count, one.mentions)).collect();
+        assert_eq!(found, [(1, 1), (1, 1), (1, 0), (1, 0), (0, 0), (0, 0)]);
         let many: Vec<_> = (0..120).map(|_| (general(), ts(11))).chain([(old(), Ts::ZERO)]).collect();
         let many = shards.unread("s1", team(), ada(), &many).await.unwrap().rows;
         assert_eq!((many.len(), many[119]), (121, Unread { count: 3, mentions: 1 }));
