@@ -9,6 +9,7 @@ use figment::{
 };
 use serde::{Deserialize, Deserializer, Serialize};
 use teamlog_gateway::Signup;
+use teamlog_log::FeedConfig;
 
 /// Everything that can be set.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -70,12 +71,24 @@ pub(crate) struct Log {
     pub(crate) partitions: u32,
     /// At creation only.
     pub(crate) replication: u32,
+    /// Bytes of recent events kept in memory for each partition.
+    pub(crate) ring_bytes_max: usize,
+    /// Bytes of events that one read of what is no longer there may hold: how far a view may lag and still be read.
+    pub(crate) scan_bytes_max: usize,
 }
 
 impl Default for Log {
     fn default() -> Self {
         let (engine, brokers, prefix) = (Engine::Embedded, Vec::new(), "teamlog.".to_owned());
-        Log { engine, brokers, prefix, partitions: 16, replication: 1 }
+        let FeedConfig { ring_bytes_max, scan_bytes_max } = FeedConfig::default();
+        Log { engine, brokers, prefix, partitions: 16, replication: 1, ring_bytes_max, scan_bytes_max }
+    }
+}
+
+impl Log {
+    /// The sizes of a feed.
+    pub(crate) fn feed(&self) -> FeedConfig {
+        FeedConfig { ring_bytes_max: self.ring_bytes_max, scan_bytes_max: self.scan_bytes_max }
     }
 }
 

@@ -205,8 +205,13 @@ pub(crate) fn sources(partitions: u32, lowest: &HashMap<TopicPartition, Position
 }
 
 /// A feed of the log's events.
-pub(crate) fn feed(log: Arc<dyn Log>, from: Vec<(TopicPartition, Position)>, stop: CancellationToken) -> Feed<Event> {
-    Feed::start(log, Arc::new(decode), FeedConfig::default(), from, stop)
+pub(crate) fn feed(
+    log: Arc<dyn Log>,
+    sizes: FeedConfig,
+    from: Vec<(TopicPartition, Position)>,
+    stop: CancellationToken,
+) -> Feed<Event> {
+    Feed::start(log, Arc::new(decode), sizes, from, stop)
 }
 
 fn decode(record: &Record) -> Result<Event, Undecodable> {

@@ -32,6 +32,7 @@ impl Answer {
             NotAccepted::Busy | NotAccepted::Late | NotAccepted::NotOwner => Duration::from_secs(1),
             NotAccepted::TeamAway | NotAccepted::Stopping => Duration::from_secs(2),
             NotAccepted::LogAway => Duration::from_secs(5),
+            NotAccepted::Unreadable => Duration::from_secs(30),
         };
         Answer::NotAccepted { retry_after, why }
     }
@@ -86,6 +87,8 @@ pub enum NotAccepted {
     Late,
     /// The node is stopping.
     Stopping,
+    /// The partition cannot be read on: a person must act.
+    Unreadable,
 }
 
 macro_rules! refusals {

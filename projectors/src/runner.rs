@@ -395,6 +395,17 @@ fn too_slow() -> ProjectError {
 /// Sends a source's entries on, up to the first one that this program cannot read.
 async fn forward(feed: Feed<Event>, source: TopicPartition, from: Position, pieces: mpsc::Sender<Piece>) {
     let mut subscriber = feed.subscribe(source, from);
+    // Who is ahead waits for the feed, and would wait for ever where the log never was as long.
+    while from.offset > feed.position(source).offset {
+        match feed.check(source, &from).await {
+            Ok(()) => break,
+            Err(why) if why.may_pass() => tokio::time::sleep(RETRY_FIRST).await,
+            Err(why) => {
+                let _ = pieces.send(Piece::Stopped(source, why.to_string())).await;
+                return;
+            }
+        }
+    }
     loop {
         let before = subscriber.position();
         match subscriber.next().await {

@@ -6,12 +6,14 @@ mod limits;
 mod scripts;
 mod server;
 mod socket;
+mod stack;
 
 pub use api::{Answer, Api, Failure};
 pub use limits::open_files;
 pub use scripts::{node_modules, python};
 pub use server::{Engine, Options, Server, binary};
 pub use socket::{Frame, Socket};
+pub use stack::Stack;
 
 use std::time::Duration;
 

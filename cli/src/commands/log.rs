@@ -3,7 +3,7 @@
 use anyhow::{Context, bail};
 use clap::Subcommand;
 use serde_json::{Value, json};
-use teamlog_log::{Body, Entry, LogError, Offset, Partition, Position, Topic, TopicPartition};
+use teamlog_log::{Body, Entry, FeedConfig, LogError, Offset, Partition, Position, Topic, TopicPartition};
 use teamlog_schemas::{Event, TeamRegistered};
 use tokio_util::sync::CancellationToken;
 
@@ -104,7 +104,7 @@ async fn fold_to(
 ) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     let stopped = stop.clone().drop_guard();
-    let feed = feed(log.shared(), vec![(source, Position::START)], stop);
+    let feed = feed(log.shared(), FeedConfig::default(), vec![(source, Position::START)], stop);
     let mut subscriber = feed.subscribe(source, Position::START);
     while to.is_none_or(|to| subscriber.position().offset < to) {
         let entries = match to {

@@ -106,17 +106,18 @@ impl ViewCommand {
                     None => (all, None),
                 };
                 let chosen = chosen(&all, view.as_deref(), replica.as_deref())?;
-                reading(log, partitions, async |feed| verify(feed, &chosen, team, &mut told).await).await?;
+                reading(log, config, partitions, async |feed| verify(feed, &chosen, team, &mut told).await).await?;
             }
             ViewCommand::Rebuild { view, replica, no_switch, .. } => {
                 let chosen = chosen(&all, Some(&view), replica.as_deref())?;
                 let _locks = data.lock_rebuild()?;
-                reading(log, partitions, async |feed| rebuild(feed, &chosen, !no_switch, &mut told).await).await?;
+                reading(log, config, partitions, async |feed| rebuild(feed, &chosen, !no_switch, &mut told).await)
+                    .await?;
             }
             ViewCommand::Switch { view, replica } => {
                 let chosen = chosen(&all, Some(&view), replica.as_deref())?;
                 let _locks = data.lock_rebuild()?;
-                reading(log, partitions, async |feed| switch(feed, &chosen, &mut told).await).await?;
+                reading(log, config, partitions, async |feed| switch(feed, &chosen, &mut told).await).await?;
             }
         }
         Ok(told.outcome)
@@ -124,9 +125,9 @@ impl ViewCommand {
 }
 
 /// Does something with a feed of the whole log, which has ended when this does: the log may be closed then.
-async fn reading<T>(log: &OpenLog, partitions: u32, work: impl AsyncFnOnce(&Feed<Event>) -> T) -> T {
+async fn reading<T>(log: &OpenLog, config: &Config, partitions: u32, work: impl AsyncFnOnce(&Feed<Event>) -> T) -> T {
     let stop = CancellationToken::new();
-    let feed = feed(log.shared(), sources(partitions, &Default::default()), stop.clone());
+    let feed = feed(log.shared(), config.log.feed(), sources(partitions, &Default::default()), stop.clone());
     let done = work(&feed).await;
     stop.cancel();
     feed.ended().await;

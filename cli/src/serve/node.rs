@@ -147,7 +147,7 @@ impl Node {
         let at =
             |source| from.iter().find(|(one, _)| *one == source).map_or(Position::START, |(_, position)| *position);
         let event_positions = events.map(at).collect();
-        let feed = feed(start.log.shared(), from, stop_feed.clone());
+        let feed = feed(start.log.shared(), start.config.log.feed(), from, stop_feed.clone());
         let runner = Runner::new(feed.clone(), stop_all.child_token());
         for projector in projectors {
             runner.start(projector);

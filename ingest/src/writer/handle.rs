@@ -9,6 +9,7 @@ use std::{
 };
 
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
 use crate::{Answer, Clock, NotAccepted, Secrets};
 
@@ -40,11 +41,12 @@ pub struct WriterHandle<R> {
     pub(super) inbox: mpsc::Sender<Submission<R>>,
     /// The epoch of this writer's claim while it counts, else 0.
     pub(super) leads: Arc<AtomicU64>,
+    pub(super) stop: CancellationToken,
 }
 
 impl<R> Clone for WriterHandle<R> {
     fn clone(&self) -> Self {
-        WriterHandle { inbox: self.inbox.clone(), leads: self.leads.clone() }
+        WriterHandle { inbox: self.inbox.clone(), leads: self.leads.clone(), stop: self.stop.clone() }
     }
 }
 
@@ -64,7 +66,10 @@ impl<R> WriterHandle<R> {
         match self.inbox.try_send(Submission { request, reply }) {
             Ok(()) => {}
             Err(mpsc::error::TrySendError::Full(_)) => return Answer::not_accepted(NotAccepted::Busy),
-            Err(mpsc::error::TrySendError::Closed(_)) => return Answer::not_accepted(NotAccepted::Stopping),
+            Err(mpsc::error::TrySendError::Closed(_)) if self.stop.is_cancelled() => {
+                return Answer::not_accepted(NotAccepted::Stopping);
+            }
+            Err(mpsc::error::TrySendError::Closed(_)) => return Answer::not_accepted(NotAccepted::Unreadable),
         }
         match tokio::time::timeout_at((deadline + GRACE).into(), answer).await {
             Ok(Ok(answer)) => answer,

@@ -136,8 +136,8 @@ pub(crate) fn start<F: Fold>(
         feed: feed.clone(),
     };
     let subscriber = feed.subscribe(source, from);
-    tasks.spawn(service.run(subscriber, submissions, results, stop));
-    WriterHandle { inbox, leads }
+    tasks.spawn(service.run(subscriber, submissions, results, stop.clone()));
+    WriterHandle { inbox, leads, stop }
 }
 
 impl<F: Fold> Service<F> {

@@ -40,12 +40,13 @@ pub enum FeedError {
     Log(#[from] LogError),
     /// The position is of another log: this one was made anew.
     #[error(
-        "{source_partition} is not the log that a view was built from (its log_id is {here}, the view's {wanted}): rebuild the view, or bring the old log back"
+        "{source_partition} is not the log that a view was built from (its log_id is {}, the view's {wanted}): rebuild the view, or bring the old log back",
+        named(here)
     )]
     OtherLog {
         /// The partition.
         source_partition: TopicPartition,
-        /// The log's.
+        /// The log's; nil if nobody has claimed it yet.
         here: uuid::Uuid,
         /// The position's.
         wanted: uuid::Uuid,
@@ -171,6 +172,14 @@ impl<E: Send + Sync + 'static> Feed<E> {
         Subscriber::new(self.clone(), source, from)
     }
 
+    /// Whether a position is one of this log's, as far as that can be told without reading up to it.
+    ///
+    /// # Errors
+    /// What is wrong with it; [`FeedError::may_pass`] if the log is away.
+    pub async fn check(&self, source: TopicPartition, position: &Position) -> Result<(), FeedError> {
+        check_position(&*self.inner.log, source, position).await
+    }
+
     /// Ends once everything below `offset` has been read.
     ///
     /// # Errors
@@ -238,6 +247,10 @@ impl<E> Inner<E> {
     pub(super) fn partition(&self, source: TopicPartition) -> Result<&PartitionFeed<E>, FeedError> {
         self.partitions.get(&source).ok_or(FeedError::NotRead(source))
     }
+}
+
+fn named(log_id: &uuid::Uuid) -> String {
+    if log_id.is_nil() { "not chosen yet".to_owned() } else { log_id.to_string() }
 }
 
 /// How long to wait before the log is asked again.
@@ -413,18 +426,19 @@ pub(super) async fn check_position(
     position: &Position,
 ) -> Result<(), FeedError> {
     let end = log.end(source).await?;
-    if position.offset > end {
-        let error = LogError::BeyondEnd { source_partition: source, wanted: position.offset, end };
-        return Err(error.into());
-    }
+    // First whether it is this log at all: one that was made anew is mostly shorter, too.
     if source.topic.fenced() && !position.log_id.is_nil() {
         let mut fence = Fence::at(&Position::START);
         let first_claim = |record: &Record| matches!(record.stamp, Stamp::Claim { .. });
-        fold(log, source, position.offset, &mut fence, first_claim).await?;
+        fold(log, source, position.offset.min(end), &mut fence, first_claim).await?;
         if fence.log_id() != position.log_id {
             let (here, wanted) = (fence.log_id(), position.log_id);
             return Err(FeedError::OtherLog { source_partition: source, here, wanted });
         }
+    }
+    if position.offset > end {
+        let error = LogError::BeyondEnd { source_partition: source, wanted: position.offset, end };
+        return Err(error.into());
     }
     Ok(())
 }

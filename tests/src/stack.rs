@@ -1,0 +1,77 @@
+//! Real servers that a test may kill: a stack of this process's own, beside the one that all tests share.
+
+use std::{
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+use tokio::sync::{Mutex, MutexGuard};
+
+/// The stack, for one test at a time: what one kills, another would miss. It is brought up at the first use, and goes
+/// down with the process, however that ends.
+pub struct Stack {
+    running: MutexGuard<'static, Option<Running>>,
+}
+
+struct Running {
+    folder: PathBuf,
+    /// Takes the stack down once the pipe to it breaks, which no panic, abort or kill of this process can prevent.
+    _undertaker: Child,
+}
+
+static STACK: Mutex<Option<Running>> = Mutex::const_new(None);
+
+impl Stack {
+    /// Waits for the test before, and starts what is down. None if this run is to do without servers.
+    pub async fn lease() -> Option<Stack> {
+        super::server::stack_config()?;
+        let mut running = STACK.lock().await;
+        if running.is_none() {
+            let folder = std::env::temp_dir().join(format!("teamlog-stack-{}", std::process::id()));
+            let undertaker = Command::new("bash")
+                .args(["-c", "cat >/dev/null; exec \"$0\" clean"])
+                .arg(script())
+                .env("STACK_DIR", &folder)
+                .stdin(Stdio::piped())
+                // A signal to the tests' group must not reach it before its work is done.
+                .process_group(0)
+                .spawn()
+                .expect("bash is there");
+            *running = Some(Running { folder, _undertaker: undertaker });
+        }
+        let stack = Stack { running };
+        stack.run(&["up"]).await;
+        Some(stack)
+    }
+
+    /// The configuration of a server on it.
+    pub fn config(&self) -> PathBuf {
+        self.folder().join("teamlog.toml")
+    }
+
+    /// `kill -9`, and no return before they are gone: `kafka1`, `dc1`, `dc2`, `memcached1`, `memcached2`.
+    pub async fn kill(&self, parts: &[&str]) {
+        self.run(&[&["kill"], parts].concat()).await;
+    }
+
+    /// Starts them again on what they left, and waits until they answer.
+    pub async fn start(&self, parts: &[&str]) {
+        self.run(&[&["start"], parts].concat()).await;
+    }
+
+    fn folder(&self) -> &Path {
+        &self.running.as_ref().expect("it was brought up").folder
+    }
+
+    async fn run(&self, args: &[&str]) {
+        let mut command = tokio::process::Command::new(script());
+        let output = command.args(args).env("STACK_DIR", self.folder()).stdin(Stdio::null()).output().await;
+        let output = output.expect("scripts/stack can be run");
+        assert!(output.status.success(), "scripts/stack {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+fn script() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/stack")
+}

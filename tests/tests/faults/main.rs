@@ -1,0 +1,13 @@
+//! What the real binary does when a part of it or below it dies, lies or comes back as something else.
+#![allow(clippy::unwrap_used)]
+
+mod alien;
+mod away;
+mod begun;
+mod behind;
+mod databases;
+mod load;
+mod parts;
+mod readable;
+mod rows;
+mod views;
