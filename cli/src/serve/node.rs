@@ -184,7 +184,7 @@ impl Node {
             feed: feed.clone(),
             realtime: Arc::new(rtm.clone()),
             search: search.map(|search| Arc::new(IndexReader::new(search, ingest.clone(), shards.clone())) as _),
-            credentials: Some(credentials(ingest.clone(), shards.clone(), feed.clone())),
+            credentials: Some(credentials(ingest.clone(), shards.clone(), feed.clone(), partitions)),
             health: Arc::new(health),
             metrics: Some(metrics),
             config: start.gateway_config(),

@@ -72,6 +72,7 @@ impl Health for Well {
 pub(crate) struct House {
     pub(crate) router: Router,
     pub(crate) sockets: Arc<Nobody>,
+    pub(crate) ingest: Ingest,
     stop: CancellationToken,
     _dir: TempDir,
 }
@@ -97,6 +98,16 @@ impl House {
     }
 
     pub(crate) async fn with(shard: Shard, config: GatewayConfig) -> House {
+        House::built(shard, config, None).await
+    }
+
+    /// One that keeps passwords.
+    pub(crate) async fn with_vault(vault: Arc<dyn Credentials>) -> House {
+        let config = GatewayConfig { admin_key: Some(ADMIN_KEY.to_owned()), ..GatewayConfig::default() };
+        House::built(Shard::Follows, config, Some(vault)).await
+    }
+
+    async fn built(shard: Shard, config: GatewayConfig, credentials: Option<Arc<dyn Credentials>>) -> House {
         let dir = tempfile::tempdir().unwrap();
         let settings = EmbeddedConfig { partitions: PARTITIONS, ..EmbeddedConfig::default() };
         let log = EmbeddedLog::open(&dir.path().join("log.db"), settings).await.unwrap();
@@ -130,18 +141,18 @@ impl House {
         let sockets = Arc::new(Nobody::default());
         let search = read::IndexReader::new(search, ingest.clone(), shards.clone());
         let gateway = Gateway::new(GatewayParts {
-            ingest,
+            ingest: ingest.clone(),
             shards,
             cache: Arc::new(LocalCache::new(1 << 20)),
             feed,
             realtime: sockets.clone(),
             search: Some(Arc::new(search)),
-            credentials: None,
+            credentials,
             health: Arc::new(Well),
             metrics: None,
             config,
         });
-        House { router: router(gateway), sockets, stop, _dir: dir }
+        House { router: router(gateway), sockets, ingest, stop, _dir: dir }
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Response<Body> {

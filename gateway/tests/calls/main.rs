@@ -3,6 +3,9 @@
 
 mod house;
 mod search;
+mod signup;
+
+use std::time::Duration;
 
 use axum::{body::Body, http::Request};
 use house::*;
