@@ -11,12 +11,15 @@ use std::{
 };
 
 use async_trait::async_trait;
+use bytes::Bytes;
+use futures::{FutureExt, future::BoxFuture};
 use teamlog_ingest::{
     Answer, Clock, Command, Ingest, IngestConfig, IngestParts, NewConversation, NewPerson, NewTeam, NodeParts, Nodes,
-    Post, Refusal, Request, Secrets,
+    NotAccepted, Post, Random, Refusal, Request, Secrets,
 };
 use teamlog_log::{
-    Body, Entry, Feed, FeedConfig, Log, Offset, Partition, Position, Record, Topic, TopicPartition, Undecodable,
+    Appended, Body, Entry, Feed, FeedConfig, Log, LogError, NewRecord, Offset, Partition, Position, Reader, Record,
+    Stamp, Topic, TopicPartition, Undecodable, claim_value,
     testing::{Faults, FaultyLog},
 };
 use teamlog_schemas::{ConversationId, ConversationKind, Event, TeamId, Ts, UserId};
@@ -68,6 +71,10 @@ impl Node {
     }
 
     fn with_clock(log: &Arc<FaultyLog>, clock: Clock) -> Node {
+        Node::with(log.clone(), clock, Random::system())
+    }
+
+    fn with(log: Arc<dyn Log>, clock: Clock, random: Random) -> Node {
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
         let mut sources = vec![(TopicPartition::DIRECTORY, Position::START)];
@@ -76,7 +83,6 @@ impl Node {
             sources.push((TopicPartition::events(Partition(number)), Position::START));
             sources.push((marks, Position::bare(Offset::ZERO)));
         }
-        let log: Arc<dyn Log> = log.clone();
         let feed = Feed::start(log, Arc::new(decode), FeedConfig::default(), sources, stop.child_token());
         let ingest = Ingest::start(
             IngestParts {
@@ -88,6 +94,7 @@ impl Node {
                 secrets: Arc::new(Secrets::new([b"0123456789abcdef0123456789abcdef"]).unwrap()),
                 node: Uuid::new_v4(),
                 clock,
+                random,
                 observer: None,
                 config: IngestConfig::default(),
             },
@@ -239,7 +246,7 @@ async fn two_writers_of_a_partition_do_no_harm() {
     let mut acknowledged = HashMap::new();
     for number in 0..30 {
         let text = number.to_string();
-        let node = if number % 2 == 0 { &one } else { &other };
+        let node = if number / 5 % 2 == 0 { &one } else { &other };
         for _ in 0..200 {
             let ask = request(team, Some(ada), Some(text.clone()), post(general, &text));
             match node.ingest.submit(ask).await {
@@ -389,7 +396,7 @@ async fn a_clock_that_runs_away_adds_no_more_than_its_bound_to_a_ts() {
     let right = posted("right").await;
     skew_ms.store(HOUR_MS, Ordering::Relaxed);
     let ahead = posted("ahead").await;
-    let limit = Ts::from_micros((log.clock_ms() + 2_000) * 1_000);
+    let limit = Ts::from_micros((log.clock_ms() + 2_001) * 1_000);
     assert!(right < ahead && ahead <= limit, "{right} {ahead} {limit}");
     // Known to be off, it goes on with what it has claimed.
     let known = async {
@@ -399,7 +406,7 @@ async fn a_clock_that_runs_away_adds_no_more_than_its_bound_to_a_ts() {
     };
     tokio::time::timeout(Duration::from_secs(10), known).await.unwrap();
     let known = posted("known").await;
-    let limit = Ts::from_micros((log.clock_ms() + 2_000) * 1_000);
+    let limit = Ts::from_micros((log.clock_ms() + 2_001) * 1_000);
     assert!(ahead < known && known <= limit, "{ahead} {known} {limit}");
     node.end().await;
 }
@@ -429,4 +436,24 @@ async fn behind_a_ts_that_is_ahead_it_goes_on_by_microseconds() {
     }
     assert_eq!(given, [last.next(), last.next().next()]);
     node.end().await;
+}
+
+/// Nobody posts, so all that passes is the partition going to and fro.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_writers_take_a_partition_from_each_other_less_and_less() {
+    let log = FaultyLog::plain(PARTITIONS);
+    let node = || Node::with(log.clone(), Clock::system(), Random::new(|| 0));
+    let (one, other) = (node(), node());
+    let taken = async |times: u64| {
+        while one.ingest.teams().position(Partition(0)).epoch < times {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), taken(2)).await.unwrap();
+    let since = Instant::now();
+    tokio::time::timeout(Duration::from_secs(30), taken(10)).await.unwrap();
+    // Each of the two waits 100 ms, then 200, 400 and 800, one after the other.
+    assert!(since.elapsed() > Duration::from_millis(2_000), "{:?}", since.elapsed());
+    one.end().await;
+    other.end().await;
 }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use teamlog_gateway::{Gateway, GatewayConfig, GatewayParts, Rates, Rtm, RtmConfig, read::IndexReader};
-use teamlog_ingest::{Clock, Ingest, IngestConfig, IngestParts, Nodes, Secrets, TeamsConfig};
+use teamlog_ingest::{Clock, Ingest, IngestConfig, IngestParts, Nodes, Random, Secrets, TeamsConfig};
 use teamlog_log::{Feed, Partition, Position, TopicPartition};
 use teamlog_projectors::{Mains, Projector, Runner, Search, cache, lowest_positions};
 use teamlog_schemas::Event;
@@ -168,6 +168,7 @@ impl Node {
                 clock: start.clock.clone(),
                 observer: Some(rtm.clone()),
                 config: start.ingest_config(),
+                random: Random::system(),
             },
             &tasks,
             &stop_all,

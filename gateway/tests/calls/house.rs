@@ -11,7 +11,7 @@ use axum::{
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use teamlog_gateway::*;
-use teamlog_ingest::{Clock, Ingest, IngestConfig, IngestParts, Secrets};
+use teamlog_ingest::{Clock, Ingest, IngestConfig, IngestParts, Random, Secrets};
 use teamlog_log::{
     Decoder, EmbeddedConfig, EmbeddedLog, Feed, FeedConfig, Partition, Position, Topic, TopicPartition, Undecodable,
 };
@@ -134,6 +134,7 @@ impl House {
             secrets: Arc::new(Secrets::new(["a key of these tests"]).unwrap()),
             node: Uuid::from_u128(1),
             clock: Clock::system(),
+            random: Random::system(),
             observer: None,
             config: IngestConfig::default(),
         };

@@ -11,7 +11,6 @@ use std::{
 };
 
 use bytes::Bytes;
-use rand::RngCore;
 use teamlog_log::{
     Appended, Body, Entry, Feed, FeedError, Log, LogError, NewRecord, Offset, Position, Stamp, Subscriber,
     TopicPartition, barrier_value,
@@ -33,7 +32,7 @@ use crate::{Acked, Answer, CLOCK_BOUND, Decision, NotAccepted, Now, Refusal};
 const BATCH_MAX: usize = 1024;
 /// How often deadlines and pauses are looked at.
 const TICK: Duration = Duration::from_millis(50);
-/// The pause before a claim that follows a lost one; it doubles each time.
+/// The shortest pause before a claim that follows a lost one; it doubles each time.
 const PAUSE: Duration = Duration::from_millis(100);
 /// A claim that has not been read back by then is taken for lost.
 const CLAIM_TIMEOUT: Duration = Duration::from_secs(10);
@@ -84,6 +83,8 @@ struct Service<F: Fold> {
     pause: Duration,
     position: Position,
     lanes: Lanes<F::Lane, F::State, F::Request, F::Facts>,
+    /// When another's claim was read last.
+    superseded: Option<Instant>,
     in_flight: Queue<F::Lane, F::Request, F::Facts>,
     /// Answers that wait for the next record.
     riders: Vec<(Answer, PendingOf<F>)>,
@@ -125,6 +126,7 @@ pub(crate) fn start<F: Fold>(
         pause: PAUSE,
         position: from,
         lanes: Lanes::new(),
+        superseded: None,
         in_flight: Queue::default(),
         riders: Vec::new(),
         settled: Vec::new(),
@@ -438,7 +440,7 @@ impl<F: Fold> Service<F> {
                 }
                 continue;
             }
-            let mut random = || rand::rng().next_u64();
+            let mut random = || self.config.random.next();
             let at = self.config.clock.now();
             let now = Now { at, event_id: Uuid::now_v7(), random: &mut random, secrets: &self.config.secrets };
             let decided = self.fold.decide(state, &facts, &pending.request, now).and_then(|decision| match decision {
