@@ -457,3 +457,48 @@ async fn two_writers_take_a_partition_from_each_other_less_and_less() {
     one.end().await;
     other.end().await;
 }
+
+/// A newer program's event: whoever cannot read it must not take the partition from who can.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_writer_that_cannot_read_an_event_leaves_the_partition_alone() {
+    let log = FaultyLog::plain(PARTITIONS);
+    let node = Node::start(&log);
+    let (team, ada, general) = make_team(&node, "acme").await;
+    let source = TopicPartition::events(Partition(node.ingest.directory().by_team(team).unwrap().partition));
+    let at = node.ingest.teams().position(source.partition);
+    node.end().await;
+    let append = async |value: Bytes, stamp: Stamp| {
+        let record = NewRecord { key: None, value: Some(value), stamp, writer: None, traceparent: None };
+        let appended = log.append(source, vec![record]).await.pop();
+        assert!(matches!(appended, Some(Appended::At(_))), "{appended:?}");
+    };
+    let claim = |epoch| Stamp::Claim { epoch, claim: Uuid::new_v4(), log_id: at.log_id };
+    append(claim_value("newer", 0), claim(at.epoch + 1)).await;
+    // Schema 9,999 in the wire format.
+    append(Bytes::from_static(b"\0\0\0\x27\x0f?"), Stamp::Seq { epoch: at.epoch + 1, seq: 0 }).await;
+
+    let older = Node::start(&log);
+    let refused = async || loop {
+        let ask = request(team, Some(ada), None, post(general, "?"));
+        match older.ingest.submit(ask).await {
+            // It has not read the directory yet.
+            Answer::Refused(Refusal::TeamNotFound) => tokio::task::yield_now().await,
+            Answer::NotAccepted { why, .. } => return assert_eq!(why, NotAccepted::Unreadable),
+            answer => panic!("{answer:?}"),
+        }
+    };
+    refused().await;
+    append(claim_value("newer", 0), claim(at.epoch + 2)).await;
+    let end = log.end(source).await.unwrap();
+    refused().await;
+    // Its other partition and the directory it writes: the rest was read too.
+    let writes = async {
+        while older.ingest.writes().is_empty() {
+            tokio::task::yield_now().await
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), writes).await.unwrap();
+    assert_eq!(older.ingest.writes(), [1 - source.partition.0]);
+    assert_eq!(log.end(source).await.unwrap(), end, "it claimed");
+    older.end().await;
+}

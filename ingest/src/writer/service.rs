@@ -56,6 +56,8 @@ enum Role {
     Leading { next_seq: u64 },
     /// Waits before it claims.
     Pausing { until: Instant },
+    /// Has read what it cannot read: it decides and claims nothing any more, whoever else claims.
+    Stopped,
 }
 
 enum Done<F: Fold> {
@@ -81,10 +83,10 @@ struct Service<F: Fold> {
     /// Counts the times that all state was dropped, so that late look-ups are known to be of another life.
     generation: u64,
     pause: Duration,
-    position: Position,
-    lanes: Lanes<F::Lane, F::State, F::Request, F::Facts>,
     /// When another's claim was read last.
     superseded: Option<Instant>,
+    position: Position,
+    lanes: Lanes<F::Lane, F::State, F::Request, F::Facts>,
     in_flight: Queue<F::Lane, F::Request, F::Facts>,
     /// Answers that wait for the next record.
     riders: Vec<(Answer, PendingOf<F>)>,
@@ -124,9 +126,9 @@ pub(crate) fn start<F: Fold>(
         epoch: 0,
         generation: 0,
         pause: PAUSE,
+        superseded: None,
         position: from,
         lanes: Lanes::new(),
-        superseded: None,
         in_flight: Queue::default(),
         riders: Vec::new(),
         settled: Vec::new(),
@@ -162,7 +164,7 @@ impl<F: Fold> Service<F> {
                     Err(FeedError::Stopping) => break,
                     Err(why) => {
                         error!(partition = %self.source, %why, "a writer stops: its partition cannot be read on");
-                        break;
+                        self.role = Role::Stopped;
                     }
                 },
                 Some(done) = results.recv() => self.on_done(done),
@@ -179,6 +181,9 @@ impl<F: Fold> Service<F> {
                     submissions.close();
                 }
             }
+            if matches!(self.role, Role::Stopped) {
+                break;
+            }
             self.decide();
             let leads = if matches!(self.role, Role::Leading { .. }) { self.epoch } else { 0 };
             self.leads.store(leads, Ordering::Relaxed);
@@ -188,7 +193,12 @@ impl<F: Fold> Service<F> {
             }
         }
         self.leads.store(0, Ordering::Relaxed);
-        self.give_up();
+        let why = if matches!(self.role, Role::Stopped) { NotAccepted::Unreadable } else { NotAccepted::Stopping };
+        submissions.close();
+        while let Ok(submission) = submissions.try_recv() {
+            let _ = submission.reply.send(Answer::not_accepted(why));
+        }
+        self.give_up(why);
     }
 
     // --- what comes in ----------------------------------------------------------------------------------------
@@ -201,7 +211,8 @@ impl<F: Fold> Service<F> {
                 Body::Undecodable(why) => {
                     // A newer program's event: this one's state would lose it, so it must not decide any more.
                     error!(partition = %self.source, offset = %entry.offset, %why, "a writer stops deciding: it cannot read an event that counts");
-                    self.role = Role::Pausing { until: Instant::now() + Duration::from_secs(86_400 * 365) };
+                    self.role = Role::Stopped;
+                    break;
                 }
                 Body::Event(_) | Body::Barrier => {
                     if let Some((epoch, seq)) = entry.epoch_and_seq()
@@ -554,13 +565,13 @@ impl<F: Fold> Service<F> {
 
     // --- the end ----------------------------------------------------------------------------------------------
 
-    fn give_up(mut self) {
+    fn give_up(mut self, why: NotAccepted) {
         for record in self.in_flight.drain().collect::<Vec<_>>() {
             if let Some((_, _, mut pending)) = record.event {
                 pending.answer(Answer::Unknown);
             }
             for (_, mut pending) in record.riders {
-                pending.answer(Answer::not_accepted(NotAccepted::Stopping));
+                pending.answer(Answer::not_accepted(why));
             }
         }
         for (_, _, mut pending, _) in self.settled.drain(..) {
@@ -569,7 +580,7 @@ impl<F: Fold> Service<F> {
         for (_, lane) in self.lanes.iter_mut() {
             lane.reset();
             for mut pending in lane.queue.drain(..) {
-                pending.answer(Answer::not_accepted(NotAccepted::Stopping));
+                pending.answer(Answer::not_accepted(why));
             }
         }
     }
