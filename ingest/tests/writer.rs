@@ -502,3 +502,50 @@ async fn a_writer_that_cannot_read_an_event_leaves_the_partition_alone() {
     assert_eq!(log.end(source).await.unwrap(), end, "it claimed");
     older.end().await;
 }
+
+/// A log that refuses so many appends of marks.
+struct NoMarks(Arc<FaultyLog>, AtomicI64);
+
+#[async_trait]
+impl Log for NoMarks {
+    async fn partitions(&self, topic: Topic) -> Result<u32, LogError> {
+        self.0.partitions(topic).await
+    }
+
+    fn append(&self, to: TopicPartition, records: Vec<NewRecord>) -> BoxFuture<'static, Vec<Appended>> {
+        if to.topic == Topic::Marks && self.1.fetch_sub(1, Ordering::Relaxed) > 0 {
+            let outcomes = records.iter().map(|_| Appended::Failed(LogError::Away("no marks".to_owned()))).collect();
+            return futures::future::ready(outcomes).boxed();
+        }
+        self.0.append(to, records)
+    }
+
+    async fn end(&self, of: TopicPartition) -> Result<Offset, LogError> {
+        self.0.end(of).await
+    }
+
+    async fn reader(&self, from: Vec<(TopicPartition, Offset)>) -> Result<Box<dyn Reader>, LogError> {
+        self.0.reader(from).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn marks_that_the_log_did_not_take_are_written_later() {
+    let log = FaultyLog::plain(PARTITIONS);
+    let node = Node::with(Arc::new(NoMarks(log.clone(), AtomicI64::new(1))), Clock::system(), Random::system());
+    let (team, ada, general) = make_team(&node, "acme").await;
+    let partition = Partition(node.ingest.directory().by_team(team).unwrap().partition);
+    let ts = Ts::from_micros(1_234_567);
+    node.ingest.marks().mark(team, ada, general, ts).await.unwrap();
+    let marks = TopicPartition { topic: Topic::Marks, partition };
+    let written = async {
+        while log.records(marks).is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), written).await.unwrap();
+    let written = Event::decode(log.records(marks)[0].value.as_deref().unwrap()).unwrap();
+    let Event::ReadMarked(mark) = written else { panic!("{written:?}") };
+    assert_eq!((mark.conversation, mark.ts), (general, ts));
+    node.end().await;
+}
