@@ -232,12 +232,19 @@ impl Ingest {
             Answer::Nothing(_) => {}
             other => return Err(format!("the cluster's founding is not known: {other:?}")),
         }
-        let founded = self.inner.directory.with(|directory| directory.cluster().cloned());
-        let founded = founded.ok_or("the cluster's founding has not been read")?;
+        self.cluster().ok_or("the cluster's founding has not been read")?
+    }
+
+    /// Whose cluster this is, by what was read of the directory; none if its founding was not read yet.
+    ///
+    /// # Errors
+    /// With the reason, if the cluster has another key.
+    pub fn cluster(&self) -> Option<Result<Uuid, String>> {
+        let founded = self.inner.directory.with(|directory| directory.cluster().cloned())?;
         if !self.inner.secrets.founded(founded.cluster_id, &founded.key_check) {
-            return Err(format!("this node's [cluster] keys are not those of cluster {}", founded.cluster_id));
+            return Some(Err(format!("this node's [cluster] keys are not those of cluster {}", founded.cluster_id)));
         }
-        Ok(founded.cluster_id)
+        Some(Ok(founded.cluster_id))
     }
 
     /// The partitions of `events` that this process writes: its own claim is the newest that counts.
