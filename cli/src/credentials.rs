@@ -8,7 +8,7 @@ use teamlog_gateway::Credentials;
 use teamlog_ingest::Ingest;
 use teamlog_log::{Appended, Feed, NewRecord, Partition, Position, Stamp, Topic, TopicPartition};
 use teamlog_projectors::Shards;
-use teamlog_schemas::{CredentialStored, Event, Meta, TeamId, Ts, UserId};
+use teamlog_schemas::{CredentialStored, Event, Meta, TeamId, Ts, UserId, partition_of};
 use teamlog_state::{DirectoryEntry, SourceError};
 use uuid::Uuid;
 
@@ -17,6 +17,7 @@ pub(crate) struct SealedCredentials {
     pub(crate) ingest: Ingest,
     pub(crate) shards: Shards,
     pub(crate) feed: Feed<Event>,
+    pub(crate) partitions: u32,
 }
 
 impl SealedCredentials {
@@ -34,7 +35,10 @@ fn away(shard: &str, why: impl ToString) -> SourceError {
 #[async_trait]
 impl Credentials for SealedCredentials {
     async fn store(&self, team: TeamId, user: UserId, hash: String) -> Result<Uuid, SourceError> {
-        let (_, to) = self.place(team)?;
+        // A team that is to be made is not in the directory: this is where it will lie.
+        let known = self.ingest.directory().by_team(team).map(|entry| entry.partition);
+        let partition = Partition(known.unwrap_or_else(|| partition_of(team, self.partitions)));
+        let to = TopicPartition { topic: Topic::Credentials, partition };
         let credential_id = Uuid::new_v4();
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         let at = Ts::from_micros(i64::try_from(now.as_micros()).unwrap_or(i64::MAX));
@@ -95,6 +99,6 @@ fn name(team: TeamId, user: UserId) -> String {
 }
 
 /// The trait object that a gateway takes.
-pub(crate) fn credentials(ingest: Ingest, shards: Shards, feed: Feed<Event>) -> Arc<dyn Credentials> {
-    Arc::new(SealedCredentials { ingest, shards, feed })
+pub(crate) fn credentials(ingest: Ingest, shards: Shards, feed: Feed<Event>, partitions: u32) -> Arc<dyn Credentials> {
+    Arc::new(SealedCredentials { ingest, shards, feed, partitions })
 }

@@ -35,7 +35,7 @@ pub struct HealthReport {
 #[async_trait]
 pub trait Credentials: Send + Sync + 'static {
     /// Stores a hash (an argon2id string) for somebody and ends once it is acknowledged. It counts once an event names
-    /// the id that comes back.
+    /// the id that comes back; neither the team nor its owner need be there before.
     ///
     /// # Errors
     /// If it could not be stored, or nobody knows whether it was; an orphan does no harm.

@@ -1,11 +1,11 @@
 //! Read marks: acknowledged from memory, written together every two seconds, last one wins. A crash may lose those
-//! two seconds; nothing else may.
+//! two seconds; nothing else may, so what the log does not take is kept and tried again.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use teamlog_log::{NewRecord, Partition, Stamp, Topic, TopicPartition};
+use teamlog_log::{Appended, NewRecord, Partition, Stamp, Topic, TopicPartition};
 use teamlog_schemas::{ConversationId, Event, Meta, ReadMarked, TeamId, Ts, UserId};
 use teamlog_state::{TeamSource, UserState};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -17,8 +17,13 @@ use crate::{Clock, DirectoryHandle, Teams, TeamsError};
 const COALESCE: Duration = Duration::from_secs(2);
 /// People whose marks are kept in memory.
 const PEOPLE_MAX: u64 = 100_000;
+/// Marks that wait for the log, beside those that a flush under way has taken. At the bound new ones are refused.
+const DIRTY_MAX: usize = 200_000;
 
 type Who = (TeamId, UserId);
+type Which = (TeamId, UserId, ConversationId);
+/// What is written together: marks, and their records.
+type Batch = (Vec<(Which, Ts)>, Vec<NewRecord>);
 
 /// The marks of everybody whom this node serves. Cheap to clone.
 #[derive(Clone)]
@@ -32,8 +37,8 @@ struct Inner {
     source: Arc<dyn TeamSource<teamlog_log::Position>>,
     clock: Clock,
     people: moka::future::Cache<Who, Arc<Mutex<UserState>>>,
-    /// Not written yet. Bounded: people times conversations that changed within two seconds, at the rate limit.
-    dirty: Mutex<HashMap<(TeamId, UserId, ConversationId), Ts>>,
+    /// Not written yet.
+    dirty: Mutex<HashMap<Which, Ts>>,
 }
 
 impl Marks {
@@ -54,6 +59,8 @@ impl Marks {
                 let stopping = tokio::time::timeout(COALESCE, stop.cancelled()).await.is_ok();
                 writer.flush().await;
                 if stopping {
+                    let lost = writer.inner.dirty.lock().len();
+                    metrics::counter!("teamlog_marks_lost_total").increment(lost as u64);
                     return;
                 }
             }
@@ -72,7 +79,7 @@ impl Marks {
     /// Sets how far somebody has read; may go back.
     ///
     /// # Errors
-    /// As [`Marks::user`].
+    /// As [`Marks::user`], and [`TeamsError::Away`] while too many wait for a log that is away.
     pub async fn mark(
         &self,
         team: TeamId,
@@ -81,8 +88,13 @@ impl Marks {
         ts: Ts,
     ) -> Result<(), TeamsError> {
         let state = self.state(team, user).await?;
+        let which = (team, user, conversation);
+        let mut dirty = self.inner.dirty.lock();
+        if dirty.len() >= DIRTY_MAX && !dirty.contains_key(&which) {
+            return Err(TeamsError::Away("too many marks wait for the log".to_owned()));
+        }
+        dirty.insert(which, ts);
         state.lock().marks.insert(conversation, ts);
-        self.inner.dirty.lock().insert((team, user, conversation), ts);
         Ok(())
     }
 
@@ -108,7 +120,7 @@ impl Marks {
 
     async fn flush(&self) {
         let dirty = std::mem::take(&mut *self.inner.dirty.lock());
-        let mut by_partition: HashMap<u32, Vec<NewRecord>> = HashMap::new();
+        let mut by_partition: HashMap<u32, Batch> = HashMap::new();
         for ((team, user, conversation), ts) in dirty {
             let Some(entry) = self.inner.directory.by_team(team) else { continue };
             let meta = Meta {
@@ -120,7 +132,9 @@ impl Marks {
                 method: None,
             };
             let Ok(value) = Event::from(ReadMarked { meta, conversation, ts }).encode() else { continue };
-            by_partition.entry(entry.partition).or_default().push(NewRecord {
+            let (marks, records) = by_partition.entry(entry.partition).or_default();
+            marks.push(((team, user, conversation), ts));
+            records.push(NewRecord {
                 key: Some(Bytes::from(format!("{team}/{user}/{conversation}"))),
                 value: Some(value),
                 stamp: Stamp::Absent,
@@ -128,12 +142,16 @@ impl Marks {
                 traceparent: None,
             });
         }
-        for (partition, records) in by_partition {
+        for (partition, (marks, records)) in by_partition {
             let to = TopicPartition { topic: Topic::Marks, partition: Partition(partition) };
-            // A mark that is lost is one that may be: the next one of its conversation replaces it.
             let outcomes = self.inner.teams.feed().log().append(to, records).await;
-            let lost = outcomes.iter().filter(|outcome| !matches!(outcome, teamlog_log::Appended::At(_))).count();
-            metrics::counter!("teamlog_marks_lost_total").increment(lost as u64);
+            let failed = marks.into_iter().zip(outcomes).filter(|(_, outcome)| !matches!(outcome, Appended::At(_)));
+            let mut dirty = self.inner.dirty.lock();
+            for ((which, ts), _) in failed {
+                // One that was set meanwhile is the last one, and that wins. To write a mark twice does no harm.
+                dirty.entry(which).or_insert(ts);
+            }
         }
+        metrics::gauge!("teamlog_marks_waiting").set(self.inner.dirty.lock().len() as f64);
     }
 }

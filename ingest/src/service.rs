@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::{
     Acked, Answer, Clock, Command, DirectoryHandle, DirectoryRequest, LiveTeam, Marks, NewTeam, NotAccepted, Observer,
-    Refusal, Request, Secrets, Teams, TeamsConfig, TeamsError, WriterConfig, WriterHandle,
+    Random, Refusal, Request, Secrets, Teams, TeamsConfig, TeamsError, WriterConfig, WriterHandle,
     directory_fold::{DirectoryFold, registration},
     team_fold::TeamFold,
     writer,
@@ -56,6 +56,8 @@ pub struct IngestParts {
     pub node: Uuid,
     /// What its clock says.
     pub clock: Clock,
+    /// Where its random numbers come from.
+    pub random: Random,
     /// Who sees every entry as it passes.
     pub observer: Option<Arc<dyn Observer>>,
     /// Sizes.
@@ -84,8 +86,19 @@ impl Ingest {
     /// Starts the writer of every partition and of the directory, and what they need. Everything ends with `stop`;
     /// `tasks` has ended once what was in flight is drained.
     pub fn start(parts: IngestParts, tasks: &TaskTracker, stop: &CancellationToken) -> Ingest {
-        let IngestParts { feed, source, directory: (rows, at), from, shard_of, secrets, node, clock, observer, config } =
-            parts;
+        let IngestParts {
+            feed,
+            source,
+            directory: (rows, at),
+            from,
+            shard_of,
+            secrets,
+            node,
+            clock,
+            random,
+            observer,
+            config,
+        } = parts;
         let directory = DirectoryHandle::start(&feed, rows, at, stop.child_token());
         let teams = Teams::start(
             feed.clone(),
@@ -102,6 +115,7 @@ impl Ingest {
             in_flight_max: config.in_flight_max,
             node,
             clock: clock.clone(),
+            random,
             secrets: secrets.clone(),
         };
         let partitions = u32::try_from(from.len()).unwrap_or(u32::MAX);
@@ -218,12 +232,19 @@ impl Ingest {
             Answer::Nothing(_) => {}
             other => return Err(format!("the cluster's founding is not known: {other:?}")),
         }
-        let founded = self.inner.directory.with(|directory| directory.cluster().cloned());
-        let founded = founded.ok_or("the cluster's founding has not been read")?;
+        self.cluster().ok_or("the cluster's founding has not been read")?
+    }
+
+    /// Whose cluster this is, by what was read of the directory; none if its founding was not read yet.
+    ///
+    /// # Errors
+    /// With the reason, if the cluster has another key.
+    pub fn cluster(&self) -> Option<Result<Uuid, String>> {
+        let founded = self.inner.directory.with(|directory| directory.cluster().cloned())?;
         if !self.inner.secrets.founded(founded.cluster_id, &founded.key_check) {
-            return Err(format!("this node's [cluster] keys are not those of cluster {}", founded.cluster_id));
+            return Some(Err(format!("this node's [cluster] keys are not those of cluster {}", founded.cluster_id)));
         }
-        Ok(founded.cluster_id)
+        Some(Ok(founded.cluster_id))
     }
 
     /// The partitions of `events` that this process writes: its own claim is the newest that counts.

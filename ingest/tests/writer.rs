@@ -11,12 +11,15 @@ use std::{
 };
 
 use async_trait::async_trait;
+use bytes::Bytes;
+use futures::{FutureExt, future::BoxFuture};
 use teamlog_ingest::{
     Answer, Clock, Command, Ingest, IngestConfig, IngestParts, NewConversation, NewPerson, NewTeam, NodeParts, Nodes,
-    Post, Refusal, Request, Secrets,
+    NotAccepted, Post, Random, Refusal, Request, Secrets,
 };
 use teamlog_log::{
-    Body, Entry, Feed, FeedConfig, Log, Offset, Partition, Position, Record, Topic, TopicPartition, Undecodable,
+    Appended, Body, Entry, Feed, FeedConfig, Log, LogError, NewRecord, Offset, Partition, Position, Reader, Record,
+    Stamp, Topic, TopicPartition, Undecodable, claim_value,
     testing::{Faults, FaultyLog},
 };
 use teamlog_schemas::{ConversationId, ConversationKind, Event, TeamId, Ts, UserId};
@@ -68,6 +71,10 @@ impl Node {
     }
 
     fn with_clock(log: &Arc<FaultyLog>, clock: Clock) -> Node {
+        Node::with(log.clone(), clock, Random::system())
+    }
+
+    fn with(log: Arc<dyn Log>, clock: Clock, random: Random) -> Node {
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
         let mut sources = vec![(TopicPartition::DIRECTORY, Position::START)];
@@ -76,7 +83,6 @@ impl Node {
             sources.push((TopicPartition::events(Partition(number)), Position::START));
             sources.push((marks, Position::bare(Offset::ZERO)));
         }
-        let log: Arc<dyn Log> = log.clone();
         let feed = Feed::start(log, Arc::new(decode), FeedConfig::default(), sources, stop.child_token());
         let ingest = Ingest::start(
             IngestParts {
@@ -88,6 +94,7 @@ impl Node {
                 secrets: Arc::new(Secrets::new([b"0123456789abcdef0123456789abcdef"]).unwrap()),
                 node: Uuid::new_v4(),
                 clock,
+                random,
                 observer: None,
                 config: IngestConfig::default(),
             },
@@ -239,7 +246,7 @@ async fn two_writers_of_a_partition_do_no_harm() {
     let mut acknowledged = HashMap::new();
     for number in 0..30 {
         let text = number.to_string();
-        let node = if number % 2 == 0 { &one } else { &other };
+        let node = if number / 5 % 2 == 0 { &one } else { &other };
         for _ in 0..200 {
             let ask = request(team, Some(ada), Some(text.clone()), post(general, &text));
             match node.ingest.submit(ask).await {
@@ -389,7 +396,7 @@ async fn a_clock_that_runs_away_adds_no_more_than_its_bound_to_a_ts() {
     let right = posted("right").await;
     skew_ms.store(HOUR_MS, Ordering::Relaxed);
     let ahead = posted("ahead").await;
-    let limit = Ts::from_micros((log.clock_ms() + 2_000) * 1_000);
+    let limit = Ts::from_micros((log.clock_ms() + 2_001) * 1_000);
     assert!(right < ahead && ahead <= limit, "{right} {ahead} {limit}");
     // Known to be off, it goes on with what it has claimed.
     let known = async {
@@ -399,7 +406,7 @@ async fn a_clock_that_runs_away_adds_no_more_than_its_bound_to_a_ts() {
     };
     tokio::time::timeout(Duration::from_secs(10), known).await.unwrap();
     let known = posted("known").await;
-    let limit = Ts::from_micros((log.clock_ms() + 2_000) * 1_000);
+    let limit = Ts::from_micros((log.clock_ms() + 2_001) * 1_000);
     assert!(ahead < known && known <= limit, "{ahead} {known} {limit}");
     node.end().await;
 }
@@ -428,5 +435,117 @@ async fn behind_a_ts_that_is_ahead_it_goes_on_by_microseconds() {
         }
     }
     assert_eq!(given, [last.next(), last.next().next()]);
+    node.end().await;
+}
+
+/// Nobody posts, so all that passes is the partition going to and fro.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_writers_take_a_partition_from_each_other_less_and_less() {
+    let log = FaultyLog::plain(PARTITIONS);
+    let node = || Node::with(log.clone(), Clock::system(), Random::new(|| 0));
+    let (one, other) = (node(), node());
+    let taken = async |times: u64| {
+        while one.ingest.teams().position(Partition(0)).epoch < times {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), taken(2)).await.unwrap();
+    let since = Instant::now();
+    tokio::time::timeout(Duration::from_secs(30), taken(10)).await.unwrap();
+    // Each of the two waits 100 ms, then 200, 400 and 800, one after the other.
+    assert!(since.elapsed() > Duration::from_millis(2_000), "{:?}", since.elapsed());
+    one.end().await;
+    other.end().await;
+}
+
+/// A newer program's event: whoever cannot read it must not take the partition from who can.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_writer_that_cannot_read_an_event_leaves_the_partition_alone() {
+    let log = FaultyLog::plain(PARTITIONS);
+    let node = Node::start(&log);
+    let (team, ada, general) = make_team(&node, "acme").await;
+    let source = TopicPartition::events(Partition(node.ingest.directory().by_team(team).unwrap().partition));
+    let at = node.ingest.teams().position(source.partition);
+    node.end().await;
+    let append = async |value: Bytes, stamp: Stamp| {
+        let record = NewRecord { key: None, value: Some(value), stamp, writer: None, traceparent: None };
+        let appended = log.append(source, vec![record]).await.pop();
+        assert!(matches!(appended, Some(Appended::At(_))), "{appended:?}");
+    };
+    let claim = |epoch| Stamp::Claim { epoch, claim: Uuid::new_v4(), log_id: at.log_id };
+    append(claim_value("newer", 0), claim(at.epoch + 1)).await;
+    // Schema 9,999 in the wire format.
+    append(Bytes::from_static(b"\0\0\0\x27\x0f?"), Stamp::Seq { epoch: at.epoch + 1, seq: 0 }).await;
+
+    let older = Node::start(&log);
+    let refused = async || loop {
+        let ask = request(team, Some(ada), None, post(general, "?"));
+        match older.ingest.submit(ask).await {
+            // It has not read the directory yet.
+            Answer::Refused(Refusal::TeamNotFound) => tokio::task::yield_now().await,
+            Answer::NotAccepted { why, .. } => return assert_eq!(why, NotAccepted::Unreadable),
+            answer => panic!("{answer:?}"),
+        }
+    };
+    refused().await;
+    append(claim_value("newer", 0), claim(at.epoch + 2)).await;
+    let end = log.end(source).await.unwrap();
+    refused().await;
+    // Its other partition and the directory it writes: the rest was read too.
+    let writes = async {
+        while older.ingest.writes().is_empty() {
+            tokio::task::yield_now().await
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), writes).await.unwrap();
+    assert_eq!(older.ingest.writes(), [1 - source.partition.0]);
+    assert_eq!(log.end(source).await.unwrap(), end, "it claimed");
+    older.end().await;
+}
+
+/// A log that refuses so many appends of marks.
+struct NoMarks(Arc<FaultyLog>, AtomicI64);
+
+#[async_trait]
+impl Log for NoMarks {
+    async fn partitions(&self, topic: Topic) -> Result<u32, LogError> {
+        self.0.partitions(topic).await
+    }
+
+    fn append(&self, to: TopicPartition, records: Vec<NewRecord>) -> BoxFuture<'static, Vec<Appended>> {
+        if to.topic == Topic::Marks && self.1.fetch_sub(1, Ordering::Relaxed) > 0 {
+            let outcomes = records.iter().map(|_| Appended::Failed(LogError::Away("no marks".to_owned()))).collect();
+            return futures::future::ready(outcomes).boxed();
+        }
+        self.0.append(to, records)
+    }
+
+    async fn end(&self, of: TopicPartition) -> Result<Offset, LogError> {
+        self.0.end(of).await
+    }
+
+    async fn reader(&self, from: Vec<(TopicPartition, Offset)>) -> Result<Box<dyn Reader>, LogError> {
+        self.0.reader(from).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn marks_that_the_log_did_not_take_are_written_later() {
+    let log = FaultyLog::plain(PARTITIONS);
+    let node = Node::with(Arc::new(NoMarks(log.clone(), AtomicI64::new(1))), Clock::system(), Random::system());
+    let (team, ada, general) = make_team(&node, "acme").await;
+    let partition = Partition(node.ingest.directory().by_team(team).unwrap().partition);
+    let ts = Ts::from_micros(1_234_567);
+    node.ingest.marks().mark(team, ada, general, ts).await.unwrap();
+    let marks = TopicPartition { topic: Topic::Marks, partition };
+    let written = async {
+        while log.records(marks).is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), written).await.unwrap();
+    let written = Event::decode(log.records(marks)[0].value.as_deref().unwrap()).unwrap();
+    let Event::ReadMarked(mark) = written else { panic!("{written:?}") };
+    assert_eq!((mark.conversation, mark.ts), (general, ts));
     node.end().await;
 }

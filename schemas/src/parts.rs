@@ -180,6 +180,12 @@ impl Message {
     pub fn is_reply(&self) -> bool {
         self.thread_ts.is_some_and(|root| root != self.ts)
     }
+
+    /// The bytes of its texts, for the bounds of memories.
+    pub fn text_bytes(&self) -> usize {
+        let bodies = [&self.blocks, &self.attachments, &self.username, &self.icons, &self.extra];
+        self.text.plain.len() + bodies.into_iter().flatten().map(|text| text.plain.len()).sum::<usize>()
+    }
 }
 
 /// A thread as it stands after the event that carries this.

@@ -1,7 +1,7 @@
 //! The memory of keyed writes of the last minutes.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, VecDeque, hash_map::Entry},
     sync::Arc,
 };
 
@@ -15,10 +15,16 @@ const KEPT_MICROS: i64 = 600_000_000;
 /// The most keys in memory a team: a flood of keyed writes forgets the oldest sooner, which costs a look-up.
 const KEPT_MAX: usize = 4096;
 
+/// The most bytes of keyed writes in memory a team, for the same reason: one event may have a quarter of a megabyte.
+const BYTES_MAX: usize = 16 << 20;
+/// What a key and an event without long texts take, roughly.
+const BYTES_A_KEY: usize = 768;
+
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RecentKeys {
     by_key: Arc<HashMap<WriteKey, Arc<Event>>>,
     by_age: VecDeque<(Ts, WriteKey)>,
+    bytes: usize,
 }
 
 impl RecentKeys {
@@ -26,23 +32,96 @@ impl RecentKeys {
         self.by_key.get(key)
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.by_key.len()
+    /// A rough number of bytes in memory.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     pub(crate) fn remember(&mut self, event: &Arc<Event>) {
         let (Some(key), Some(meta)) = (WriteKey::of(event), event.meta()) else { return };
         let by_key = Arc::make_mut(&mut self.by_key);
-        // The first event of a key is its answer for ever; no writer appends a second one.
-        by_key.entry(key.clone()).or_insert_with(|| event.clone());
+        // The first event of a key is its answer for as long as it is remembered.
+        if let Entry::Vacant(vacant) = by_key.entry(key.clone()) {
+            vacant.insert(event.clone());
+            self.bytes += bytes_of(event);
+        }
         self.by_age.push_back((meta.at, key));
         while let Some((at, _)) = self.by_age.front() {
-            if self.by_age.len() <= KEPT_MAX && meta.at.micros() - at.micros() <= KEPT_MICROS {
+            let fits = self.by_age.len() <= KEPT_MAX && self.bytes <= BYTES_MAX;
+            if fits && meta.at.micros() - at.micros() <= KEPT_MICROS {
                 break;
             }
-            if let Some((_, key)) = self.by_age.pop_front() {
-                by_key.remove(&key);
+            if let Some((_, key)) = self.by_age.pop_front()
+                && let Some(event) = by_key.remove(&key)
+            {
+                self.bytes -= bytes_of(&event);
             }
         }
+    }
+}
+
+fn bytes_of(event: &Event) -> usize {
+    let long = match event {
+        Event::MessagePosted(e) => e.message.text_bytes(),
+        Event::MessageImported(e) => e.message.text_bytes(),
+        Event::MessageEdited(e) => e.before.text_bytes() + e.after.text_bytes(),
+        Event::MessageDeleted(e) => e.before.text_bytes(),
+        Event::ConversationCreated(e) => {
+            let extra = e.extra.as_ref().map_or(0, |extra| extra.plain.len());
+            e.topic.plain.len() + e.purpose.plain.len() + extra + size_of_val(&*e.members)
+        }
+        Event::UserCreated(e) => e.person.extra.as_ref().map_or(0, |extra| extra.plain.len()),
+        Event::BotAdded(e) => e.extra.as_ref().map_or(0, |extra| extra.plain.len()),
+        Event::MembersJoined(e) => size_of_val(&*e.joined),
+        _ => 0,
+    };
+    BYTES_A_KEY + long
+}
+
+#[cfg(test)]
+mod tests {
+    use teamlog_schemas::{ConversationId, Message, MessagePosted, Meta, TeamId, Text, UserId};
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn posted(number: usize, at: Ts, bytes: usize) -> Arc<Event> {
+        let meta = Meta {
+            event_id: Uuid::from_u128(number as u128),
+            team: TeamId::random('T', 1),
+            actor: Some(UserId::random('U', 1)),
+            at,
+            key: Some(number.to_string()),
+            method: Some("chat.postMessage".to_owned()),
+        };
+        let blocks = Some(Text::from("x".repeat(bytes)));
+        Arc::new(Event::from(MessagePosted {
+            meta,
+            conversation: ConversationId::random('C', 1),
+            message: Message { ts: at, blocks, ..Message::default() },
+            thread: None,
+            mentions: Vec::new(),
+            broadcast: None,
+            opens_for: Vec::new(),
+        }))
+    }
+
+    #[test]
+    fn keyed_writes_are_bounded_in_bytes_and_forgotten_whole() {
+        let mut keys = RecentKeys::default();
+        let at = |number: usize| Ts::from_micros(number as i64);
+        keys.remember(&posted(0, at(0), 100_000));
+        assert_eq!(keys.bytes(), BYTES_A_KEY + 100_000);
+        keys.remember(&posted(0, at(0), 50_000));
+        assert_eq!(keys.bytes(), BYTES_A_KEY + 100_000, "the same key again takes nothing");
+        for number in 1..400 {
+            keys.remember(&posted(number, at(number), 100_000));
+        }
+        assert!(keys.bytes() <= BYTES_MAX && keys.bytes() > BYTES_MAX - 200_000, "{}", keys.bytes());
+        let last = WriteKey::of(&posted(399, at(399), 0)).unwrap();
+        assert!(keys.get(&last).is_some());
+        let later = Ts::from_micros(2 * KEPT_MICROS);
+        keys.remember(&posted(400, later, 0));
+        assert_eq!(keys.bytes(), BYTES_A_KEY);
     }
 }

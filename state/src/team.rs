@@ -265,6 +265,6 @@ impl Team {
 
     /// A rough number of bytes in memory, for the bound of a cache.
     pub fn bytes(&self) -> usize {
-        4096 + self.people.len() * 640 + self.conversations.len() * 768 + self.tokens.len() * 96 + self.keys.len() * 768
+        4096 + self.people.len() * 640 + self.conversations.len() * 768 + self.tokens.len() * 96 + self.keys.bytes()
     }
 }

@@ -11,6 +11,10 @@ use uuid::Uuid;
 /// Differences that are told in words; all are counted.
 const TOLD_MAX: usize = 100;
 
+/// How long a key is remembered at the least, by the events' own time, in microseconds: a day. Whoever uses it again
+/// later writes anew.
+const KEYS_KEPT_MICROS: i64 = 86_400_000_000;
+
 /// What was found so far.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
@@ -109,7 +113,7 @@ pub(super) struct PartitionCheck<'a> {
     directory: &'a DirectoryCheck,
     teams: HashMap<TeamId, Begun>,
     event_ids: HashMap<Uuid, Offset>,
-    keys: HashMap<(TeamId, WriteKey), Offset>,
+    keys: HashMap<(TeamId, WriteKey), (Offset, Ts)>,
 }
 
 impl<'a> PartitionCheck<'a> {
@@ -128,7 +132,8 @@ impl<'a> PartitionCheck<'a> {
             wrong(format!("event {} counts twice, first at offset {before}", meta.event_id));
         }
         if let Some(key) = WriteKey::of(event)
-            && let Some(before) = self.keys.insert((meta.team, key), entry.offset)
+            && let Some((before, at)) = self.keys.insert((meta.team, key), (entry.offset, meta.at))
+            && meta.at.micros() - at.micros() < KEYS_KEPT_MICROS
         {
             wrong(format!("a keyed write counts twice, first at offset {before}"));
         }
@@ -182,5 +187,52 @@ impl<'a> PartitionCheck<'a> {
     /// How many teams have begun.
     pub(super) fn teams(&self) -> usize {
         self.teams.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use teamlog_log::Position;
+    use teamlog_schemas::{Meta, PasswordSet};
+
+    use super::*;
+
+    /// What is said of the same key at two times.
+    fn told(first: i64, second: i64) -> Vec<String> {
+        let directory = DirectoryCheck::default();
+        let mut check = PartitionCheck::new(Partition(0), &directory);
+        let (team, user) = (TeamId::random('T', 1), UserId::random('U', 1));
+        check.teams.insert(team, Begun { people: HashSet::from([user]), ..Begun::default() });
+        let mut findings = Findings::default();
+        for (offset, at) in [(0, first), (1, second)] {
+            let meta = Meta {
+                event_id: Uuid::from_u128(u128::from(offset)),
+                team,
+                actor: None,
+                at: Ts::from_micros(at),
+                key: Some("key".to_owned()),
+                method: Some("method".to_owned()),
+            };
+            let event = Event::from(PasswordSet { meta, user, credential_id: Uuid::nil() });
+            let entry = Entry {
+                source: TopicPartition::events(Partition(0)),
+                offset: Offset(offset),
+                after: Position::bare(Offset(offset + 1)),
+                body: Body::Event(Arc::new(event)),
+                timestamp_ms: 0,
+                bytes: 0,
+            };
+            check.see(&entry, &mut findings);
+        }
+        findings.told
+    }
+
+    #[test]
+    fn a_key_counts_once_a_day() {
+        let said = told(0, KEYS_KEPT_MICROS - 1);
+        assert!(said.len() == 1 && said[0].contains("a keyed write counts twice, first at offset 0"), "{said:?}");
+        assert_eq!(told(0, KEYS_KEPT_MICROS), [""; 0]);
     }
 }

@@ -112,7 +112,8 @@ impl Seed {
         let email = |name: &str| format!("{name}@{domain}.example.com");
         let owner = name(0);
         let args = json!({ "domain": domain, "name": domain, "owner_name": owner, "owner_email": email(&owner) });
-        let made = client.call("teamlog.teams.create", &args).await?;
+        let key = format!("seed/{domain}/team");
+        let made = client.call_once(client.admin_key(), "teamlog.teams.create", &args, &key).await?;
         let mut people = vec![person(&made)?];
         let calls = (1..self.users).map(|number| {
             let (client, name) = (client.clone(), name(number));

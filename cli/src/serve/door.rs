@@ -1,12 +1,15 @@
-//! Where this process is reached, and who answers there while the log does not.
+//! Where this process is reached, and who answers there until it is known whether it may serve.
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::Context;
 use serde_json::json;
 use teamlog_log::{LogError, Topic};
-use tokio::net::{TcpListener, TcpSocket, lookup_host};
-use tokio_util::sync::CancellationToken;
+use tokio::{
+    net::{TcpListener, TcpSocket, lookup_host},
+    task::JoinHandle,
+};
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::warn;
 
 use super::node::{Joined, Start};
@@ -21,7 +24,7 @@ const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// Connections that wait to be accepted. A whole office comes back at once, and who finds no room is heard a second later,
 /// when its system tries again: the usual 128 made that half of a thousand. `net.core.somaxconn` bounds it as well.
 const BACKLOG: u32 = 4096;
-/// How long a call that is being answered may take once the log is there.
+/// How long a call that is being answered may take once the gateway may serve.
 const LAST_CALLS: Duration = Duration::from_secs(1);
 
 /// The address, and what stands about it in the data directory.
@@ -31,6 +34,20 @@ pub(super) struct Door {
     /// The operators' key to this process.
     pub(super) admin_key: String,
     file: PathBuf,
+}
+
+/// Who answers until the gateway does. Gone with its last owner.
+pub(super) struct Keeper {
+    waiting: JoinHandle<std::io::Result<()>>,
+    stop: DropGuard,
+}
+
+impl Keeper {
+    /// Whoever connects from now on waits in the socket's backlog for the gateway.
+    pub(super) async fn leave(self) {
+        drop(self.stop);
+        let _ = tokio::time::timeout(LAST_CALLS, self.waiting).await;
+    }
 }
 
 impl Door {
@@ -54,22 +71,18 @@ impl Door {
         let _ = std::fs::remove_file(self.file);
     }
 
-    /// Ends once the log answers and no other server is on it. Until then whoever calls is told to call again; who
-    /// connects as this ends waits in the socket's backlog for the gateway.
-    pub(super) async fn wait(
-        &self,
-        log: &OpenLog,
-        start: &Start<'_>,
-        listener: &std::net::TcpListener,
-    ) -> anyhow::Result<Joined> {
-        let answered = CancellationToken::new();
+    /// From now on whoever calls is told to call again.
+    pub(super) fn keep(listener: &std::net::TcpListener) -> anyhow::Result<Keeper> {
+        let stop = CancellationToken::new();
         let listener = TcpListener::from_std(listener.try_clone()?)?;
-        let waiting = tokio::spawn(teamlog_gateway::serve_waiting(listener, answered.clone()));
-        let _answered = answered.clone().drop_guard();
+        let waiting = tokio::spawn(teamlog_gateway::serve_waiting(listener, stop.clone()));
+        Ok(Keeper { waiting, stop: stop.drop_guard() })
+    }
+
+    /// Ends once the log answers and no other server is on it.
+    pub(super) async fn wait(&self, log: &OpenLog, start: &Start<'_>) -> anyhow::Result<Joined> {
         let partitions = self.partitions(log).await?;
         let nodes = nodes::join(log, start.node_id, self.address, &start.clock).await?;
-        answered.cancel();
-        let _ = tokio::time::timeout(LAST_CALLS, waiting).await;
         Ok(Joined { partitions, nodes })
     }
 

@@ -2,14 +2,38 @@
 
 use std::time::Duration;
 
-use teamlog_ingest::Ingest;
+use teamlog_ingest::{Clock, Ingest};
+use teamlog_log::TopicPartition;
 use teamlog_projectors::Shards;
 use tracing::{info, warn};
 
 /// How long one attempt may take.
 const FOUNDING_WAIT: Duration = Duration::from_secs(10);
-/// Between two of them: where the directory cannot be read on, each fails at once.
-const PAUSE: Duration = Duration::from_secs(1);
+/// Between two attempts: where the directory cannot be read on, each fails at once.
+const FOUNDING_PAUSE: Duration = Duration::from_secs(1);
+
+/// How often it is looked whether the founding was read.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+/// Ends once this process may serve: the founding was read, and it is ours. Or there is none to be read: the directory
+/// cannot be read on, so nothing is accepted; or it is empty, and a clock that is off keeps this node from founding. Both
+/// are to be told to whoever asks, and to no team can it do harm.
+///
+/// # Errors
+/// With the reason why this process must not serve the cluster.
+pub(super) async fn known(ingest: &Ingest, clock: &Clock) -> anyhow::Result<()> {
+    loop {
+        if let Some(cluster) = ingest.cluster() {
+            return cluster.map(drop).map_err(anyhow::Error::msg);
+        }
+        let cannot_be_read = ingest.teams().feed().stopped(TopicPartition::DIRECTORY).is_some();
+        let cannot_be_founded = || async { !clock.may_claim() && ingest.directory().current().await.is_ok() };
+        if cannot_be_read || cannot_be_founded().await && ingest.cluster().is_none() {
+            return Ok(());
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
 
 /// Founds the cluster or finds that it is ours, for as long as that takes; ends only with the reason why this process must
 /// not serve it. By then the directory was read to its end, so that teams which mains did not show at the start are
@@ -32,6 +56,6 @@ pub(super) async fn found(ingest: Ingest, shards: Shards) -> anyhow::Error {
                 said = why;
             }
         }
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(FOUNDING_PAUSE).await;
     }
 }

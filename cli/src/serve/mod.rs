@@ -1,9 +1,9 @@
 //! `teamlog serve`: every role in one process.
 //!
 //! ```text
-//!   the port is taken --> the log answers, no other server is on it --> views, writers, gateway --> a signal
-//!                                                                                                      |
-//!   the log is closed <-- heartbeats end <-- views commit <-- writers drain <-- sessions are sent on <-+
+//!   the port is taken --> the log answers, no other server is on it --> views, writers --> the cluster is ours
+//!                                                                                                     |
+//!   the log is closed <-- heartbeats end <-- views commit <-- writers drain <-- a signal <-- gateway <-+
 //! ```
 
 mod door;
@@ -32,6 +32,9 @@ use crate::{
 /// How often metrics take in what was recorded.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
+/// A start that takes longer than this to know whose cluster it is says where it is before that.
+const ANNOUNCED_AFTER: Duration = Duration::from_secs(2);
+
 /// Runs until a signal. A second one exits at once.
 pub(crate) async fn serve(config: Config, data: DataDir, demo: bool) -> anyhow::Result<()> {
     let _lock = data.lock()?;
@@ -41,19 +44,26 @@ pub(crate) async fn serve(config: Config, data: DataDir, demo: bool) -> anyhow::
     let log = OpenLog::open(&config, &data).await?;
     let outcome = async {
         let start = Start::new(&config, &data, &log, &door)?;
+        let keeper = Door::keep(&listener)?;
         let joined = tokio::select! {
-            joined = door.wait(&log, &start, &listener) => joined?,
+            joined = door.wait(&log, &start) => joined?,
             () = signals.next() => return Ok(()),
         };
-        let mut node = Node::start(start, joined, listener, metrics).await?;
-        door.announce()?;
-        info!(url = door.url, "teamlog serves");
-        if demo {
-            tokio::spawn(set_up_demo(door.url.clone(), door.admin_key.clone()));
-        }
+        let mut node = Node::start(start, joined, metrics).await?;
+        let serving = async {
+            may_serve(&node, &door).await?;
+            keeper.leave().await;
+            node.serve(listener)?;
+            door.announce()?;
+            info!(url = door.url, "teamlog serves");
+            if demo {
+                tokio::spawn(set_up_demo(door.url.clone(), door.admin_key.clone()));
+            }
+            Err(node.refusal().await)
+        };
         let outcome = tokio::select! {
             () = signals.next() => Ok(()),
-            refused = node.refusal() => Err(refused),
+            refused = serving => refused,
         };
         info!("stopping");
         signals.exit_at_the_next();
@@ -64,6 +74,19 @@ pub(crate) async fn serve(config: Config, data: DataDir, demo: bool) -> anyhow::
     log.close().await;
     door.close();
     outcome
+}
+
+/// Ends once the gateway may serve. Where that takes long, it can be found meanwhile.
+async fn may_serve(node: &Node, door: &Door) -> anyhow::Result<()> {
+    let known = node.may_serve();
+    tokio::pin!(known);
+    match tokio::time::timeout(ANNOUNCED_AFTER, &mut known).await {
+        Ok(known) => known,
+        Err(_) => {
+            door.announce()?;
+            known.await
+        }
+    }
 }
 
 fn record_metrics() -> anyhow::Result<PrometheusHandle> {

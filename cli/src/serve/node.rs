@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use teamlog_gateway::{Gateway, GatewayConfig, GatewayParts, Rates, Rtm, RtmConfig, read::IndexReader};
-use teamlog_ingest::{Clock, Ingest, IngestConfig, IngestParts, Nodes, Secrets, TeamsConfig};
+use teamlog_ingest::{Clock, Ingest, IngestConfig, IngestParts, Nodes, Random, Secrets, TeamsConfig};
 use teamlog_log::{Feed, Partition, Position, TopicPartition};
 use teamlog_projectors::{Mains, Projector, Runner, Search, cache, lowest_positions};
 use teamlog_schemas::Event;
@@ -14,7 +14,11 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{error, warn};
 use uuid::Uuid;
 
-use super::{door::Door, founding::found, health::Parts};
+use super::{
+    door::Door,
+    founding::{found, known},
+    health::Parts,
+};
 use crate::{
     config::Config,
     credentials::credentials,
@@ -54,7 +58,10 @@ pub(super) struct Node {
     runner: Runner,
     tasks: TaskTracker,
     nodes: Option<Nodes>,
-    server: JoinHandle<std::io::Result<()>>,
+    ingest: Ingest,
+    clock: Clock,
+    gateway: Gateway,
+    server: Option<JoinHandle<std::io::Result<()>>>,
     founding: JoinHandle<anyhow::Error>,
     stop_serving: CancellationToken,
     stop_all: CancellationToken,
@@ -123,16 +130,11 @@ impl<'a> Start<'a> {
 }
 
 impl Node {
-    /// Starts everything.
+    /// Starts everything but the gateway's server.
     ///
     /// # Errors
     /// If the views cannot be those of this log.
-    pub(super) async fn start(
-        start: Start<'_>,
-        joined: Joined,
-        listener: std::net::TcpListener,
-        metrics: PrometheusHandle,
-    ) -> anyhow::Result<Node> {
+    pub(super) async fn start(start: Start<'_>, joined: Joined, metrics: PrometheusHandle) -> anyhow::Result<Node> {
         let Joined { partitions, nodes } = joined;
         let [stop_serving, stop_all, stop_feed] = std::array::from_fn(|_| CancellationToken::new());
         let (shards, mains) = views(start.config, start.data, partitions)?;
@@ -169,6 +171,7 @@ impl Node {
                 secrets: start.secrets.clone(),
                 node: start.node_id,
                 clock: start.clock.clone(),
+                random: Random::system(),
                 observer: Some(rtm.clone()),
                 config: start.ingest_config(),
             },
@@ -187,15 +190,44 @@ impl Node {
             feed: feed.clone(),
             realtime: Arc::new(rtm.clone()),
             search: search.map(|search| Arc::new(IndexReader::new(search, ingest.clone(), shards.clone())) as _),
-            credentials: Some(credentials(ingest.clone(), shards.clone(), feed.clone())),
+            credentials: Some(credentials(ingest.clone(), shards.clone(), feed.clone(), partitions)),
             health: Arc::new(health),
             metrics: Some(metrics),
             config: start.gateway_config(),
         });
+        let founding = tokio::spawn(found(ingest.clone(), shards));
+        let (clock, server) = (start.clock, None);
+        Ok(Node {
+            rtm,
+            feed,
+            runner,
+            tasks,
+            nodes,
+            ingest,
+            clock,
+            gateway,
+            server,
+            founding,
+            stop_serving,
+            stop_all,
+            stop_feed,
+        })
+    }
+
+    /// Ends once the gateway may serve.
+    ///
+    /// # Errors
+    /// With the reason why this process must not serve the cluster.
+    pub(super) async fn may_serve(&self) -> anyhow::Result<()> {
+        known(&self.ingest, &self.clock).await
+    }
+
+    /// Lets the gateway serve.
+    pub(super) fn serve(&mut self, listener: std::net::TcpListener) -> anyhow::Result<()> {
         let listener = TcpListener::from_std(listener)?;
-        let server = tokio::spawn(teamlog_gateway::serve(listener, gateway, stop_serving.clone()));
-        let founding = tokio::spawn(found(ingest, shards));
-        Ok(Node { rtm, feed, runner, tasks, nodes, server, founding, stop_serving, stop_all, stop_feed })
+        let serving = teamlog_gateway::serve(listener, self.gateway.clone(), self.stop_serving.clone());
+        self.server = Some(tokio::spawn(serving));
+        Ok(())
     }
 
     /// Ends only if this process must not serve the cluster, with the reason.
@@ -207,7 +239,9 @@ impl Node {
     pub(super) async fn stop(self) {
         self.stop_serving.cancel();
         self.rtm.shutdown().await;
-        let _ = tokio::time::timeout(CALLS_WAIT, self.server).await;
+        if let Some(server) = self.server {
+            let _ = tokio::time::timeout(CALLS_WAIT, server).await;
+        }
         self.stop_all.cancel();
         self.tasks.close();
         let drained = async {

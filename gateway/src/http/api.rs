@@ -13,7 +13,7 @@ use tracing::error;
 use super::{answer, parse};
 use crate::{
     ApiError, Gateway, Reply, limits,
-    methods::{self, Access, Call, Method, Peer},
+    methods::{self, Access, Call, Effect, Method, Peer},
     rates::Who,
 };
 
@@ -23,16 +23,20 @@ pub(super) async fn call(State(gateway): State<Gateway>, Path(name): Path<String
     let peer = peer(&request);
     let method = methods::find(&name);
     let label = method.map_or("unknown", |method| method.name);
-    let mut authed = false;
+    let mut so_far = SoFar::default();
     let deadline = gateway.config().call_deadline;
-    let work = AssertUnwindSafe(serve(&gateway, method, peer, request, &mut authed)).catch_unwind();
-    let outcome = match tokio::time::timeout(deadline, work).await {
+    let work = AssertUnwindSafe(serve(&gateway, method, peer, request, &mut so_far)).catch_unwind();
+    let ended = tokio::time::timeout(deadline, work).await;
+    // What a method that writes had set about, nobody knows.
+    let writes = so_far.begun && method.is_some_and(|method| method.effect == Effect::Writes);
+    let broken_off = |error: ApiError| Err(if writes { ApiError::outcome_unknown() } else { error });
+    let outcome = match ended {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(_)) => {
             error!(method = label, "a call panicked");
-            Err(ApiError::internal())
+            broken_off(ApiError::internal())
         }
-        Err(_) => Err(ApiError::timed_out()),
+        Err(_) => broken_off(ApiError::timed_out()),
     };
     let result = match &outcome {
         Ok(_) => "ok",
@@ -44,7 +48,16 @@ pub(super) async fn call(State(gateway): State<Gateway>, Path(name): Path<String
     };
     metrics::counter!("teamlog_api_calls_total", "method" => label, "result" => result).increment(1);
     metrics::histogram!("teamlog_api_call_seconds", "method" => label).record(began.elapsed().as_secs_f64());
-    answer::respond(outcome, method.map(|method| method.scope), authed)
+    answer::respond(outcome, method.map(|method| method.scope), so_far.authed)
+}
+
+/// How far a call has come, for whatever it ends with.
+#[derive(Default)]
+struct SoFar {
+    /// Its token is somebody's.
+    authed: bool,
+    /// The method itself runs.
+    begun: bool,
 }
 
 async fn serve(
@@ -52,7 +65,7 @@ async fn serve(
     method: Option<&'static Method>,
     peer: Peer,
     request: Request,
-    authed: &mut bool,
+    so_far: &mut SoFar,
 ) -> Result<Reply, ApiError> {
     let Some(method) = method else {
         gateway.rates().call(Who::Peer(peer.address))?;
@@ -84,11 +97,12 @@ async fn serve(
                     return Err(why);
                 }
             };
-            *authed = true;
+            so_far.authed = true;
             gateway.rates().call(Who::User(caller.team.id(), caller.user))?;
             call.caller = Some(caller);
         }
     }
+    so_far.begun = true;
     methods::dispatch(&call).await
 }
 

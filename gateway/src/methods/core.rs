@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use teamlog_ingest::Command;
 use teamlog_schemas::BotId;
 
-use super::{Call, Reply};
+use super::{Call, Reply, signup};
 use crate::{ApiError, render};
 
 /// `api.test`
@@ -82,10 +82,14 @@ pub(super) async fn emoji_list(call: &Call<'_>) -> Result<Reply, ApiError> {
 
 /// `rtm.connect`
 pub(super) async fn rtm_connect(call: &Call<'_>) -> Result<Reply, ApiError> {
-    call.gateway.realtime().connect(call.gateway, call.caller()?, call.args).await
+    let caller = call.caller()?;
+    signup::enter_general(call, &caller.team, caller.user).await;
+    call.gateway.realtime().connect(call.gateway, caller, call.args).await
 }
 
 /// `rtm.start`
 pub(super) async fn rtm_start(call: &Call<'_>) -> Result<Reply, ApiError> {
-    call.gateway.realtime().start(call.gateway, call.caller()?, call.args).await
+    let caller = call.caller()?;
+    signup::enter_general(call, &caller.team, caller.user).await;
+    call.gateway.realtime().start(call.gateway, caller, call.args).await
 }

@@ -67,6 +67,15 @@ pub(crate) enum Access {
     Admin,
 }
 
+/// What a call may leave behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// Nothing in the log, or a mark, which is kept in memory first: it may be called again.
+    Reads,
+    /// Events: one that ends without an answer may have made some.
+    Writes,
+}
+
 /// A method's line in the table.
 #[derive(Debug)]
 pub(crate) struct Method {
@@ -74,6 +83,7 @@ pub(crate) struct Method {
     /// What `x-accepted-oauth-scopes` says; for show.
     pub(crate) scope: &'static str,
     pub(crate) access: Access,
+    pub(crate) effect: Effect,
 }
 
 /// Where a call comes from.
@@ -108,8 +118,10 @@ impl Call<'_> {
 }
 
 macro_rules! methods {
-    ($($name:literal $scope:literal $access:ident $handler:path;)*) => {
-        static TABLE: &[Method] = &[$(Method { name: $name, scope: $scope, access: Access::$access }),*];
+    ($($name:literal $scope:literal $access:ident $effect:ident $handler:path;)*) => {
+        static TABLE: &[Method] = &[$(
+            Method { name: $name, scope: $scope, access: Access::$access, effect: methods!(@ $effect) }
+        ),*];
 
         /// Runs a call of a method of the table. Each future is boxed: together they would be a large one.
         pub(crate) async fn dispatch(call: &Call<'_>) -> Result<Reply, ApiError> {
@@ -119,106 +131,108 @@ macro_rules! methods {
             }
         }
     };
+    (@ reads) => { Effect::Reads };
+    (@ writes) => { Effect::Writes };
 }
 
 methods! {
-    "api.test" "" Anybody core::api_test;
-    "auth.test" "" User core::auth_test;
-    "auth.revoke" "" User core::auth_revoke;
-    "bots.info" "users:read" User core::bots_info;
-    "chat.delete" "chat:write" User chat::delete;
-    "chat.getPermalink" "" User chat::permalink;
-    "chat.meMessage" "chat:write" User chat::me_message;
-    "chat.postMessage" "chat:write" User chat::post_message;
-    "chat.update" "chat:write" User chat::update;
-    "conversations.archive" "channels:manage" User conversations::archive;
-    "conversations.close" "im:write" User conversations::close;
-    "conversations.create" "channels:manage" User conversations::create;
-    "conversations.history" "channels:history" User listing::history;
-    "conversations.info" "channels:read" User listing::info;
-    "conversations.invite" "channels:manage" User conversations::invite;
-    "conversations.join" "channels:join" User conversations::join;
-    "conversations.kick" "channels:manage" User conversations::kick;
-    "conversations.leave" "channels:manage" User conversations::leave;
-    "conversations.list" "channels:read" User listing::list;
-    "conversations.mark" "channels:write" User conversations::mark;
-    "conversations.members" "channels:read" User listing::members;
-    "conversations.open" "im:write" User conversations::open;
-    "conversations.rename" "channels:manage" User conversations::rename;
-    "conversations.replies" "channels:history" User listing::replies;
-    "conversations.setPurpose" "channels:manage" User conversations::set_purpose;
-    "conversations.setTopic" "channels:manage" User conversations::set_topic;
-    "conversations.unarchive" "channels:manage" User conversations::unarchive;
-    "emoji.list" "emoji:read" User core::emoji_list;
-    "reactions.add" "reactions:write" User reactions::add;
-    "reactions.get" "reactions:read" User reactions::get;
-    "reactions.remove" "reactions:write" User reactions::remove;
-    "rtm.connect" "rtm:stream" User core::rtm_connect;
-    "rtm.start" "rtm:stream" User core::rtm_start;
-    "search.messages" "search:read" User search::messages;
-    "search.all" "search:read" User search::all;
-    "team.info" "team:read" User core::team_info;
-    "users.conversations" "channels:read" User listing::of_user;
-    "users.getPresence" "users:read" User users::get_presence;
-    "users.info" "users:read" User users::info;
-    "users.list" "users:read" User users::list;
-    "users.lookupByEmail" "users:read.email" User users::lookup_by_email;
-    "users.prefs.get" "" User users::prefs_get;
-    "users.profile.get" "users.profile:read" User users::profile_get;
-    "users.setActive" "users:write" User users::set_active;
-    "users.setPresence" "users:write" User users::set_presence;
+    "api.test" "" Anybody reads core::api_test;
+    "auth.test" "" User reads core::auth_test;
+    "auth.revoke" "" User writes core::auth_revoke;
+    "bots.info" "users:read" User reads core::bots_info;
+    "chat.delete" "chat:write" User writes chat::delete;
+    "chat.getPermalink" "" User reads chat::permalink;
+    "chat.meMessage" "chat:write" User writes chat::me_message;
+    "chat.postMessage" "chat:write" User writes chat::post_message;
+    "chat.update" "chat:write" User writes chat::update;
+    "conversations.archive" "channels:manage" User writes conversations::archive;
+    "conversations.close" "im:write" User writes conversations::close;
+    "conversations.create" "channels:manage" User writes conversations::create;
+    "conversations.history" "channels:history" User reads listing::history;
+    "conversations.info" "channels:read" User reads listing::info;
+    "conversations.invite" "channels:manage" User writes conversations::invite;
+    "conversations.join" "channels:join" User writes conversations::join;
+    "conversations.kick" "channels:manage" User writes conversations::kick;
+    "conversations.leave" "channels:manage" User writes conversations::leave;
+    "conversations.list" "channels:read" User reads listing::list;
+    "conversations.mark" "channels:write" User reads conversations::mark;
+    "conversations.members" "channels:read" User reads listing::members;
+    "conversations.open" "im:write" User writes conversations::open;
+    "conversations.rename" "channels:manage" User writes conversations::rename;
+    "conversations.replies" "channels:history" User reads listing::replies;
+    "conversations.setPurpose" "channels:manage" User writes conversations::set_purpose;
+    "conversations.setTopic" "channels:manage" User writes conversations::set_topic;
+    "conversations.unarchive" "channels:manage" User writes conversations::unarchive;
+    "emoji.list" "emoji:read" User reads core::emoji_list;
+    "reactions.add" "reactions:write" User writes reactions::add;
+    "reactions.get" "reactions:read" User reads reactions::get;
+    "reactions.remove" "reactions:write" User writes reactions::remove;
+    "rtm.connect" "rtm:stream" User reads core::rtm_connect;
+    "rtm.start" "rtm:stream" User reads core::rtm_start;
+    "search.messages" "search:read" User reads search::messages;
+    "search.all" "search:read" User reads search::all;
+    "team.info" "team:read" User reads core::team_info;
+    "users.conversations" "channels:read" User reads listing::of_user;
+    "users.getPresence" "users:read" User reads users::get_presence;
+    "users.info" "users:read" User reads users::info;
+    "users.list" "users:read" User reads users::list;
+    "users.lookupByEmail" "users:read.email" User reads users::lookup_by_email;
+    "users.prefs.get" "" User reads users::prefs_get;
+    "users.profile.get" "users.profile:read" User reads users::profile_get;
+    "users.setActive" "users:write" User reads users::set_active;
+    "users.setPresence" "users:write" User reads users::set_presence;
 
-    "channels.archive" "channels:write" User conversations::archive;
-    "channels.create" "channels:write" User legacy::channel_create;
-    "channels.history" "channels:history" User listing::history;
-    "channels.info" "channels:read" User legacy::channel_info;
-    "channels.invite" "channels:write" User legacy::channel_invite;
-    "channels.join" "channels:write" User legacy::channel_join;
-    "channels.kick" "channels:write" User conversations::kick;
-    "channels.leave" "channels:write" User conversations::leave;
-    "channels.list" "channels:read" User legacy::channels;
-    "channels.mark" "channels:write" User conversations::mark;
-    "channels.rename" "channels:write" User conversations::rename;
-    "channels.replies" "channels:history" User listing::replies;
-    "channels.setPurpose" "channels:write" User legacy::set_purpose;
-    "channels.setTopic" "channels:write" User legacy::set_topic;
-    "channels.unarchive" "channels:write" User conversations::unarchive;
-    "groups.archive" "groups:write" User conversations::archive;
-    "groups.create" "groups:write" User legacy::group_create;
-    "groups.history" "groups:history" User listing::history;
-    "groups.info" "groups:read" User legacy::group_info;
-    "groups.invite" "groups:write" User legacy::group_invite;
-    "groups.kick" "groups:write" User conversations::kick;
-    "groups.leave" "groups:write" User conversations::leave;
-    "groups.list" "groups:read" User legacy::groups;
-    "groups.mark" "groups:write" User conversations::mark;
-    "groups.rename" "groups:write" User conversations::rename;
-    "groups.replies" "groups:history" User listing::replies;
-    "groups.setPurpose" "groups:write" User legacy::set_purpose;
-    "groups.setTopic" "groups:write" User legacy::set_topic;
-    "groups.unarchive" "groups:write" User conversations::unarchive;
-    "im.close" "im:write" User conversations::close;
-    "im.history" "im:history" User listing::history;
-    "im.list" "im:read" User legacy::ims;
-    "im.mark" "im:write" User conversations::mark;
-    "im.open" "im:write" User conversations::open;
-    "im.replies" "im:history" User listing::replies;
-    "mpim.close" "mpim:write" User conversations::close;
-    "mpim.history" "mpim:history" User listing::history;
-    "mpim.list" "mpim:read" User legacy::mpims;
-    "mpim.mark" "mpim:write" User conversations::mark;
-    "mpim.open" "mpim:write" User legacy::mpim_open;
-    "mpim.replies" "mpim:history" User listing::replies;
+    "channels.archive" "channels:write" User writes conversations::archive;
+    "channels.create" "channels:write" User writes legacy::channel_create;
+    "channels.history" "channels:history" User reads listing::history;
+    "channels.info" "channels:read" User reads legacy::channel_info;
+    "channels.invite" "channels:write" User writes legacy::channel_invite;
+    "channels.join" "channels:write" User writes legacy::channel_join;
+    "channels.kick" "channels:write" User writes conversations::kick;
+    "channels.leave" "channels:write" User writes conversations::leave;
+    "channels.list" "channels:read" User reads legacy::channels;
+    "channels.mark" "channels:write" User reads conversations::mark;
+    "channels.rename" "channels:write" User writes conversations::rename;
+    "channels.replies" "channels:history" User reads listing::replies;
+    "channels.setPurpose" "channels:write" User writes legacy::set_purpose;
+    "channels.setTopic" "channels:write" User writes legacy::set_topic;
+    "channels.unarchive" "channels:write" User writes conversations::unarchive;
+    "groups.archive" "groups:write" User writes conversations::archive;
+    "groups.create" "groups:write" User writes legacy::group_create;
+    "groups.history" "groups:history" User reads listing::history;
+    "groups.info" "groups:read" User reads legacy::group_info;
+    "groups.invite" "groups:write" User writes legacy::group_invite;
+    "groups.kick" "groups:write" User writes conversations::kick;
+    "groups.leave" "groups:write" User writes conversations::leave;
+    "groups.list" "groups:read" User reads legacy::groups;
+    "groups.mark" "groups:write" User reads conversations::mark;
+    "groups.rename" "groups:write" User writes conversations::rename;
+    "groups.replies" "groups:history" User reads listing::replies;
+    "groups.setPurpose" "groups:write" User writes legacy::set_purpose;
+    "groups.setTopic" "groups:write" User writes legacy::set_topic;
+    "groups.unarchive" "groups:write" User writes conversations::unarchive;
+    "im.close" "im:write" User writes conversations::close;
+    "im.history" "im:history" User reads listing::history;
+    "im.list" "im:read" User reads legacy::ims;
+    "im.mark" "im:write" User reads conversations::mark;
+    "im.open" "im:write" User writes conversations::open;
+    "im.replies" "im:history" User reads listing::replies;
+    "mpim.close" "mpim:write" User writes conversations::close;
+    "mpim.history" "mpim:history" User reads listing::history;
+    "mpim.list" "mpim:read" User reads legacy::mpims;
+    "mpim.mark" "mpim:write" User reads conversations::mark;
+    "mpim.open" "mpim:write" User writes legacy::mpim_open;
+    "mpim.replies" "mpim:history" User reads listing::replies;
 
-    "teamlog.auth.signin" "" Anybody signup::signin;
-    "teamlog.status" "" User signup::status;
-    "teamlog.teams.create" "" Anybody signup::create_team;
-    "teamlog.teams.list" "" Admin signup::list_teams;
-    "teamlog.users.create" "admin" UserOrAdmin signup::create_user;
-    "teamlog.users.list" "admin" Admin signup::list_users;
-    "teamlog.import.begin" "admin" Admin import::begin;
-    "teamlog.import.items" "admin" Admin import::items;
-    "teamlog.users.token" "admin" Admin signup::issue_token;
+    "teamlog.auth.signin" "" Anybody writes signup::signin;
+    "teamlog.status" "" User reads signup::status;
+    "teamlog.teams.create" "" Anybody writes signup::create_team;
+    "teamlog.teams.list" "" Admin reads signup::list_teams;
+    "teamlog.users.create" "admin" UserOrAdmin writes signup::create_user;
+    "teamlog.users.list" "admin" Admin reads signup::list_users;
+    "teamlog.import.begin" "admin" Admin writes import::begin;
+    "teamlog.import.items" "admin" Admin writes import::items;
+    "teamlog.users.token" "admin" Admin writes signup::issue_token;
 }
 
 /// A method by name.

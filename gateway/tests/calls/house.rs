@@ -11,7 +11,7 @@ use axum::{
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use teamlog_gateway::*;
-use teamlog_ingest::{Clock, Ingest, IngestConfig, IngestParts, Secrets};
+use teamlog_ingest::{Clock, Ingest, IngestConfig, IngestParts, Random, Secrets};
 use teamlog_log::{
     Decoder, EmbeddedConfig, EmbeddedLog, Feed, FeedConfig, Partition, Position, Topic, TopicPartition, Undecodable,
 };
@@ -75,6 +75,7 @@ pub(crate) struct House {
     feed: Feed<Event>,
     runner: Runner,
     stop_views: CancellationToken,
+    pub(crate) ingest: Ingest,
     stop: CancellationToken,
     _dir: TempDir,
 }
@@ -100,6 +101,16 @@ impl House {
     }
 
     pub(crate) async fn with(shard: Shard, config: GatewayConfig) -> House {
+        House::built(shard, config, None).await
+    }
+
+    /// One that keeps passwords.
+    pub(crate) async fn with_vault(vault: Arc<dyn Credentials>) -> House {
+        let config = GatewayConfig { admin_key: Some(ADMIN_KEY.to_owned()), ..GatewayConfig::default() };
+        House::built(Shard::Follows, config, Some(vault)).await
+    }
+
+    async fn built(shard: Shard, config: GatewayConfig, credentials: Option<Arc<dyn Credentials>>) -> House {
         let dir = tempfile::tempdir().unwrap();
         let settings = EmbeddedConfig { partitions: PARTITIONS, ..EmbeddedConfig::default() };
         let log = EmbeddedLog::open(&dir.path().join("log.db"), settings).await.unwrap();
@@ -127,6 +138,7 @@ impl House {
             secrets: Arc::new(Secrets::new(["a key of these tests"]).unwrap()),
             node: Uuid::from_u128(1),
             clock: Clock::system(),
+            random: Random::system(),
             observer: None,
             config: IngestConfig::default(),
         };
@@ -134,18 +146,18 @@ impl House {
         let sockets = Arc::new(Nobody::default());
         let search = read::IndexReader::new(search, ingest.clone(), shards.clone());
         let gateway = Gateway::new(GatewayParts {
-            ingest,
+            ingest: ingest.clone(),
             shards,
             cache: Arc::new(LocalCache::new(1 << 20)),
             feed: feed.clone(),
             realtime: sockets.clone(),
             search: Some(Arc::new(search)),
-            credentials: None,
+            credentials,
             health: Arc::new(Well),
             metrics: None,
             config,
         });
-        House { router: router(gateway), sockets, feed, runner, stop_views, stop, _dir: dir }
+        House { router: router(gateway), sockets, ingest, feed, runner, stop_views, stop, _dir: dir }
     }
 
     /// Ends once the rows have all that is in the log.

@@ -3,7 +3,10 @@
 
 mod house;
 mod search;
+mod signup;
 mod unread;
+
+use std::time::Duration;
 
 use axum::{body::Body, http::Request};
 use house::*;
@@ -217,6 +220,26 @@ async fn a_call_that_panics_is_answered() {
     assert_eq!(answer.status(), 500);
     assert_eq!(body(answer).await, json!({"ok": false, "error": "internal_error"}));
     house.good("auth.test", &ada, json!({})).await;
+}
+
+/// Who calls with a method that writes must know that it may have written.
+#[tokio::test]
+async fn a_write_that_takes_too_long_has_an_unknown_outcome() {
+    let config = GatewayConfig { call_deadline: Duration::ZERO, ..GatewayConfig::default() };
+    let house = House::with(Shard::Follows, config).await;
+    let ask = |body: Body| {
+        let built = Request::post("/api/teamlog.teams.create").header("content-type", "application/json");
+        built.body(body).unwrap()
+    };
+    let args = json!({"domain": "slow", "owner_name": "ada", "owner_email": "ada@example.com"});
+    let answer = house.send(ask(Body::from(args.to_string()))).await;
+    assert_eq!(answer.status(), 503);
+    assert_eq!(body(answer).await, json!({"ok": false, "error": "outcome_unknown"}));
+    // Of this one nothing has come to the method.
+    let endless = futures::stream::pending::<Result<Vec<u8>, std::io::Error>>();
+    let answer = house.send(ask(Body::from_stream(endless))).await;
+    assert_eq!(answer.status(), 503);
+    assert_eq!(body(answer).await, json!({"ok": false, "error": "request_timeout"}));
 }
 
 #[tokio::test]

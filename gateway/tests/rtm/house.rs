@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use teamlog_gateway::*;
 use teamlog_ingest::{
     Acked, Answer, Clock, Command, Ingest, IngestConfig, IngestParts, NewConversation, NewPerson, NewTeam, Post,
-    Request, Secrets,
+    Random, Request, Secrets,
 };
 use teamlog_log::{
     EmbeddedConfig, EmbeddedLog, Feed, FeedConfig, Partition, Position, Topic, TopicPartition, Undecodable,
@@ -90,6 +90,7 @@ impl House {
             secrets: Arc::new(Secrets::new(["a key of these tests"]).unwrap()),
             node: Uuid::from_u128(1),
             clock: Clock::system(),
+            random: Random::system(),
             observer: Some(rtm.clone()),
             config: IngestConfig::default(),
         };

@@ -11,7 +11,7 @@ use std::{
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Answer, Clock, NotAccepted, Secrets};
+use crate::{Answer, Clock, NotAccepted, Random, Secrets};
 
 /// Sizes and times of a writer.
 #[derive(Clone)]
@@ -26,6 +26,8 @@ pub struct WriterConfig {
     pub node: uuid::Uuid,
     /// The wall clock within its bound. Past the bound it claims nothing.
     pub clock: Clock,
+    /// What ids are made of, and how long a writer pauses.
+    pub random: Random,
     /// What tokens are derived from.
     pub secrets: Arc<Secrets>,
 }
@@ -39,9 +41,9 @@ pub(crate) struct Submission<R> {
 /// Commands go in here.
 pub struct WriterHandle<R> {
     pub(super) inbox: mpsc::Sender<Submission<R>>,
-    pub(super) stop: CancellationToken,
     /// The epoch of this writer's claim while it counts, else 0.
     pub(super) leads: Arc<AtomicU64>,
+    pub(super) stop: CancellationToken,
 }
 
 impl<R> Clone for WriterHandle<R> {

@@ -11,7 +11,6 @@ use std::{
 };
 
 use bytes::Bytes;
-use rand::RngCore;
 use teamlog_log::{
     Appended, Body, Entry, Feed, FeedError, Log, LogError, NewRecord, Offset, Position, Stamp, Subscriber,
     TopicPartition, barrier_value,
@@ -33,7 +32,7 @@ use crate::{Acked, Answer, CLOCK_BOUND, Decision, NotAccepted, Now, Refusal};
 const BATCH_MAX: usize = 1024;
 /// How often deadlines and pauses are looked at.
 const TICK: Duration = Duration::from_millis(50);
-/// The pause before a claim that follows a lost one; it doubles each time.
+/// The shortest pause before a claim that follows a lost one; it doubles each time.
 const PAUSE: Duration = Duration::from_millis(100);
 /// A claim that has not been read back by then is taken for lost.
 const CLAIM_TIMEOUT: Duration = Duration::from_secs(10);
@@ -57,6 +56,8 @@ enum Role {
     Leading { next_seq: u64 },
     /// Waits before it claims.
     Pausing { until: Instant },
+    /// Has read what it cannot read: it decides and claims nothing any more, whoever else claims.
+    Stopped,
 }
 
 enum Done<F: Fold> {
@@ -82,6 +83,8 @@ struct Service<F: Fold> {
     /// Counts the times that all state was dropped, so that late look-ups are known to be of another life.
     generation: u64,
     pause: Duration,
+    /// When another's claim was read last.
+    superseded: Option<Instant>,
     position: Position,
     lanes: Lanes<F::Lane, F::State, F::Request, F::Facts>,
     in_flight: Queue<F::Lane, F::Request, F::Facts>,
@@ -123,6 +126,7 @@ pub(crate) fn start<F: Fold>(
         epoch: 0,
         generation: 0,
         pause: PAUSE,
+        superseded: None,
         position: from,
         lanes: Lanes::new(),
         in_flight: Queue::default(),
@@ -137,7 +141,7 @@ pub(crate) fn start<F: Fold>(
     };
     let subscriber = feed.subscribe(source, from);
     tasks.spawn(service.run(subscriber, submissions, results, stop.clone()));
-    WriterHandle { inbox, stop, leads }
+    WriterHandle { inbox, leads, stop }
 }
 
 impl<F: Fold> Service<F> {
@@ -160,7 +164,7 @@ impl<F: Fold> Service<F> {
                     Err(FeedError::Stopping) => break,
                     Err(why) => {
                         error!(partition = %self.source, %why, "a writer stops: its partition cannot be read on");
-                        break;
+                        self.role = Role::Stopped;
                     }
                 },
                 Some(done) = results.recv() => self.on_done(done),
@@ -177,6 +181,9 @@ impl<F: Fold> Service<F> {
                     submissions.close();
                 }
             }
+            if matches!(self.role, Role::Stopped) {
+                break;
+            }
             self.decide();
             let leads = if matches!(self.role, Role::Leading { .. }) { self.epoch } else { 0 };
             self.leads.store(leads, Ordering::Relaxed);
@@ -186,7 +193,12 @@ impl<F: Fold> Service<F> {
             }
         }
         self.leads.store(0, Ordering::Relaxed);
-        self.give_up();
+        let why = if matches!(self.role, Role::Stopped) { NotAccepted::Unreadable } else { NotAccepted::Stopping };
+        submissions.close();
+        while let Ok(submission) = submissions.try_recv() {
+            let _ = submission.reply.send(Answer::not_accepted(why));
+        }
+        self.give_up(why);
     }
 
     // --- what comes in ----------------------------------------------------------------------------------------
@@ -199,7 +211,8 @@ impl<F: Fold> Service<F> {
                 Body::Undecodable(why) => {
                     // A newer program's event: this one's state would lose it, so it must not decide any more.
                     error!(partition = %self.source, offset = %entry.offset, %why, "a writer stops deciding: it cannot read an event that counts");
-                    self.role = Role::Pausing { until: Instant::now() + Duration::from_secs(86_400 * 365) };
+                    self.role = Role::Stopped;
+                    break;
                 }
                 Body::Event(_) | Body::Barrier => {
                     if let Some((epoch, seq)) = entry.epoch_and_seq()
@@ -439,7 +452,7 @@ impl<F: Fold> Service<F> {
                 }
                 continue;
             }
-            let mut random = || rand::rng().next_u64();
+            let mut random = || self.config.random.next();
             let at = self.config.clock.now();
             let now = Now { at, event_id: Uuid::now_v7(), random: &mut random, secrets: &self.config.secrets };
             let decided = self.fold.decide(state, &facts, &pending.request, now).and_then(|decision| match decision {
@@ -553,13 +566,13 @@ impl<F: Fold> Service<F> {
 
     // --- the end ----------------------------------------------------------------------------------------------
 
-    fn give_up(mut self) {
+    fn give_up(mut self, why: NotAccepted) {
         for record in self.in_flight.drain().collect::<Vec<_>>() {
             if let Some((_, _, mut pending)) = record.event {
                 pending.answer(Answer::Unknown);
             }
             for (_, mut pending) in record.riders {
-                pending.answer(Answer::not_accepted(NotAccepted::Stopping));
+                pending.answer(Answer::not_accepted(why));
             }
         }
         for (_, _, mut pending, _) in self.settled.drain(..) {
@@ -568,7 +581,7 @@ impl<F: Fold> Service<F> {
         for (_, lane) in self.lanes.iter_mut() {
             lane.reset();
             for mut pending in lane.queue.drain(..) {
-                pending.answer(Answer::not_accepted(NotAccepted::Stopping));
+                pending.answer(Answer::not_accepted(why));
             }
         }
     }

@@ -11,6 +11,7 @@ mod refusals;
 mod rtm;
 mod rtm_edges;
 mod sdk;
+mod seed;
 mod spine;
 mod views;
 mod world;

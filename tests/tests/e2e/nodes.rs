@@ -244,3 +244,22 @@ async fn shards_that_would_lose_a_team_are_refused() {
     let general = ada.good("conversations.list", json!({})).await["channels"][0]["id"].clone();
     assert!(ada.history(general.as_str().unwrap()).await.iter().any(|message| message["ts"] == said.as_str()));
 }
+
+#[tokio::test]
+async fn a_server_with_another_cluster_key_is_refused_before_it_serves() {
+    let server = Server::start(Engine::Embedded).await;
+    server.team("acme").await;
+    server.stop().await;
+    let data = server.data_dir();
+    fs::write(data.join("cluster.key"), "a key of some other cluster, long enough").unwrap();
+    // Mains tells whose cluster it is, and the log does.
+    for lost in [&[][..], &["mains.sqlite", "mains.sqlite-wal", "mains.sqlite-shm"]] {
+        for file in lost {
+            let _ = fs::remove_file(data.join(file));
+        }
+        let (status, text) = server.run(&["serve", "--listen", "127.0.0.1:0"]).await;
+        assert_eq!(status, 2, "{text}");
+        assert!(text.contains("keys are not those of cluster"), "{text}");
+        assert_eq!(count(&text, "teamlog serves"), 0, "{text}");
+    }
+}

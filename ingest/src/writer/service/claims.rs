@@ -12,8 +12,11 @@ use uuid::Uuid;
 use super::{Done, PAUSE, PendingOf, Role, Service, seen_at};
 use crate::writer::Fold;
 
-/// The bound of the pause before a claim that follows a lost one.
-const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// What the pause before a claim doubles up to: spread, it stays below five seconds.
+const PAUSE_MAX: Duration = Duration::from_millis(1600);
+/// Whoever was not superseded for so long starts from the shortest pause again: two writers of a partition come to take
+/// turns of seconds, and one that was taken over once does not pay for it later.
+const UNCHALLENGED: Duration = Duration::from_secs(30);
 
 impl<F: Fold> Service<F> {
     pub(super) fn ask_for_end(&mut self) {
@@ -44,8 +47,12 @@ impl<F: Fold> Service<F> {
     }
 
     pub(super) fn pause(&mut self) {
-        self.role = Role::Pausing { until: Instant::now() + self.pause };
+        self.role = Role::Pausing { until: Instant::now() + spread(self.pause, self.config.random.next()) };
         self.pause = (self.pause * 2).min(PAUSE_MAX);
+    }
+
+    fn was_challenged(&self) -> bool {
+        self.superseded.is_some_and(|at| at.elapsed() < UNCHALLENGED)
     }
 
     pub(super) fn claim_once_at_end(&mut self) {
@@ -72,13 +79,19 @@ impl<F: Fold> Service<F> {
                 }
                 self.epoch = epoch;
                 self.role = Role::Leading { next_seq: 0 };
-                self.pause = PAUSE;
+                if !self.was_challenged() {
+                    self.pause = PAUSE;
+                }
                 info!(partition = %self.source, epoch, "this node writes the partition");
             }
             _ => {
                 warn!(partition = %self.source, epoch, "another writer claimed the partition");
                 metrics::counter!("teamlog_writer_superseded_total").increment(1);
                 self.settle();
+                if !self.was_challenged() {
+                    self.pause = PAUSE;
+                }
+                self.superseded = Some(Instant::now());
                 self.pause();
             }
         }
@@ -116,5 +129,22 @@ impl<F: Fold> Service<F> {
             }
             self.lanes.wake(lane);
         }
+    }
+}
+
+/// Once to three times a pause, so that two writers that wait for the same do not claim at the same time for ever.
+fn spread(pause: Duration, random: u64) -> Duration {
+    pause + (pause * 2).mul_f64(random as f64 / u64::MAX as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_is_spread_over_three_times_its_length() {
+        assert_eq!(spread(PAUSE, 0), Duration::from_millis(100));
+        assert_eq!(spread(PAUSE, u64::MAX / 2).as_millis(), 200);
+        assert_eq!(spread(PAUSE, u64::MAX), Duration::from_millis(300));
     }
 }
