@@ -19,7 +19,6 @@ use std::{
 
 use bytes::Bytes;
 use futures::{FutureExt, SinkExt, StreamExt, future::BoxFuture, stream::FuturesOrdered};
-use rand::Rng;
 use serde_json::{Value, json};
 use teamlog_ingest::{Answer, LiveTeam};
 use teamlog_state::PersonIndex;
@@ -33,8 +32,9 @@ use super::{
     frames::encode,
     hub::{Note, Seat},
     pace::Pace,
+    redeem::{NotRedeemed, close, person, reconnect_url, redeem, turn_away},
     replay::{Replay, ReplayError},
-    service::{Rtm, now_ms},
+    service::Rtm,
     ticket::{Place, Ticket},
 };
 use crate::{Gateway, Outgoing, SocketSink, SocketStream};
@@ -44,7 +44,7 @@ const UNDER_WAY_MAX: usize = 64;
 /// What passes without a log and waits for one session; past it, it is dropped.
 const NOTES_MAX: usize = 128;
 /// A client that takes nothing for so long is cut off. It loses nothing: its place in the log is known to it.
-const WRITE_MAX: Duration = Duration::from_secs(30);
+pub(super) const WRITE_MAX: Duration = Duration::from_secs(30);
 
 /// Why a session ends.
 pub(super) enum End {
@@ -126,9 +126,13 @@ impl State {
 
 /// Serves one socket to its end.
 pub(super) async fn serve(rtm: &Arc<Rtm>, gateway: Gateway, ticket: &str, mut stream: SocketStream, sink: SocketSink) {
-    let Some((ticket, team, person)) = redeem(rtm, &gateway, ticket).await else {
-        let error = json!({ "type": "error", "error": { "code": 1, "msg": "Socket URL has expired" } });
-        return close(sink, vec![error], (1008, "Socket URL has expired")).await;
+    let (ticket, team, index) = match redeem(rtm, &gateway, ticket).await {
+        Ok(redeemed) => redeemed,
+        Err(NotRedeemed::Expired) => {
+            let error = json!({ "type": "error", "error": { "code": 1, "msg": "Socket URL has expired" } });
+            return close(sink, vec![error], (1008, "Socket URL has expired")).await;
+        }
+        Err(NotRedeemed::Away(ticket)) => return turn_away(rtm, &gateway, &ticket, sink).await,
     };
     let Some(joining) = Joining::of_socket(rtm, &ticket) else {
         return turn_away(rtm, &gateway, &ticket, sink).await;
@@ -138,16 +142,16 @@ pub(super) async fn serve(rtm: &Arc<Rtm>, gateway: Gateway, ticket: &str, mut st
     let revoked = CancellationToken::new();
     let (team_id, user) = (ticket.team, ticket.user);
     let seat = Seat { session, user, token: ticket.token, notes: notes.clone(), revoked: revoked.clone(), queue: None };
-    rtm.hub.enter(team_id, person, seat);
+    rtm.hub.enter(team_id, index, seat);
     rtm.presences.arrived(team_id, user);
     // Whoever was revoked before the seat was taken is told by nobody: the token is asked once more behind that.
-    let is_good = self::person(&team, &ticket).is_some();
+    let is_good = person(&team, &ticket).is_some();
     let mut served = Session {
         rtm,
         gateway: &gateway,
         team,
         session,
-        person,
+        person: index,
         place: ticket.place,
         sink,
         notes,
@@ -166,59 +170,9 @@ pub(super) async fn serve(rtm: &Arc<Rtm>, gateway: Gateway, ticket: &str, mut st
         true => served.run(&mut stream, &mut heard_of, joining).await.err().unwrap_or(End::Gone),
         false => End::Revoked,
     };
-    rtm.hub.leave(team_id, person, session);
+    rtm.hub.leave(team_id, index, session);
     rtm.presences.departed(team_id, user, session, Instant::now());
     served.say_goodbye(end).await;
-}
-
-/// Says to come again to a socket for which there is no room. One that is only too early is held for a moment: the
-/// clients of a whole office, which come again as soon as they are told, would otherwise knock without a pause. While
-/// it is held it counts as open, so there is a bound to that; past that bound nobody is held.
-async fn turn_away(rtm: &Rtm, gateway: &Gateway, ticket: &Ticket, sink: SocketSink) {
-    if rtm.open.load(Ordering::Relaxed) <= rtm.config.sessions_max {
-        let moment = rand::rng().random_range(rtm.config.hold_off.clone());
-        let _ = rtm.stop.run_until_cancelled(tokio::time::sleep(moment)).await;
-    }
-    let frames = vec![reconnect_url(gateway, ticket, ticket.place), json!({ "type": "goodbye" })];
-    close(sink, frames, (1013, "try again later")).await;
-}
-
-async fn close(mut sink: SocketSink, frames: Vec<Value>, (code, reason): (u16, &'static str)) {
-    let said = async {
-        for frame in frames {
-            sink.feed(Outgoing::Text(encode(&frame))).await?;
-        }
-        sink.feed(Outgoing::Close(code, reason)).await?;
-        sink.flush().await
-    };
-    let _ = tokio::time::timeout(WRITE_MAX, said).await;
-}
-
-/// A frame with a url that goes on at `place`.
-fn reconnect_url(gateway: &Gateway, ticket: &Ticket, place: Place) -> Value {
-    let ticket = Ticket { place, issued_ms: now_ms(), nonce: None, ..ticket.clone() };
-    let url = format!("{}/ws/{}", gateway.config().websocket_url(), ticket.sign(gateway.ingest().secrets()));
-    json!({ "type": "reconnect_url", "url": url })
-}
-
-/// The ticket, if it is good, was not used, and its token still is one.
-async fn redeem(rtm: &Rtm, gateway: &Gateway, text: &str) -> Option<(Ticket, Arc<LiveTeam>, PersonIndex)> {
-    let ticket = Ticket::verify(gateway.ingest().secrets(), text, now_ms())?;
-    if let Some(nonce) = ticket.nonce
-        && !rtm.used.entry(nonce).or_insert(()).is_fresh()
-    {
-        return None;
-    }
-    let team = gateway.ingest().team(ticket.team).await.ok()?;
-    let person = person(&team, &ticket)?;
-    Some((ticket, team, person))
-}
-
-/// Whose session it is, if their token is good as of now.
-fn person(team: &LiveTeam, ticket: &Ticket) -> Option<PersonIndex> {
-    let team = team.read();
-    let good = team.token(&ticket.token).is_some_and(|state| !state.revoked && state.user == ticket.user);
-    team.person_index(ticket.user).filter(|_| good)
 }
 
 impl Session<'_> {

@@ -1,0 +1,87 @@
+//! Who is let in with a ticket, and what those hear who are not.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use futures::SinkExt;
+use rand::Rng;
+use serde_json::{Value, json};
+use teamlog_ingest::{LiveTeam, TeamsError};
+use teamlog_state::PersonIndex;
+use tracing::debug;
+
+use super::{
+    frames::encode,
+    service::{Rtm, now_ms},
+    session::WRITE_MAX,
+    ticket::{Place, Ticket},
+};
+use crate::{Gateway, Outgoing, SocketSink};
+
+/// Says to come again to a socket for which there is no room. One that is only too early is held for a moment: the
+/// clients of a whole office, which come again as soon as they are told, would otherwise knock without a pause. While
+/// it is held it counts as open, so there is a bound to that; past that bound nobody is held.
+pub(super) async fn turn_away(rtm: &Rtm, gateway: &Gateway, ticket: &Ticket, sink: SocketSink) {
+    if rtm.open.load(Ordering::Relaxed) <= rtm.config.sessions_max {
+        let moment = rand::rng().random_range(rtm.config.hold_off.clone());
+        let _ = rtm.stop.run_until_cancelled(tokio::time::sleep(moment)).await;
+    }
+    let frames = vec![reconnect_url(gateway, ticket, ticket.place), json!({ "type": "goodbye" })];
+    close(sink, frames, (1013, "try again later")).await;
+}
+
+pub(super) async fn close(mut sink: SocketSink, frames: Vec<Value>, (code, reason): (u16, &'static str)) {
+    let said = async {
+        for frame in frames {
+            sink.feed(Outgoing::Text(encode(&frame))).await?;
+        }
+        sink.feed(Outgoing::Close(code, reason)).await?;
+        sink.flush().await
+    };
+    let _ = tokio::time::timeout(WRITE_MAX, said).await;
+}
+
+/// A frame with a url that goes on at `place`.
+pub(super) fn reconnect_url(gateway: &Gateway, ticket: &Ticket, place: Place) -> Value {
+    let ticket = Ticket { place, issued_ms: now_ms(), nonce: None, ..ticket.clone() };
+    let url = format!("{}/ws/{}", gateway.config().websocket_url(), ticket.sign(gateway.ingest().secrets()));
+    json!({ "type": "reconnect_url", "url": url })
+}
+
+/// Why a ticket lets nobody in.
+pub(super) enum NotRedeemed {
+    /// It is no good, and never will be again.
+    Expired,
+    /// Its team cannot be had at the moment.
+    Away(Box<Ticket>),
+}
+
+/// The ticket, if it is good, was not used, and its token still is one.
+pub(super) async fn redeem(
+    rtm: &Rtm,
+    gateway: &Gateway,
+    text: &str,
+) -> Result<(Ticket, Arc<LiveTeam>, PersonIndex), NotRedeemed> {
+    let ticket = Ticket::verify(gateway.ingest().secrets(), text, now_ms()).ok_or(NotRedeemed::Expired)?;
+    if let Some(nonce) = ticket.nonce
+        && !rtm.used.entry(nonce).or_insert(()).is_fresh()
+    {
+        return Err(NotRedeemed::Expired);
+    }
+    let team = match gateway.ingest().team(ticket.team).await {
+        Ok(team) => team,
+        Err(TeamsError::NotFound) => return Err(NotRedeemed::Expired),
+        Err(why) => {
+            debug!(team = %ticket.team, %why, "a session cannot begin now");
+            return Err(NotRedeemed::Away(Box::new(ticket)));
+        }
+    };
+    let person = person(&team, &ticket).ok_or(NotRedeemed::Expired)?;
+    Ok((ticket, team, person))
+}
+
+/// Whose session it is, if their token is good as of now.
+pub(super) fn person(team: &LiveTeam, ticket: &Ticket) -> Option<PersonIndex> {
+    let team = team.read();
+    let good = team.token(&ticket.token).is_some_and(|state| !state.revoked && state.user == ticket.user);
+    team.person_index(ticket.user).filter(|_| good)
+}
