@@ -81,7 +81,7 @@ impl ApiError {
         ApiError { code: Cow::Borrowed("service_unavailable"), kind: Kind::Away(Duration::from_secs(1)), message: None }
     }
 
-    /// The call took longer than a call may.
+    /// The call took longer than a call may, and wrote nothing.
     pub const fn timed_out() -> ApiError {
         ApiError { code: Cow::Borrowed("request_timeout"), kind: Kind::TimedOut, message: None }
     }
@@ -118,8 +118,8 @@ impl ApiError {
     pub const fn retry(&self) -> Retry {
         match self.kind {
             Kind::Refused | Kind::TooLarge => Retry::Never,
-            Kind::RateLimited(_) | Kind::NotAccepted(_) | Kind::Away(_) => Retry::Safe,
-            Kind::OutcomeUnknown | Kind::TimedOut | Kind::Internal => Retry::Unsafe,
+            Kind::RateLimited(_) | Kind::NotAccepted(_) | Kind::Away(_) | Kind::TimedOut => Retry::Safe,
+            Kind::OutcomeUnknown | Kind::Internal => Retry::Unsafe,
         }
     }
 
