@@ -55,8 +55,9 @@ pub(super) fn producing(config: &KafkaConfig) -> ClientConfig {
         .set("request.timeout.ms", config.request_timeout_ms.max(1_000).to_string())
         .set("retry.backoff.ms", "50")
         .set("message.max.bytes", KAFKA_MESSAGE_BYTES_MAX.to_string())
-        // Our own bound comes first: theirs counts headers and overhead too, and each producer may get all the load.
-        .set("queue.buffering.max.messages", (config.queue_records_max + 1).to_string())
+        // Our own bound comes first: theirs counts headers and overhead too, each producer may get all the load, and it
+        // still counts a batch of records whose reports it is giving while we have told of them and take as many again.
+        .set("queue.buffering.max.messages", (2 * config.queue_records_max + 1).to_string())
         .set("queue.buffering.max.kbytes", (config.queue_bytes_max / 256 + 65_536).min(2_147_483_647).to_string());
     client
 }
