@@ -18,14 +18,14 @@ async fn nothing_that_was_acknowledged_is_lost_by_kills() {
     for engine in Engine::all() {
         let seed = size("SEED", rand::random::<u32>() as usize) as u64;
         let size = Size {
-            people: 20,
-            sessions: size("TEAMLOG_TEST_KILLS_SESSIONS", 30),
+            people: 50,
+            sessions: size("TEAMLOG_TEST_KILLS_SESSIONS", 200),
             slow: 0,
-            writers: 4,
-            movers: 2,
-            outsiders: 4,
-            public: 1,
-            private: 2,
+            writers: 8,
+            movers: 3,
+            outsiders: 6,
+            public: 2,
+            private: 4,
             messages: (kills + 1) * BETWEEN,
         };
         eprintln!("{engine:?}: SEED={seed}, {kills} kills, {size:?}");
