@@ -12,11 +12,11 @@ use std::{
 use bytes::Bytes;
 use teamlog_ingest::{CLOCK_BOUND, Clock, JoinError, NodeParts, Nodes, SILENT_AFTER};
 use teamlog_log::{
-    Log, NewRecord, Stamp, TopicPartition,
+    Log, NewRecord, Offset, Stamp, TopicPartition,
     testing::{Faults, FaultyLog},
 };
 use teamlog_schemas::{Event, NodeBeat, Ts};
-use tokio::time::Instant;
+use tokio::{task::JoinHandle, time::Instant};
 use uuid::Uuid;
 
 /// A clock that is `skew_ms` ahead of the log's.
@@ -51,14 +51,32 @@ async fn append(log: &Arc<FaultyLog>, node: Uuid, value: Option<Bytes>) {
 }
 
 /// A process that sends a heartbeat a second until it is aborted: a life that ends without a goodbye.
-fn beats(log: &Arc<FaultyLog>, node: Uuid) -> tokio::task::JoinHandle<()> {
+fn beats(log: &Arc<FaultyLog>, node: Uuid) -> JoinHandle<()> {
     let (log, life) = (log.clone(), Uuid::new_v4());
+    every_second(move || {
+        let log = log.clone();
+        async move { beat(&log, node, Some(life)).await }
+    })
+}
+
+fn every_second<F: Future<Output = ()> + Send>(mut act: impl FnMut() -> F + Send + 'static) -> JoinHandle<()> {
     tokio::spawn(async move {
+        let mut second = tokio::time::interval(Duration::from_secs(1));
         loop {
-            beat(&log, node, Some(life)).await;
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            second.tick().await;
+            act().await;
         }
     })
+}
+
+/// Ends once so many more heartbeats lie in the log.
+async fn more(log: &Arc<FaultyLog>, count: u64) {
+    let end = log.end(TopicPartition::NODES).await.unwrap();
+    let wanted = Offset(end.0 + count);
+    let mut reader = log.reader(vec![(TopicPartition::NODES, end)]).await.unwrap();
+    while log.end(TopicPartition::NODES).await.unwrap() < wanted {
+        reader.next().await.unwrap();
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -95,7 +113,7 @@ async fn a_second_one_waits_and_then_names_the_first() {
 async fn after_a_death_another_one_waits_for_silence_and_goes_on() {
     let log = FaultyLog::plain(1);
     let life = beats(&log, Uuid::new_v4());
-    tokio::time::sleep(Duration::from_millis(3_500)).await;
+    more(&log, 4).await;
     life.abort();
     let since = Instant::now();
     let nodes = join(&log, Uuid::new_v4()).await.unwrap();
@@ -109,9 +127,10 @@ async fn who_stops_in_good_order_meanwhile_is_not_waited_for_any_longer() {
     let log = FaultyLog::plain(1);
     let other = Uuid::new_v4();
     let life = beats(&log, other);
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    more(&log, 1).await;
     let stops = async {
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        // Four of who waits and one of the other: a second.
+        more(&log, 5).await;
         life.abort();
         beat(&log, other, None).await;
     };
@@ -126,7 +145,7 @@ async fn a_node_does_not_wait_for_its_own_former_life() {
     let log = FaultyLog::plain(1);
     let node = Uuid::new_v4();
     let life = beats(&log, node);
-    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    more(&log, 2).await;
     life.abort();
     let since = Instant::now();
     join(&log, node).await.unwrap();
@@ -148,16 +167,14 @@ async fn of_those_that_start_together_one_goes_on_also_over_a_bad_log() {
 async fn a_heartbeat_that_only_a_newer_program_reads_is_one() {
     let log = FaultyLog::plain(1);
     let newer = Uuid::new_v4();
-    let task = tokio::spawn({
+    let task = every_second({
         let log = log.clone();
-        async move {
-            loop {
-                append(&log, newer, Some(Bytes::from_static(&[0, 0, 0, 0, 19, 1, 2]))).await;
-                tokio::time::sleep(Duration::from_secs(1)).await;
-            }
+        move || {
+            let log = log.clone();
+            async move { append(&log, newer, Some(Bytes::from_static(&[0, 0, 0, 0, 19, 1, 2]))).await }
         }
     });
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    more(&log, 1).await;
     let Err(JoinError::Taken { node, .. }) = join(&log, Uuid::new_v4()).await else { panic!("two of them") };
     assert_eq!(node, newer);
     task.abort();
@@ -167,14 +184,11 @@ async fn a_heartbeat_that_only_a_newer_program_reads_is_one() {
 async fn with_the_log_away_it_waits_for_the_log() {
     let log = FaultyLog::plain(1);
     log.set_away(true);
-    let comes_back = async {
-        tokio::time::sleep(Duration::from_secs(60)).await;
-        log.set_away(false);
-    };
-    let since = Instant::now();
-    let (joined, ()) = tokio::join!(join(&log, Uuid::new_v4()), comes_back);
-    joined.unwrap();
-    assert!(since.elapsed() >= Duration::from_secs(60));
+    let mut joining = Box::pin(join(&log, Uuid::new_v4()));
+    let joined = tokio::time::timeout(Duration::from_secs(60), &mut joining).await;
+    assert!(joined.is_err(), "it waits as long as the log is away");
+    log.set_away(false);
+    joining.await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -196,13 +210,14 @@ async fn a_clock_is_held_to_the_stamps() {
         skew_ms.store(skew, Ordering::Relaxed);
         // Before the next heartbeat nothing is known, and yet it does not run away.
         assert!(ahead() <= bound, "{skew}");
-        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        // With the second one the first has been read back.
+        more(&log, 2).await;
         assert_eq!((clock.off_micros(), clock.may_claim(), ahead()), (off, may_claim, given), "{skew}");
     }
     // With the log away time goes on.
     skew_ms.store(3_600_000, Ordering::Relaxed);
     log.set_away(true);
-    tokio::time::sleep(Duration::from_secs(60)).await;
+    tokio::time::advance(Duration::from_secs(60)).await;
     assert_eq!(ahead(), bound);
     drop(nodes);
 }
