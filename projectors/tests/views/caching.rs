@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use teamlog_log::{Offset, Position, Topic};
-use teamlog_projectors::{Cache, Cached, History, HistoryPage, LocalCache, MemcachedCache, Runner, View};
+use teamlog_log::{Feed, Offset, Position, Topic};
+use teamlog_projectors::{Cache, Cached, History, HistoryPage, LocalCache, MemcachedCache, Runner, Shards, View};
+use teamlog_schemas::Event;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -52,19 +53,39 @@ async fn without_a_server_everything_misses() {
     cache.delete("key").await;
 }
 
-#[tokio::test]
-async fn the_newest_page_is_served_while_the_tail_bridges() {
-    for cache in caches() {
+/// A shard that has all of a small team's life.
+struct Lived {
+    house: House,
+    url: String,
+    shards: Shards,
+    feed: Feed<Event>,
+    runner: Runner,
+    stop: CancellationToken,
+    end: Offset,
+}
+
+impl Lived {
+    async fn new() -> Lived {
         let house = House::new().await;
         let url = format!("sqlite://{}", house.dir.path().join("s1.db").display());
         let shards = shard(vec![url.clone()]);
         let (events, life) = (source(Topic::Events), life("s1"));
         let end = house.append(events, life.iter().map(|event| &**event)).await;
         let stop = CancellationToken::new();
-        let runner = Runner::new(house.feed(&stop), stop.clone());
+        let feed = house.feed(&stop);
+        let runner = Runner::new(feed.clone(), stop.clone());
         runner.start(shards.projectors().remove(0));
         soon(runner.wait_for("shard s1", events, end)).await.unwrap();
-        let history = History::new(shards.clone(), cache.clone(), house.feed(&stop));
+        Lived { house, url, shards, feed, runner, stop, end }
+    }
+}
+
+#[tokio::test]
+async fn the_newest_page_is_served_while_the_tail_bridges() {
+    for cache in caches() {
+        let Lived { house: _house, url, shards, feed, runner, stop, end } = Lived::new().await;
+        let events = source(Topic::Events);
+        let history = History::new(shards.clone(), cache.clone(), feed);
         let key = format!("h2/0/{}/{}", team(), general());
         cache.delete(&key).await;
         let read = async |limit| {
@@ -98,16 +119,8 @@ async fn the_newest_page_is_served_while_the_tail_bridges() {
 #[tokio::test]
 async fn what_was_read_of_a_wrong_shard_goes_with_its_rebuild() {
     for cache in caches() {
-        let house = House::new().await;
-        let url = format!("sqlite://{}", house.dir.path().join("s1.db").display());
-        let shards = shard(vec![url.clone()]);
-        let (events, life) = (source(Topic::Events), life("s1"));
-        let end = house.append(events, life.iter().map(|event| &**event)).await;
-        let stop = CancellationToken::new();
-        let feed = house.feed(&stop);
-        let runner = Runner::new(feed.clone(), stop.clone());
-        runner.start(shards.projectors().remove(0));
-        soon(runner.wait_for("shard s1", events, end)).await.unwrap();
+        let Lived { house: _house, url, shards, feed, runner, stop, .. } = Lived::new().await;
+        let events = source(Topic::Events);
         let history = History::new(shards.clone(), cache.clone(), feed.clone());
         let read = async || {
             let page = HistoryPage { limit: 1, ..HistoryPage::default() };

@@ -29,30 +29,45 @@ async fn expect_all(api: &Api, channel: &str, acknowledged: &[String]) {
     }
 }
 
+/// Clients at work while parts die one after the other, while `serve` starts without them, and while they come back: all
+/// that was acknowledged is there, and every view is true. With `domain` a team is made while they are away.
+async fn nobody_notices(
+    stack: &Stack,
+    (server, ada, here): &mut (Server, Api, String),
+    deaths: &[&[&str]],
+    domain: Option<&str>,
+) {
+    let mut load = Load::start(ada, here);
+    load.rounds(ROUNDS).await;
+    for parts in deaths {
+        stack.kill(parts).await;
+        load.rounds(ROUNDS).await;
+    }
+    let mut acknowledged = load.stop().await;
+
+    server.restart().await;
+    *ada = ada.at(server.url());
+    let mut load = Load::start(ada, here);
+    load.rounds(ROUNDS).await;
+    if let Some(domain) = domain {
+        server.team(domain).await.0.say("#general", "a team is made, too").await;
+    }
+    stack.start(&deaths.concat()).await;
+    load.rounds(ROUNDS).await;
+    acknowledged.extend(load.stop().await);
+
+    expect_all(ada, here, &acknowledged).await;
+    all_true(server).await;
+}
+
 /// `dc1` is the one that is asked first, `dc2` the one whose projector alone notices.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_notices_that_one_database_server_dies() {
     let Some(stack) = Stack::lease().await else { return };
-    let (mut server, mut ada, here) = serve(&stack).await;
+    let mut served = serve(&stack).await;
     for dc in ["dc1", "dc2"] {
-        let mut load = Load::start(&ada, &here);
-        load.rounds(ROUNDS).await;
-        stack.kill(&[dc]).await;
-        load.rounds(ROUNDS).await;
-        let mut acknowledged = load.stop().await;
-
-        server.restart().await;
-        ada = ada.at(server.url());
-        let mut load = Load::start(&ada, &here);
-        load.rounds(ROUNDS).await;
-        let other = server.team(&format!("new-while-{dc}-is-away")).await.0;
-        other.say("#general", "a team is made, too").await;
-        stack.start(&[dc]).await;
-        load.rounds(ROUNDS).await;
-        acknowledged.extend(load.stop().await);
-
-        expect_all(&ada, &here, &acknowledged).await;
-        all_true(&server).await;
+        let domain = format!("new-while-{dc}-is-away");
+        nobody_notices(&stack, &mut served, &[&[dc]], Some(&domain)).await;
     }
 }
 
@@ -71,47 +86,15 @@ async fn nobody_notices_that_all_replicas_of_mains_die() {
         config.insert("shards".to_owned(), vec![shard].into());
     });
     server.restart().await;
-    let (mut server, mut ada, here) = begin(server).await;
-    let mut load = Load::start(&ada, &here);
-    load.rounds(ROUNDS).await;
-    stack.kill(&["dc1", "dc2"]).await;
-    load.rounds(ROUNDS).await;
-    let mut acknowledged = load.stop().await;
-
-    server.restart().await;
-    ada = ada.at(server.url());
-    let mut load = Load::start(&ada, &here);
-    load.rounds(ROUNDS).await;
-    let other = server.team("new-while-mains-is-away").await.0;
-    other.say("#general", "a team is made, too").await;
-    stack.start(&["dc1", "dc2"]).await;
-    load.rounds(ROUNDS).await;
-    acknowledged.extend(load.stop().await);
-    expect_all(&ada, &here, &acknowledged).await;
-    all_true(&server).await;
+    let mut served = begin(server).await;
+    nobody_notices(&stack, &mut served, &[&["dc1", "dc2"]], Some("new-while-mains-is-away")).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_notices_that_memcached_dies() {
     let Some(stack) = Stack::lease().await else { return };
-    let (mut server, mut ada, here) = serve(&stack).await;
-    let mut load = Load::start(&ada, &here);
-    load.rounds(ROUNDS).await;
-    stack.kill(&["memcached1"]).await;
-    load.rounds(ROUNDS).await;
-    stack.kill(&["memcached2"]).await;
-    load.rounds(ROUNDS).await;
-    let mut acknowledged = load.stop().await;
-
-    server.restart().await;
-    ada = ada.at(server.url());
-    let mut load = Load::start(&ada, &here);
-    load.rounds(ROUNDS).await;
-    stack.start(&["memcached1", "memcached2"]).await;
-    load.rounds(ROUNDS).await;
-    acknowledged.extend(load.stop().await);
-    expect_all(&ada, &here, &acknowledged).await;
-    all_true(&server).await;
+    let mut served = serve(&stack).await;
+    nobody_notices(&stack, &mut served, &[&["memcached1"], &["memcached2"]], None).await;
 }
 
 /// Plain posts and sockets need the log alone; what needs rows may be asked again later.
