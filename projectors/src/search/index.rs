@@ -212,6 +212,8 @@ struct Writing {
     /// Made at the first commit: who only reads does not lock the directory.
     writer: Option<IndexWriter>,
     waiting: HashMap<TopicPartition, Waiting>,
+    /// What the last commit reaches to, while readers do not see it yet: it is durable, and must not be written again.
+    unseen: Option<HashMap<TopicPartition, Position>>,
 }
 
 /// The index. All of its methods block.
@@ -274,15 +276,26 @@ impl SearchIndex {
         self.committed.read().clone()
     }
 
-    /// The committed positions, once nobody is writing.
-    pub(super) fn settled(&self) -> Arc<Committed> {
-        let _nobody_writes = self.writing.lock();
-        self.committed()
+    /// What was committed last, once nobody is writing.
+    pub(super) fn settled(&self) -> Result<Arc<Committed>, SearchError> {
+        self.show(&mut self.writing.lock())?;
+        Ok(self.committed())
+    }
+
+    /// Lets readers see what was committed, if they do not yet.
+    fn show(&self, writing: &mut Writing) -> Result<(), SearchError> {
+        let Some(positions) = &writing.unseen else { return Ok(()) };
+        self.reader.reload().map_err(|why| self.wrong(&why))?;
+        let committed = Committed { searcher: self.reader.searcher(), positions: positions.clone() };
+        *self.committed.write() = Arc::new(committed);
+        writing.unseen = None;
+        Ok(())
     }
 
     /// Folds entries of several sources in, to be committed later; says how many messages and bytes wait.
     pub(super) fn apply(&self, batch: &crate::Batch) -> Result<(usize, usize), SearchError> {
         let mut writing = self.writing.lock();
+        self.show(&mut writing)?;
         let committed = self.committed();
         for (source, (from, _)) in &batch.moved {
             let stands = writing.waiting.get(source).map(|waiting| waiting.position);
@@ -312,10 +325,11 @@ impl SearchIndex {
         Ok(sizes.fold((0, 0), |(messages, bytes), (more, larger)| (messages + more, bytes + larger)))
     }
 
-    /// Makes durable what was applied, with its positions, and shows it. After an error nothing of it is in the index,
-    /// and all of it still waits.
+    /// Makes durable what was applied, with its positions, and shows it. After an error all of it still waits, to be
+    /// written or to be shown.
     pub(super) fn commit(&self) -> Result<(), SearchError> {
         let mut writing = self.writing.lock();
+        self.show(&mut writing)?;
         let committed = self.committed();
         let moved = |(source, waiting): (&TopicPartition, &Waiting)| committed.position(*source) != waiting.position;
         if !writing.waiting.iter().any(moved) {
@@ -328,9 +342,8 @@ impl SearchIndex {
         let writer = self.write(writer, &writing.waiting, &positions).map_err(|why| self.wrong(&why))?;
         writing.writer = Some(writer);
         writing.waiting.clear();
-        self.reader.reload().map_err(|why| self.wrong(&why))?;
-        *self.committed.write() = Arc::new(Committed { searcher: self.reader.searcher(), positions });
-        Ok(())
+        writing.unseen = Some(positions);
+        self.show(&mut writing)
     }
 
     fn write(
@@ -360,5 +373,44 @@ impl SearchIndex {
         prepared.set_payload(&payload);
         prepared.commit()?;
         Ok(writer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use teamlog_log::{Body, Offset, Partition};
+    use teamlog_schemas::{Message, MessagePosted, Meta, Ts};
+    use uuid::Uuid;
+
+    use super::*;
+
+    /// As after a `reload` that failed right behind a commit: durable, and nobody has seen it.
+    #[test]
+    fn what_was_committed_and_not_seen_is_shown_and_not_written_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let index = SearchIndex::open(dir.path()).unwrap();
+        let source = TopicPartition::events(Partition(0));
+        let (team, ts) = ("T1".parse().unwrap(), Ts::from_micros(7));
+        let meta = Meta { event_id: Uuid::nil(), team, actor: None, at: ts, key: None, method: None };
+        let message = Message { ts, text: "once".into(), ..Message::default() };
+        let (mentions, opens_for, conversation) = (Vec::new(), Vec::new(), "C1".parse().unwrap());
+        let event = MessagePosted { meta, conversation, message, thread: None, mentions, broadcast: None, opens_for };
+        let after = Position { offset: Offset(1), ..Position::START };
+        let body = Body::Event(Arc::new(event.into()));
+        let entry = Arc::new(Entry { source, offset: Offset(0), after, body, timestamp_ms: 0, bytes: 9 });
+        let mut batch = crate::Batch::default();
+        batch.extend(source, Position::START, vec![entry]);
+        index.apply(&batch).unwrap();
+        {
+            let mut writing = index.writing.lock();
+            let positions = HashMap::from([(source, after)]);
+            writing.writer = Some(index.write(None, &writing.waiting, &positions).unwrap());
+            writing.waiting.clear();
+            writing.unseen = Some(positions);
+        }
+        assert_eq!((index.committed().position(source).offset, index.committed().searcher.num_docs()), (Offset(0), 0));
+        assert!(matches!(index.apply(&batch), Err(SearchError::Overtaken(_))), "the projector asks where it stands");
+        let settled = index.settled().unwrap();
+        assert_eq!((settled.position(source), settled.searcher.num_docs()), (after, 1));
     }
 }

@@ -96,7 +96,7 @@ impl Projector for SearchProjector {
     }
 
     async fn positions(&self) -> Result<HashMap<TopicPartition, Position>, ProjectError> {
-        self.blocking(|index| Ok(index.settled().positions.clone())).await
+        self.blocking(|index| Ok(index.settled()?.positions.clone())).await
     }
 
     async fn generation(&self) -> Result<u32, ProjectError> {
