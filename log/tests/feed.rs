@@ -41,7 +41,7 @@ fn at(offset: u64) -> Position {
 async fn who_stands_too_far_back_spoils_it_for_nobody() {
     let stop = CancellationToken::new();
     let feed = house(&stop).await;
-    assert!(feed.bridges(EVENTS, &at(COUNT)) && !feed.bridges(EVENTS, &at(COUNT - 60)));
+    assert!(feed.reaches_back(EVENTS, &at(COUNT)) && !feed.reaches_back(EVENTS, &at(COUNT - 60)));
     for _ in 0..3 {
         // All at once, so that one scan is to serve them all.
         let far = feed.scan(EVENTS, Position::START);

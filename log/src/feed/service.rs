@@ -204,12 +204,6 @@ impl<E: Send + Sync + 'static> Feed<E> {
         self.inner.ended.cancelled().await;
     }
 
-    /// Whether the ring alone leads from a position to what has been read: then whoever stands there is not far behind.
-    pub fn bridges(&self, source: TopicPartition, from: &Position) -> bool {
-        let ring = self.inner.partitions.get(&source).map(|partition| partition.ring.read());
-        ring.is_none_or(|ring| ring.start().offset <= from.offset)
-    }
-
     /// Everything from `from` to what has been read, out of the ring alone; none if it does not reach back so far.
     ///
     /// # Errors
@@ -224,10 +218,10 @@ impl<E: Send + Sync + 'static> Feed<E> {
         }
     }
 
-    /// Whether [`Feed::recent`] would give what came since: the position is of this history, and in the ring.
+    /// Whether [`Feed::recent`] would give what came since: the position is of this history, and not before the ring.
     pub fn reaches_back(&self, source: TopicPartition, from: &Position) -> bool {
         let found = self.inner.partition(source).map(|partition| partition.ring.read().read(from, 0));
-        matches!(found, Ok(Found::Entries(_)))
+        matches!(found, Ok(Found::Entries(_) | Found::Ahead))
     }
 
     /// Everything from `from` to some place at or behind what had been read at the call: out of the ring, and where

@@ -67,7 +67,7 @@ impl Replicas {
                 Err(DbError::Away { replica: replica.name().to_owned(), why: "no answer in 2 s".to_owned() })
             });
             match answer {
-                Ok(answer) if self.tail.get().is_some_and(|feed| !feed.bridges(source, &answer.position)) => {
+                Ok(answer) if self.tail.get().is_some_and(|feed| !feed.reaches_back(source, &answer.position)) => {
                     if self.replicas.len() > 1 && failed.lock().replace(Instant::now()).is_none() {
                         let (view, replica, at) = (&*self.name, replica.name(), answer.position.offset);
                         tracing::warn!(view, replica, %source, %at, "a replica lags too far behind to be read");
