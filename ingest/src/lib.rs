@@ -27,6 +27,6 @@ pub use marks::Marks;
 pub use nodes::{CLOCK_BOUND, Clock, JoinError, NodeParts, Nodes, SILENT_AFTER};
 pub use random::Random;
 pub use secrets::{InvalidKeys, Secrets, hash as token_hash, team_named_by};
-pub use service::{Ingest, IngestConfig, IngestParts};
+pub use service::{FoundingError, Ingest, IngestConfig, IngestParts};
 pub use teams::{DirectoryHandle, LiveTeam, Observer, TeamGuard, Teams, TeamsConfig, TeamsError};
 pub use writer::{WriterConfig, WriterHandle};

@@ -38,6 +38,17 @@ impl Default for IngestConfig {
     }
 }
 
+/// Why nobody may write to a cluster yet, or ever.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum FoundingError {
+    /// It was founded with other keys: this node must not serve it.
+    #[error("this node's [cluster] keys are not those of cluster {0}")]
+    OtherKeys(Uuid),
+    /// It may be founded or not; asking again may tell.
+    #[error("the cluster's founding is not known: {0}")]
+    NotKnown(String),
+}
+
 /// What the service is made of.
 pub struct IngestParts {
     /// The feed of `events`, `directory` and `marks`.
@@ -217,8 +228,8 @@ impl Ingest {
     /// Founds the cluster, if nobody did, and checks that its key is ours.
     ///
     /// # Errors
-    /// With the reason, if the cluster has another key, or its founding is not known in time.
-    pub async fn found_cluster(&self, wait: Duration) -> Result<Uuid, String> {
+    /// Both of [`FoundingError`].
+    pub async fn found_cluster(&self, wait: Duration) -> Result<Uuid, FoundingError> {
         let cluster_id = Uuid::new_v4();
         let key_check = self.inner.secrets.key_check(cluster_id);
         let deadline = Instant::now() + wait;
@@ -227,22 +238,22 @@ impl Ingest {
         match answer {
             Answer::Acked(acked) => {
                 let waited = self.inner.directory.wait_for(acked.seen_at.offset).await;
-                waited.map_err(|why| why.to_string())?;
+                waited.map_err(|why| FoundingError::NotKnown(why.to_string()))?;
             }
             Answer::Nothing(_) => {}
-            other => return Err(format!("the cluster's founding is not known: {other:?}")),
+            other => return Err(FoundingError::NotKnown(format!("{other:?}"))),
         }
-        self.cluster().ok_or("the cluster's founding has not been read")?
+        self.cluster().unwrap_or_else(|| Err(FoundingError::NotKnown("it has not been read".to_owned())))
     }
 
     /// Whose cluster this is, by what was read of the directory; none if its founding was not read yet.
     ///
     /// # Errors
-    /// With the reason, if the cluster has another key.
-    pub fn cluster(&self) -> Option<Result<Uuid, String>> {
+    /// [`FoundingError::OtherKeys`].
+    pub fn cluster(&self) -> Option<Result<Uuid, FoundingError>> {
         let founded = self.inner.directory.with(|directory| directory.cluster().cloned())?;
         if !self.inner.secrets.founded(founded.cluster_id, &founded.key_check) {
-            return Some(Err(format!("this node's [cluster] keys are not those of cluster {}", founded.cluster_id)));
+            return Some(Err(FoundingError::OtherKeys(founded.cluster_id)));
         }
         Some(Ok(founded.cluster_id))
     }

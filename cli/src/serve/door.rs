@@ -4,6 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::Context;
 use serde_json::json;
+use teamlog_ingest::{Clock, Nodes};
 use teamlog_log::{LogError, Topic};
 use tokio::{
     net::{TcpListener, TcpSocket, lookup_host},
@@ -11,8 +12,8 @@ use tokio::{
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::warn;
+use uuid::Uuid;
 
-use super::node::{Joined, Start};
 use crate::{
     config::Config,
     nodes,
@@ -34,6 +35,12 @@ pub(super) struct Door {
     /// The operators' key to this process.
     pub(super) admin_key: String,
     file: PathBuf,
+}
+
+/// What the log told, and this process's place among its nodes: none on the embedded engine.
+pub(super) struct Joined {
+    pub(super) partitions: u32,
+    pub(super) nodes: Option<Nodes>,
 }
 
 /// Who answers until the gateway does. Gone with its last owner.
@@ -80,9 +87,9 @@ impl Door {
     }
 
     /// Ends once the log answers and no other server is on it.
-    pub(super) async fn wait(&self, log: &OpenLog, start: &Start<'_>) -> anyhow::Result<Joined> {
+    pub(super) async fn wait(&self, log: &OpenLog, node: Uuid, clock: &Clock) -> anyhow::Result<Joined> {
         let partitions = self.partitions(log).await?;
-        let nodes = nodes::join(log, start.node_id, self.address, &start.clock).await?;
+        let nodes = nodes::join(log, node, self.address, clock).await?;
         Ok(Joined { partitions, nodes })
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use teamlog_ingest::{Clock, Ingest};
+use teamlog_ingest::{Clock, FoundingError, Ingest};
 use teamlog_log::TopicPartition;
 use teamlog_projectors::Shards;
 use tracing::{info, warn};
@@ -24,7 +24,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(10);
 pub(super) async fn known(ingest: &Ingest, clock: &Clock) -> anyhow::Result<()> {
     loop {
         if let Some(cluster) = ingest.cluster() {
-            return cluster.map(drop).map_err(anyhow::Error::msg);
+            return cluster.map(drop).map_err(Into::into);
         }
         let cannot_be_read = ingest.teams().feed().stopped(TopicPartition::DIRECTORY).is_some();
         let cannot_be_founded = || async { !clock.may_claim() && ingest.directory().current().await.is_ok() };
@@ -49,9 +49,9 @@ pub(super) async fn found(ingest: Ingest, shards: Shards) -> anyhow::Error {
                 }
                 std::future::pending::<()>().await;
             }
-            Err(why) if why.contains("keys are not those") => return anyhow::anyhow!(why),
-            Err(why) if why == said => {}
-            Err(why) => {
+            Err(why @ FoundingError::OtherKeys(_)) => return why.into(),
+            Err(FoundingError::NotKnown(why)) if why == said => {}
+            Err(FoundingError::NotKnown(why)) => {
                 warn!(why, "the cluster's founding is not known yet");
                 said = why;
             }

@@ -46,7 +46,7 @@ pub(crate) async fn serve(config: Config, data: DataDir, demo: bool) -> anyhow::
         let start = Start::new(&config, &data, &log, &door)?;
         let keeper = Door::keep(&listener)?;
         let joined = tokio::select! {
-            joined = door.wait(&log, &start) => joined?,
+            joined = door.wait(&log, start.node_id, &start.clock) => joined?,
             () = signals.next() => return Ok(()),
         };
         let mut node = Node::start(start, joined, metrics).await?;

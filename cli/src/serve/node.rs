@@ -15,7 +15,7 @@ use tracing::{error, warn};
 use uuid::Uuid;
 
 use super::{
-    door::Door,
+    door::{Door, Joined},
     founding::{found, known},
     health::Parts,
 };
@@ -43,12 +43,6 @@ pub(super) struct Start<'a> {
     secrets: Arc<Secrets>,
     pub(super) node_id: Uuid,
     pub(super) clock: Clock,
-}
-
-/// What the log told, and this process's place among its nodes: none on the embedded engine.
-pub(super) struct Joined {
-    pub(super) partitions: u32,
-    pub(super) nodes: Option<Nodes>,
 }
 
 /// Everything that runs.

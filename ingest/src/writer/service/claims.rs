@@ -73,8 +73,7 @@ impl<F: Fold> Service<F> {
             Role::Claiming { claim: mine, .. } if mine == claim => {
                 // Whatever was in flight before lies below this claim, so its fate is known and the log has it.
                 self.settle();
-                for (lane, event, mut pending, seen_at) in std::mem::take(&mut self.settled) {
-                    let _ = lane;
+                for (_, event, mut pending, seen_at) in std::mem::take(&mut self.settled) {
                     pending.answer(self.acked(event, seen_at, false));
                 }
                 self.epoch = epoch;
