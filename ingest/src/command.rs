@@ -1,6 +1,6 @@
 //! Commands: requests to change a team. They never enter the log.
 
-use std::time::Instant;
+use tokio::time::Instant;
 
 use teamlog_schemas::{
     BotId, ConversationId, ConversationKind, Message, Reaction, TeamId, TeamRegistered, Text, TokenKind, Ts, UserId,

@@ -1,10 +1,11 @@
 //! The fold of the topic `directory`: which team owns a domain.
 
-use std::{collections::HashMap, sync::Arc, time::Instant};
+use std::{collections::HashMap, sync::Arc};
 
 use bytes::Bytes;
 use teamlog_log::{Offset, Position, TopicPartition};
 use teamlog_schemas::{ClusterFounded, Event, TeamRegistered, UserId};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::{

@@ -1,13 +1,11 @@
 //! The facade: one handle through which gateways and tools write and find live teams.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use teamlog_log::{Feed, Offset, Position, TopicPartition};
 use teamlog_schemas::{Event, TeamId};
 use teamlog_state::{DirectoryRows, TeamSource};
+use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 

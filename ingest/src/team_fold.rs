@@ -1,11 +1,12 @@
 //! The fold of a partition of `events`: its teams.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use teamlog_log::{Offset, Partition, Position, TopicPartition};
 use teamlog_schemas::{Event, TeamId, UserId};
 use teamlog_state::{Facts, FactsWanted, Team, TeamSource, WriteKey};
+use tokio::time::Instant;
 
 use crate::{
     Command, Decision, NotAccepted, Nothing, Now, Refusal, Request, Teams, TeamsError,

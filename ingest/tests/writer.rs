@@ -7,7 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicI64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -24,6 +24,7 @@ use teamlog_log::{
 };
 use teamlog_schemas::{ConversationId, ConversationKind, Event, TeamId, Ts, UserId};
 use teamlog_state::{At, DirectoryRows, Facts, FactsWanted, SourceError, TeamRows, TeamSource, UserState};
+use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 

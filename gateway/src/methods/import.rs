@@ -1,7 +1,7 @@
 //! `teamlog.import.*`: what operators bring from elsewhere, through the ordinary write path. Safe to repeat: what is
 //! there already is passed over.
 
-use std::time::Instant;
+use tokio::time::Instant;
 
 use futures::future::join_all;
 use serde_json::{Map, Value, json};

@@ -1,9 +1,10 @@
 //! The way of every write: a command, its outcome, and the wait until the caller can see what they did.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use teamlog_ingest::{Acked, Command, Request};
 use teamlog_schemas::{Event, TeamId, UserId};
+use tokio::time::Instant;
 use tracing::warn;
 
 use super::Call;

@@ -1,11 +1,12 @@
 //! What a client says over its socket.
 
-use std::{collections::HashSet, time::Instant};
+use std::collections::HashSet;
 
 use futures::FutureExt;
 use serde_json::{Map, Value, json};
 use teamlog_ingest::{Answer, Command, Post, Request};
 use teamlog_schemas::{ConversationId, UserId};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{

@@ -1,13 +1,10 @@
 //! How fast one socket may speak, whatever it says.
 
-use std::{
-    collections::HashMap,
-    num::NonZeroU32,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, num::NonZeroU32, time::Duration};
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use teamlog_schemas::ConversationId;
+use tokio::time::Instant;
 
 /// What is told once a second is told often enough: that one is too fast, and that one is typing.
 const SECOND: Duration = Duration::from_secs(1);

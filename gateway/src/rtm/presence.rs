@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use serde_json::json;
 use teamlog_schemas::{TeamId, UserId};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::{frames::encode, hub::Note};
 use crate::Presence;

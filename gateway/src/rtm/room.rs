@@ -5,10 +5,11 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 /// Who has held room for so long gives it up to those who wait: so clients that take next to nothing keep nobody from
 /// being caught up.

@@ -8,7 +8,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use async_trait::async_trait;
@@ -19,6 +19,7 @@ use teamlog_ingest::Observer;
 use teamlog_log::{Entry, Partition};
 use teamlog_schemas::{ConversationKind, Event, TeamId, UserId};
 use teamlog_state::Team;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{

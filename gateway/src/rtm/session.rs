@@ -14,7 +14,7 @@
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, atomic::Ordering},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -23,6 +23,7 @@ use serde_json::{Value, json};
 use teamlog_ingest::{Answer, LiveTeam};
 use teamlog_state::PersonIndex;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 

@@ -1,6 +1,6 @@
 //! How teams and people begin, and what is left where a part fails in between.
 
-use std::{collections::HashMap, sync::Arc, time::Instant};
+use std::{collections::HashMap, sync::Arc};
 
 use axum::{body::Body, http::Request};
 use parking_lot::Mutex;
@@ -10,6 +10,7 @@ use teamlog_ingest::{Answer, Command, NewPerson, Request as Ask};
 use teamlog_log::{Partition, Position, TopicPartition};
 use teamlog_schemas::{Event, TeamId, UserId};
 use teamlog_state::SourceError;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::{house::*, text};

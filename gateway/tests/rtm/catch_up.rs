@@ -1,10 +1,11 @@
 //! Catching up with little room in memory.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::json;
 use teamlog_gateway::RtmConfig;
 use teamlog_ingest::{Command, Post};
+use tokio::time::Instant;
 
 use crate::{config, house::*};
 

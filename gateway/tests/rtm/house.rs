@@ -1,10 +1,7 @@
 //! A gateway with its websocket half, in this process, and sockets that are channels: so that a client can be as slow
 //! as a test wants it.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::{SinkExt, StreamExt, channel::mpsc};
@@ -21,6 +18,7 @@ use teamlog_projectors::{LocalCache, ShardConfig, Shards};
 use teamlog_schemas::{ConversationId, ConversationKind, Event, TeamId, UserId};
 use teamlog_state::DirectoryRows;
 use tempfile::TempDir;
+use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 

@@ -1,11 +1,12 @@
 //! What a writer is generic over.
 
-use std::{fmt::Debug, hash::Hash, sync::Arc, time::Instant};
+use std::{fmt::Debug, hash::Hash, sync::Arc};
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use teamlog_log::{Offset, Position};
 use teamlog_schemas::{Event, UserId};
+use tokio::time::Instant;
 
 use crate::{Decision, NotAccepted, Now, Refusal};
 

@@ -5,10 +5,11 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{Answer, Clock, NotAccepted, Random, Secrets};
@@ -73,7 +74,7 @@ impl<R> WriterHandle<R> {
             }
             Err(mpsc::error::TrySendError::Closed(_)) => return Answer::not_accepted(NotAccepted::Unreadable),
         }
-        match tokio::time::timeout_at((deadline + GRACE).into(), answer).await {
+        match tokio::time::timeout_at(deadline + GRACE, answer).await {
             Ok(Ok(answer)) => answer,
             // The writer's task is gone, or stuck: what it did with the command nobody knows.
             Ok(Err(_)) | Err(_) => Answer::Unknown,

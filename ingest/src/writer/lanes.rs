@@ -3,12 +3,13 @@
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     hash::Hash,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use teamlog_log::Position;
 use teamlog_schemas::UserId;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use crate::Answer;
 

@@ -3,7 +3,6 @@
 use std::{
     collections::{BTreeSet, HashMap},
     sync::Arc,
-    time::Instant,
 };
 
 use teamlog_ingest::{
@@ -12,6 +11,7 @@ use teamlog_ingest::{
 };
 use teamlog_schemas::{BotId, ConversationId, ConversationKind, Event, Ts, UserId};
 use teamlog_state::{Facts, FactsWanted, MessageFact, Team};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 /// The owner, an admin.

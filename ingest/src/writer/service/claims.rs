@@ -1,11 +1,9 @@
 //! Taking the partition over: asking for its end, claiming, and what becomes of the records in flight when an epoch ends.
 
-use std::{
-    collections::HashMap,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, time::Duration};
 
 use teamlog_log::{NewRecord, Stamp, claim_value};
+use tokio::time::Instant;
 use tracing::{info, warn};
 use uuid::Uuid;
 
