@@ -44,12 +44,22 @@ impl Default for Server {
     }
 }
 
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Cluster {
+    /// Where a role listens to the other nodes; `serve` has none of them.
+    pub(crate) listen: String,
+    /// Where those reach it; made from the address taken if it is not set.
+    pub(crate) advertise: Option<String>,
     /// The first one signs. Embedded: made in the data directory if there is none.
     #[serde(deserialize_with = "list")]
     pub(crate) keys: Vec<String>,
+}
+
+impl Default for Cluster {
+    fn default() -> Self {
+        Cluster { listen: "127.0.0.1:0".to_owned(), advertise: None, keys: Vec::new() }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -225,6 +235,24 @@ impl Config {
             if !names.insert(&shard.name) {
                 bail!("two shards are called {:?}", shard.name);
             }
+        }
+        Ok(())
+    }
+
+    /// Refuses what a role that shares its log and its views with other nodes cannot work with.
+    pub(crate) fn check_shared(&self, role: &str) -> anyhow::Result<()> {
+        if self.log.engine != Engine::Kafka {
+            bail!(
+                "{role} shares its log with other nodes: it needs [log] engine = \"kafka\" (`serve` is for one process)"
+            );
+        }
+        let is_shared =
+            |replicas: &[String]| !replicas.is_empty() && replicas.iter().all(|url| url.starts_with("mysql://"));
+        if self.shards.is_empty() || !self.shards.iter().all(|shard| is_shared(&shard.replicas)) {
+            bail!("{role} shares its views with other nodes: every one of [[shards]] needs replicas on MySQL");
+        }
+        if !is_shared(&self.mains.replicas) {
+            bail!("{role} shares its views with other nodes: [mains] needs replicas on MySQL");
         }
         Ok(())
     }

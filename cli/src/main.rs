@@ -20,6 +20,7 @@ use crate::{
     commands::{BenchCommand, ImportCommand, LogCommand, Outcome, Seed, TeamCommand, UserCommand, ViewCommand, status},
     config::Config,
     parts::DataDir,
+    serve::Part,
 };
 
 /// A post makes some 150 short-lived allocations on several threads: with glibc's allocator a quarter of the server's time
@@ -75,6 +76,20 @@ enum Command {
         #[arg(long)]
         demo: bool,
     },
+    /// One role on a log that others share: writes the partitions that are its own. Example: teamlog --config teamlog.toml ingest
+    Ingest,
+    /// One role on a log that others share: the Web API and websockets. Example: teamlog --config teamlog.toml gateway --listen 0.0.0.0:8080
+    Gateway {
+        /// Where clients reach it; port 0 takes any. The address stands in DATA_DIR/run/server.json.
+        #[arg(long)]
+        listen: Option<String>,
+    },
+    /// One role on a log that others share: builds views, all of them or those that are named. Example: teamlog --config teamlog.toml project mains "shard s1" search
+    Project {
+        /// `mains`, `shard NAME`, `search`.
+        #[arg(value_name = "VIEW")]
+        views: Vec<String>,
+    },
     /// The log: topics, partitions, events.
     #[command(subcommand)]
     Log(LogCommand),
@@ -103,7 +118,11 @@ enum Command {
 async fn main() -> ExitCode {
     let cli = Cli::parse();
     // What a server's parts say as they come and go is of no use around a command's data.
-    let said = if matches!(cli.command, Command::Serve { .. }) { "info,tantivy=warn" } else { "warn,teamlog=info" };
+    let is_server = matches!(
+        cli.command,
+        Command::Serve { .. } | Command::Ingest | Command::Gateway { .. } | Command::Project { .. }
+    );
+    let said = if is_server { "info,tantivy=warn" } else { "warn,teamlog=info" };
     start_logging(cli.log_format, said);
     match run(cli).await {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
@@ -136,7 +155,22 @@ async fn run(cli: Cli) -> anyhow::Result<Outcome> {
             if let Some(listen) = listen {
                 config.server.listen = listen;
             }
-            serve::serve(config, data, demo).await?;
+            serve::run(config, data, Part::Serve { demo }).await?;
+            Ok(Outcome::Done)
+        }
+        Command::Ingest => {
+            serve::run(config, data, Part::Ingest).await?;
+            Ok(Outcome::Done)
+        }
+        Command::Gateway { listen } => {
+            if let Some(listen) = listen {
+                config.server.listen = listen;
+            }
+            serve::run(config, data, Part::Gateway).await?;
+            Ok(Outcome::Done)
+        }
+        Command::Project { views } => {
+            serve::run(config, data, Part::Project { views }).await?;
             Ok(Outcome::Done)
         }
         Command::Log(command) => command.run(&config, &data, cli.json).await,

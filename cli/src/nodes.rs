@@ -2,32 +2,8 @@
 
 use std::net::SocketAddr;
 
-use teamlog_ingest::{Clock, JoinError, NodeParts, Nodes};
-use uuid::Uuid;
-
-use crate::parts::OpenLog;
-
-/// Waits until no other server is on the log. None with the embedded engine: there the lock on the data directory keeps
-/// others away, and the clock that stamps the log's records is this machine's own.
-///
-/// # Errors
-/// If another one lives.
-pub(crate) async fn join(
-    log: &OpenLog,
-    node: Uuid,
-    address: SocketAddr,
-    clock: &Clock,
-) -> Result<Option<Nodes>, JoinError> {
-    if matches!(log, OpenLog::Embedded(_)) {
-        return Ok(None);
-    }
-    let address = format!("http://{}", advertised(address));
-    let parts = NodeParts { log: log.shared(), node, role: "serve", address, clock: clock.clone() };
-    Nodes::join(parts).await.map(Some)
-}
-
 /// An address that says something elsewhere too: with every interface listened on, this machine's name.
-fn advertised(address: SocketAddr) -> String {
+pub(crate) fn advertised(address: SocketAddr) -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let name = name.trim();
     if address.ip().is_unspecified() && !name.is_empty() {

@@ -165,11 +165,14 @@ fn kafka(config: &Config) -> anyhow::Result<Arc<KafkaLog>> {
     })?)
 }
 
+/// The one shard where none is configured.
+pub(crate) const DEFAULT_SHARD: &str = "s1";
+
 /// The views' databases: those of the configuration, else files in the data directory.
 pub(crate) fn views(config: &Config, data: &DataDir, partitions: u32) -> anyhow::Result<(Shards, Mains)> {
     let file = |name: &str| format!("sqlite://{}", data.0.join(name).display());
     let shards = if config.shards.is_empty() {
-        vec![ShardConfig { name: "s1".to_owned(), replicas: vec![file("shard-s1.sqlite")] }]
+        vec![ShardConfig { name: DEFAULT_SHARD.to_owned(), replicas: vec![file("shard-s1.sqlite")] }]
     } else {
         let shard =
             |shard: &crate::config::Shard| ShardConfig { name: shard.name.clone(), replicas: shard.replicas.clone() };

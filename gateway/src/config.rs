@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use uuid::Uuid;
+
 /// Who may make a team.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -37,6 +39,8 @@ impl Default for Rates {
 /// Settings of the gateway.
 #[derive(Clone, Debug)]
 pub struct GatewayConfig {
+    /// This node.
+    pub node: Uuid,
     /// Where clients reach it, without a slash at the end: `http://127.0.0.1:8080`.
     pub public_url: String,
     /// Who may make a team.
@@ -58,6 +62,7 @@ pub struct GatewayConfig {
 impl Default for GatewayConfig {
     fn default() -> Self {
         GatewayConfig {
+            node: Uuid::nil(),
             public_url: "http://127.0.0.1:8080".to_owned(),
             signup: Signup::default(),
             signup_key: None,
@@ -73,10 +78,15 @@ impl Default for GatewayConfig {
 impl GatewayConfig {
     /// The same place for websockets: `ws://` or `wss://`.
     pub fn websocket_url(&self) -> String {
-        match self.public_url.split_once("://") {
-            Some(("https", rest)) => format!("wss://{rest}"),
-            Some((_, rest)) => format!("ws://{rest}"),
-            None => format!("ws://{}", self.public_url),
-        }
+        websocket_url(&self.public_url)
+    }
+}
+
+/// Where websockets are opened at a place that is reached by http.
+pub(crate) fn websocket_url(url: &str) -> String {
+    match url.split_once("://") {
+        Some(("https", rest)) => format!("wss://{rest}"),
+        Some((_, rest)) => format!("ws://{rest}"),
+        None => format!("ws://{url}"),
     }
 }

@@ -168,6 +168,7 @@ pub fn settle(answer: Answer) -> Result<Done, ApiError> {
                 NotAccepted::NotOwner => "another node is taking over",
                 NotAccepted::Late => "it took too long",
                 NotAccepted::Stopping => "the node is stopping",
+                NotAccepted::OtherVersion => "a node of another version does not understand it yet",
                 NotAccepted::Unreadable => "the team's partition cannot be read on: its operators must act",
             };
             Err(ApiError::not_accepted(retry_after).saying(why))

@@ -13,7 +13,7 @@ use teamlog_state::SourceError;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-use crate::{GatewayConfig, Realtime, rates::Rates, read::SearchReader};
+use crate::{GatewayConfig, Homes, Realtime, rates::Rates, read::SearchReader};
 
 /// The state of the parts, for `/readyz`.
 #[async_trait]
@@ -60,6 +60,8 @@ pub struct GatewayParts {
     pub feed: Feed<Event>,
     /// The websocket half.
     pub realtime: Arc<dyn Realtime>,
+    /// Which gateway serves a team; none: this one serves them all.
+    pub homes: Option<Homes>,
     /// Search, where there is any.
     pub search: Option<Arc<dyn SearchReader>>,
     /// Passwords, where they can be kept.
@@ -122,11 +124,14 @@ impl Gateway {
     pub fn search(&self) -> Option<&Arc<dyn SearchReader>> {
         self.inner.parts.search.as_ref()
     }
+    pub(crate) fn homes(&self) -> Option<&Homes> {
+        self.inner.parts.homes.as_ref()
+    }
     pub(crate) fn credentials(&self) -> Option<&Arc<dyn Credentials>> {
         self.inner.parts.credentials.as_ref()
     }
-    pub(crate) fn health(&self) -> &dyn Health {
-        &*self.inner.parts.health
+    pub(crate) fn health(&self) -> &Arc<dyn Health> {
+        &self.inner.parts.health
     }
     pub(crate) fn metrics(&self) -> Option<&PrometheusHandle> {
         self.inner.parts.metrics.as_ref()

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use serde::{Deserialize, Serialize};
 use teamlog_log::{Partition, Position};
 use teamlog_schemas::{ConversationId, Event, UserId};
 
@@ -31,7 +32,7 @@ impl Answer {
         let retry_after = match why {
             NotAccepted::Busy | NotAccepted::Late | NotAccepted::NotOwner => Duration::from_secs(1),
             NotAccepted::TeamAway | NotAccepted::Stopping => Duration::from_secs(2),
-            NotAccepted::LogAway => Duration::from_secs(5),
+            NotAccepted::LogAway | NotAccepted::OtherVersion => Duration::from_secs(5),
             NotAccepted::Unreadable => Duration::from_secs(30),
         };
         Answer::NotAccepted { retry_after, why }
@@ -52,7 +53,7 @@ pub struct Acked {
 }
 
 /// Why there was nothing to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Nothing {
     /// The actor was in the channel already.
     AlreadyIn(ConversationId),
@@ -73,7 +74,7 @@ pub enum Nothing {
 }
 
 /// Why a command was surely not carried out, though it might be later.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum NotAccepted {
     /// Too much waits for this team or partition.
     Busy,
@@ -89,6 +90,9 @@ pub enum NotAccepted {
     Stopping,
     /// The partition cannot be read on: a person must act.
     Unreadable,
+    /// A node is of an older version, which could not read the event or did not understand the command. It passes when
+    /// all have been upgraded.
+    OtherVersion,
 }
 
 macro_rules! refusals {
@@ -102,6 +106,11 @@ macro_rules! refusals {
             /// The error code that clients see.
             pub const fn code(self) -> &'static str {
                 match self { $(Refusal::$name => $code),* }
+            }
+
+            /// The refusal of a code; none if this version does not know it.
+            pub fn by_code(code: &str) -> Option<Refusal> {
+                [$(Refusal::$name),*].into_iter().find(|refusal| refusal.code() == code)
             }
         }
     };

@@ -1,24 +1,29 @@
-//! Commands: requests to change a team. They never enter the log.
+//! Commands: requests to change a team. They never enter the log; between nodes they travel as JSON, in which a newer
+//! node's keys are ignored and an older one's are defaulted.
 
-use tokio::time::Instant;
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
 
 use teamlog_schemas::{
     BotId, ConversationId, ConversationKind, Message, Reaction, TeamId, TeamRegistered, Text, TokenKind, Ts, UserId,
 };
+use tokio::time::Instant;
 use uuid::Uuid;
 
 /// A command with all that its decision depends on beside the team's state.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Request {
     /// The team.
     pub team: TeamId,
     /// Who asks; none for the operator's tools, who may do everything.
     pub actor: Option<UserId>,
     /// The Web API method, for the idempotency key and for metrics.
-    pub method: &'static str,
+    pub method: Cow<'static, str>,
     /// The idempotency key, if the client sent one: at most 255 bytes.
     pub key: Option<String>,
     /// When the caller stops waiting: what is not in the log by then is not appended any more.
+    #[serde(skip, default = "Instant::now")]
     pub deadline: Instant,
     /// W3C trace context.
     pub traceparent: Option<String>,
@@ -27,7 +32,7 @@ pub struct Request {
 }
 
 /// What can be wanted of a team.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Command {
     /// The second step of making a team.
     BeginTeam(Box<TeamRegistered>),
@@ -165,7 +170,8 @@ pub enum Command {
 }
 
 /// A person to be made.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct NewPerson {
     /// An imported id; none for a new one.
     pub user: Option<UserId>,
@@ -194,7 +200,7 @@ pub struct NewPerson {
 }
 
 /// A conversation to be made.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct NewConversation {
     /// An imported id; none for a new one.
     pub conversation: Option<ConversationId>,
@@ -209,7 +215,8 @@ pub struct NewConversation {
 }
 
 /// What an import knows of a conversation.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ImportedConversation {
     /// Who made it.
     pub creator: Option<UserId>,
@@ -228,7 +235,8 @@ pub struct ImportedConversation {
 }
 
 /// A message to be posted.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Post {
     /// Where; none with `to_user`.
     pub conversation: Option<ConversationId>,
@@ -243,7 +251,7 @@ pub struct Post {
     /// Show the reply in the conversation too.
     pub reply_broadcast: bool,
     /// `me_message` or none.
-    pub subtype: Option<&'static str>,
+    pub subtype: Option<Cow<'static, str>>,
     /// A bot's name for this message.
     pub username: Option<String>,
     /// A JSON object of icons for this message.
@@ -253,7 +261,7 @@ pub struct Post {
 }
 
 /// A message of an import, with its own `ts`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ImportedMessage {
     /// Where.
     pub conversation: ConversationId,
@@ -264,7 +272,7 @@ pub struct ImportedMessage {
 }
 
 /// A change of a message. What is none stays as it was.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Edit {
     /// Where.
     pub conversation: ConversationId,
@@ -281,7 +289,7 @@ pub struct Edit {
 }
 
 /// A team to be made: the first of the two steps.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct NewTeam {
     /// The domain.
     pub domain: String,
@@ -296,6 +304,7 @@ pub struct NewTeam {
     /// The idempotency key: good for the same domain and owner's email.
     pub key: Option<String>,
     /// When the caller stops waiting.
+    #[serde(skip, default = "Instant::now")]
     pub deadline: Instant,
 }
 

@@ -3,6 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use teamlog_log::{Offset, Position, TopicPartition};
 use teamlog_schemas::{ClusterFounded, Event, TeamRegistered, UserId};
 use tokio::time::Instant;
@@ -15,7 +16,7 @@ use crate::{
 };
 
 /// What can be wanted of the directory.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum DirectoryRequest {
     /// The first event of all.
     Found {
@@ -24,10 +25,30 @@ pub enum DirectoryRequest {
         /// Its key's check, as [`Secrets::key_check`](crate::Secrets::key_check) makes it.
         key_check: String,
         /// When the caller stops waiting.
+        #[serde(skip, default = "Instant::now")]
         deadline: Instant,
     },
     /// A domain gets its team.
     Register(Box<NewTeam>),
+}
+
+impl DirectoryRequest {
+    /// The same for a caller who stops waiting then.
+    pub(crate) fn until(mut self, until: Instant) -> DirectoryRequest {
+        match &mut self {
+            DirectoryRequest::Found { deadline, .. } => *deadline = until,
+            DirectoryRequest::Register(new) => new.deadline = until,
+        }
+        self
+    }
+
+    /// When the caller stops waiting.
+    pub(crate) fn deadline(&self) -> Instant {
+        match self {
+            DirectoryRequest::Found { deadline, .. } => *deadline,
+            DirectoryRequest::Register(new) => new.deadline,
+        }
+    }
 }
 
 /// What this writer appended since it took the directory over; the rest is the counted directory.
@@ -61,10 +82,7 @@ impl Fold for DirectoryFold {
     }
 
     fn deadline(&self, request: &DirectoryRequest) -> Instant {
-        match request {
-            DirectoryRequest::Found { deadline, .. } => *deadline,
-            DirectoryRequest::Register(new) => new.deadline,
-        }
+        request.deadline()
     }
 
     fn traceparent(&self, _: &DirectoryRequest) -> Option<Bytes> {

@@ -7,7 +7,9 @@ mod answer;
 mod command;
 mod decide;
 mod directory_fold;
+pub mod http;
 mod limits;
+mod local_writers;
 mod marks;
 mod nodes;
 mod random;
@@ -16,6 +18,7 @@ mod service;
 mod team_fold;
 mod teams;
 mod writer;
+mod writers;
 
 pub use answer::{Acked, Answer, NotAccepted, Nothing, Refusal};
 pub use command::{
@@ -24,9 +27,10 @@ pub use command::{
 pub use decide::{Decision, Now, decide, decide_team, facts_wanted, team_begun};
 pub use directory_fold::DirectoryRequest;
 pub use marks::Marks;
-pub use nodes::{CLOCK_BOUND, Clock, JoinError, NodeParts, Nodes, SILENT_AFTER};
+pub use nodes::{CLOCK_BOUND, Clock, JoinError, Membership, NodeParts, Nodes, Peer, Role, SILENT_AFTER};
 pub use random::Random;
 pub use secrets::{InvalidKeys, Secrets, hash as token_hash, team_named_by};
-pub use service::{FoundingError, Ingest, IngestConfig, IngestParts};
+pub use service::{FoundingError, Ingest, IngestConfig, IngestParts, Writing};
 pub use teams::{DirectoryHandle, LiveTeam, Observer, TeamGuard, Teams, TeamsConfig, TeamsError};
 pub use writer::{WriterConfig, WriterHandle};
+pub use writers::Writers;

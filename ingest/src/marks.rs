@@ -1,20 +1,24 @@
 //! Read marks: acknowledged from memory, written together every two seconds, last one wins. A crash may lose those
-//! two seconds; nothing else may, so what the log does not take is kept and tried again.
+//! two seconds; nothing else may, so what the log does not take is kept and tried again. Marks that another node wrote,
+//! where a team's home moves, are read from the log.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use teamlog_log::{Appended, NewRecord, Partition, Stamp, Topic, TopicPartition};
+use teamlog_log::{Appended, FeedError, NewRecord, Partition, Position, Stamp, Topic, TopicPartition};
 use teamlog_schemas::{ConversationId, Event, Meta, ReadMarked, TeamId, Ts, UserId};
 use teamlog_state::{TeamSource, UserState};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::warn;
 use uuid::Uuid;
 
 use crate::{Clock, DirectoryHandle, Teams, TeamsError};
 
 /// How long marks are gathered before they are written.
 const COALESCE: Duration = Duration::from_secs(2);
+/// Before marks are read again after the log failed.
+const FOLLOW_AGAIN: Duration = Duration::from_millis(200);
 /// People whose marks are kept in memory.
 const PEOPLE_MAX: u64 = 100_000;
 /// Marks that wait for the log, beside those that a flush under way has taken. At the bound new ones are refused.
@@ -53,6 +57,11 @@ impl Marks {
         let people = moka::future::Cache::new(PEOPLE_MAX);
         let marks =
             Marks { inner: Arc::new(Inner { teams, directory, source, clock, people, dirty: Mutex::default() }) };
+        let feed = marks.inner.teams.feed();
+        for source in feed.partitions().filter(|source| source.topic == Topic::Marks) {
+            let follow = marks.clone().follow(source, feed.position(source));
+            tokio::spawn(stop.child_token().run_until_cancelled_owned(follow));
+        }
         let writer = marks.clone();
         tasks.spawn(async move {
             loop {
@@ -96,6 +105,31 @@ impl Marks {
         dirty.insert(which, ts);
         state.lock().marks.insert(conversation, ts);
         Ok(())
+    }
+
+    /// Takes what the log says of people whose state is kept here: their marks may have been set on another node.
+    async fn follow(self, source: TopicPartition, from: Position) {
+        let mut subscriber = self.inner.teams.feed().subscribe(source, from);
+        loop {
+            let entries = match subscriber.next().await {
+                Ok(entries) => entries,
+                Err(why) if why.may_pass() => {
+                    tokio::time::sleep(FOLLOW_AGAIN).await;
+                    continue;
+                }
+                Err(FeedError::Stopping) => return,
+                Err(why) => return warn!(%source, %why, "marks of other nodes are not followed any more"),
+            };
+            for event in entries.iter().filter_map(|entry| entry.event()) {
+                let Event::ReadMarked(ReadMarked { meta, conversation, ts }) = &**event else { continue };
+                let Some(user) = meta.actor else { continue };
+                let Some(state) = self.inner.people.get(&(meta.team, user)).await else { continue };
+                // What is still to be written was set later, and is the last one.
+                if !self.inner.dirty.lock().contains_key(&(meta.team, user, *conversation)) {
+                    state.lock().marks.insert(*conversation, *ts);
+                }
+            }
+        }
     }
 
     async fn state(&self, team: TeamId, user: UserId) -> Result<Arc<Mutex<UserState>>, TeamsError> {

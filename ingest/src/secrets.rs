@@ -120,6 +120,21 @@ impl Secrets {
         self.keys.iter().find_map(open).and_then(|plain| String::from_utf8(plain).ok())
     }
 
+    /// What a call between nodes carries, in hex.
+    pub(crate) fn internal_key(&self) -> String {
+        hex::encode(self.sign("internal-call", b""))
+    }
+
+    /// Whether a node with one of these keys carries that.
+    pub(crate) fn is_internal_key(&self, key: &[u8]) -> bool {
+        hex::decode(key).is_ok_and(|code| self.verify("internal-call", b"", &code))
+    }
+
+    /// The operators' key to every process of the cluster, in hex.
+    pub fn admin_key(&self) -> String {
+        hex::encode(self.sign("admin-call", b""))
+    }
+
     /// What the directory's first event says of the cluster's key, in hex.
     pub fn key_check(&self, cluster_id: Uuid) -> String {
         hex::encode(self.sign("key-check", cluster_id.as_bytes()))

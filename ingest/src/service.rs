@@ -2,19 +2,18 @@
 
 use std::{sync::Arc, time::Duration};
 
-use teamlog_log::{Feed, Offset, Position, TopicPartition};
+use teamlog_log::{Feed, Offset, Partition, Position};
 use teamlog_schemas::{Event, TeamId};
 use teamlog_state::{DirectoryRows, TeamSource};
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
 use crate::{
-    Acked, Answer, Clock, Command, DirectoryHandle, DirectoryRequest, LiveTeam, Marks, NewTeam, NotAccepted, Observer,
-    Random, Refusal, Request, Secrets, Teams, TeamsConfig, TeamsError, WriterConfig, WriterHandle,
-    directory_fold::{DirectoryFold, registration},
-    team_fold::TeamFold,
-    writer,
+    Acked, Answer, Clock, Command, DirectoryHandle, DirectoryRequest, LiveTeam, Marks, Membership, NewTeam,
+    NotAccepted, Observer, Random, Refusal, Request, Secrets, Teams, TeamsConfig, TeamsError, WriterConfig, Writers,
+    directory_fold::registration,
+    local_writers::{LocalParts, LocalWriters},
 };
 
 /// Sizes of the writers and of the live teams.
@@ -47,6 +46,21 @@ pub enum FoundingError {
     NotKnown(String),
 }
 
+/// Where commands go.
+pub enum Writing {
+    /// To writers in this process, each of which writes while the table gives its partition to this node.
+    Here(watch::Receiver<Arc<Membership>>),
+    /// To whoever writes.
+    Elsewhere(Arc<dyn Writers>),
+}
+
+impl Writing {
+    /// To writers in this process, which writes everything: no other node is there.
+    pub fn alone(node: Uuid) -> Writing {
+        Writing::Here(watch::channel(Arc::new(Membership::alone(node))).1)
+    }
+}
+
 /// What the service is made of.
 pub struct IngestParts {
     /// The feed of `events`, `directory` and `marks`.
@@ -67,6 +81,8 @@ pub struct IngestParts {
     pub clock: Clock,
     /// Where its random numbers come from.
     pub random: Random,
+    /// Where commands go.
+    pub writing: Writing,
     /// Who sees every entry as it passes.
     pub observer: Option<Arc<dyn Observer>>,
     /// Sizes.
@@ -84,10 +100,13 @@ struct Inner {
     directory: DirectoryHandle,
     marks: Marks,
     secrets: Arc<Secrets>,
-    writers: Vec<WriterHandle<Request>>,
-    registrar: WriterHandle<DirectoryRequest>,
+    writers: Arc<dyn Writers>,
+    /// The same, where they are this process's own.
+    local: Option<Arc<LocalWriters>>,
 }
 
+/// Between two looks whether the cluster was founded.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// How long the second step of making a team may take, when somebody else's first touch does it.
 const BEGIN: Duration = Duration::from_secs(10);
 
@@ -105,6 +124,7 @@ impl Ingest {
             node,
             clock,
             random,
+            writing,
             observer,
             config,
         } = parts;
@@ -118,30 +138,33 @@ impl Ingest {
             observer,
             &stop.child_token(),
         );
-        let writing = WriterConfig {
-            lane_max: config.team_max,
-            inbox_max: config.partition_max,
-            in_flight_max: config.in_flight_max,
-            node,
-            clock: clock.clone(),
-            random,
-            secrets: secrets.clone(),
+        let (writers, local) = match writing {
+            Writing::Elsewhere(writers) => (writers, None),
+            Writing::Here(members) => {
+                let parts = LocalParts {
+                    feed,
+                    teams: teams.clone(),
+                    directory: directory.clone(),
+                    source: source.clone(),
+                    shard_of,
+                    members,
+                    config: WriterConfig {
+                        lane_max: config.team_max,
+                        inbox_max: config.partition_max,
+                        in_flight_max: config.in_flight_max,
+                        node,
+                        clock: clock.clone(),
+                        random,
+                        secrets: secrets.clone(),
+                    },
+                    directory_lane_max: config.partition_max,
+                };
+                let local = Arc::new(LocalWriters::start(parts, &from, at, tasks, stop));
+                (local.clone() as Arc<dyn Writers>, Some(local))
+            }
         };
-        let partitions = u32::try_from(from.len()).unwrap_or(u32::MAX);
-        let writers = from.iter().zip(0..).map(|(position, number)| {
-            let partition = teamlog_log::Partition(number);
-            let fold = TeamFold { partition, teams: teams.clone(), source: source.clone() };
-            let events = TopicPartition::events(partition);
-            writer::start(fold, feed.clone(), events, *position, writing.clone(), tasks, stop.child_token())
-        });
-        let writers = writers.collect();
-        let fold = DirectoryFold { directory: directory.clone(), teams: teams.clone(), partitions, shard_of };
-        // Every claim on a domain in one lane, so its bound is the partition's.
-        let registering = WriterConfig { lane_max: config.partition_max, ..writing };
-        let registrar =
-            writer::start(fold, feed, TopicPartition::DIRECTORY, at, registering, tasks, stop.child_token());
         let marks = Marks::start(teams.clone(), directory.clone(), source, clock, tasks, stop.child_token());
-        Ingest { inner: Arc::new(Inner { teams, directory, marks, secrets, writers, registrar }) }
+        Ingest { inner: Arc::new(Inner { teams, directory, marks, secrets, writers, local }) }
     }
 
     /// Hands a command in and waits for what becomes of it, at most to its deadline.
@@ -152,18 +175,14 @@ impl Ingest {
         let Some(entry) = directory.by_team(request.team) else {
             return Answer::Refused(Refusal::TeamNotFound);
         };
-        let Some(writer) = self.inner.writers.get(entry.partition as usize) else {
-            return Answer::not_accepted(NotAccepted::NotOwner);
-        };
-        let deadline = request.deadline;
-        writer.submit(request, deadline).await
+        self.inner.writers.submit(Partition(entry.partition), request).await
     }
 
     /// Makes a team, in two steps: the directory gives out the domain, then the team begins. The answer's event is the
     /// team's registration, now or at an earlier try with the same key.
     pub async fn create_team(&self, new: NewTeam) -> Answer {
         let deadline = new.deadline;
-        let answer = self.inner.registrar.submit(DirectoryRequest::Register(Box::new(new)), deadline).await;
+        let answer = self.inner.writers.register(DirectoryRequest::Register(Box::new(new))).await;
         let Answer::Acked(acked) = answer else { return answer };
         let Event::TeamRegistered(registered) = &*acked.event else { return Answer::Unknown };
         if self.inner.directory.wait_for(acked.seen_at.offset).await.is_err() {
@@ -171,7 +190,7 @@ impl Ingest {
         }
         match self.begin(registered.clone(), deadline).await {
             Ok(seen_at) => {
-                let partition = teamlog_log::Partition(registered.partition.unsigned_abs());
+                let partition = Partition(registered.partition.unsigned_abs());
                 let seen_at = seen_at.unwrap_or_else(|| self.inner.teams.position(partition));
                 Answer::Acked(Acked { event: acked.event.clone(), partition, seen_at, repeated: acked.repeated })
             }
@@ -193,7 +212,7 @@ impl Ingest {
                 let event = registration(&self.inner.teams, Offset(entry.offset)).await.ok_or_else(away)?;
                 let Event::TeamRegistered(registered) = &*event else { return Err(TeamsError::NotFound) };
                 if let Some(seen_at) = self.begin(registered.clone(), Instant::now() + BEGIN).await? {
-                    self.inner.teams.wait_for(teamlog_log::Partition(entry.partition), seen_at.offset).await?;
+                    self.inner.teams.wait_for(Partition(entry.partition), seen_at.offset).await?;
                 }
                 self.inner.teams.get(team).await
             }
@@ -210,7 +229,7 @@ impl Ingest {
         let request = Request {
             team: registered.meta.team,
             actor: None,
-            method: "teamlog.teams.begin",
+            method: "teamlog.teams.begin".into(),
             key: None,
             deadline,
             traceparent: None,
@@ -231,15 +250,27 @@ impl Ingest {
         let cluster_id = Uuid::new_v4();
         let key_check = self.inner.secrets.key_check(cluster_id);
         let deadline = Instant::now() + wait;
-        let answer =
-            self.inner.registrar.submit(DirectoryRequest::Found { cluster_id, key_check, deadline }, deadline).await;
+        let answer = loop {
+            let found = DirectoryRequest::Found { cluster_id, key_check: key_check.clone(), deadline };
+            match self.inner.writers.register(found).await {
+                // Somebody else's to write, or this node's in a moment.
+                Answer::NotAccepted { why: NotAccepted::NotOwner, .. }
+                    if Instant::now() < deadline && self.cluster().is_none() =>
+                {
+                    tokio::time::sleep(LOOK_AGAIN).await;
+                }
+                answer => break answer,
+            }
+        };
         match answer {
             Answer::Acked(acked) => {
                 let waited = self.inner.directory.wait_for(acked.seen_at.offset).await;
                 waited.map_err(|why| FoundingError::NotKnown(why.to_string()))?;
             }
             Answer::Nothing(_) => {}
-            other => return Err(FoundingError::NotKnown(format!("{other:?}"))),
+            // Another node may have founded it.
+            other if self.cluster().is_none() => return Err(FoundingError::NotKnown(format!("{other:?}"))),
+            _ => {}
         }
         self.cluster().unwrap_or_else(|| Err(FoundingError::NotKnown("it has not been read".to_owned())))
     }
@@ -258,13 +289,17 @@ impl Ingest {
 
     /// The partitions of `events` that this process writes: its own claim is the newest that counts.
     pub fn writes(&self) -> Vec<u32> {
-        let leads = self.inner.writers.iter().zip(0..).filter(|(writer, _)| writer.leads().is_some());
-        leads.map(|(_, number)| number).collect()
+        self.inner.local.as_ref().map_or_else(Vec::new, |local| local.writes())
     }
 
     /// Whether this process writes the directory.
     pub fn writes_directory(&self) -> bool {
-        self.inner.registrar.leads().is_some()
+        self.inner.local.as_ref().is_some_and(|local| local.writes_directory())
+    }
+
+    /// Where commands go.
+    pub fn writers(&self) -> &Arc<dyn Writers> {
+        &self.inner.writers
     }
 
     /// The live teams.

@@ -108,7 +108,8 @@ impl Fold for TeamFold {
     }
 
     fn written(&self, state: &Self::State, facts: &Facts, request: &Request) -> Option<Arc<Event>> {
-        let key = WriteKey { actor: request.actor, method: request.method.to_owned(), key: request.key.clone()? };
+        let key =
+            WriteKey { actor: request.actor, method: request.method.clone().into_owned(), key: request.key.clone()? };
         let recent = state.as_deref().and_then(|team| team.recent_write(&key));
         recent.or(facts.write.as_ref()).cloned()
     }

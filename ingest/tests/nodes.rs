@@ -10,13 +10,13 @@ use std::{
 };
 
 use bytes::Bytes;
-use teamlog_ingest::{CLOCK_BOUND, Clock, JoinError, NodeParts, Nodes, SILENT_AFTER};
+use teamlog_ingest::{CLOCK_BOUND, Clock, JoinError, Membership, NodeParts, Nodes, Role, SILENT_AFTER};
 use teamlog_log::{
-    Log, NewRecord, Offset, Stamp, TopicPartition,
+    Log, NewRecord, Offset, Partition, Stamp, TopicPartition,
     testing::{Faults, FaultyLog},
 };
 use teamlog_schemas::{Event, NodeBeat, Ts};
-use tokio::{task::JoinHandle, time::Instant};
+use tokio::{sync::watch, task::JoinHandle, time::Instant};
 use uuid::Uuid;
 
 /// A clock that is `skew_ms` ahead of the log's.
@@ -26,7 +26,12 @@ fn clock(log: &Arc<FaultyLog>, skew_ms: &Arc<AtomicI64>) -> Clock {
 }
 
 fn parts(log: &Arc<FaultyLog>, node: Uuid, clock: Clock) -> NodeParts {
-    NodeParts { log: log.clone(), node, role: "serve", address: format!("http://{node}"), clock }
+    role(log, node, Role::Serve, clock)
+}
+
+fn role(log: &Arc<FaultyLog>, node: Uuid, role: Role, clock: Clock) -> NodeParts {
+    let address = format!("http://{node}");
+    NodeParts { log: log.clone(), node, role, address, url: None, views: vec!["mains".to_owned()], clock }
 }
 
 async fn join(log: &Arc<FaultyLog>, node: Uuid) -> Result<Nodes, JoinError> {
@@ -39,7 +44,9 @@ async fn beat(log: &Arc<FaultyLog>, node: Uuid, life: Option<Uuid>) {
         let (role, version) = ("serve".to_owned(), "0".to_owned());
         let address = "http://elsewhere".to_owned();
         let at = Ts::ZERO;
-        Event::from(NodeBeat { node, life, at, role, address, version, schemas: vec![], writes: vec![] }).encode()
+        let (url, serving, schemas, writes, views) = (None, true, vec![], vec![], vec![]);
+        let beat = NodeBeat { node, life, at, role, address, url, version, schemas, writes, views, serving };
+        Event::from(beat).encode()
     });
     append(log, node, value.map(Result::unwrap)).await;
 }
@@ -118,7 +125,7 @@ async fn after_a_death_another_one_waits_for_silence_and_goes_on() {
     let since = Instant::now();
     let nodes = join(&log, Uuid::new_v4()).await.unwrap();
     let waited = since.elapsed();
-    assert!(Duration::from_secs(2) <= waited && waited < Duration::from_millis(3_500), "{waited:?}");
+    assert!(Duration::from_millis(500) <= waited && waited < Duration::from_millis(2_000), "{waited:?}");
     drop(nodes);
 }
 
@@ -220,4 +227,85 @@ async fn a_clock_is_held_to_the_stamps() {
     tokio::time::advance(Duration::from_secs(60)).await;
     assert_eq!(ahead(), bound);
     drop(nodes);
+}
+
+/// A node of a role that may be chosen.
+async fn placed(log: &Arc<FaultyLog>, of: Role) -> (Uuid, Nodes) {
+    let node = Uuid::new_v4();
+    let nodes = Nodes::join(role(log, node, of, clock(log, &Arc::default()))).await.unwrap();
+    nodes.take_part(true);
+    (node, nodes)
+}
+
+/// Ends once a node's table says so.
+async fn until(nodes: &Nodes, is_so: impl FnMut(&Arc<Membership>) -> bool) -> Arc<Membership> {
+    let mut table: watch::Receiver<_> = nodes.members();
+    tokio::time::timeout(Duration::from_secs(60), table.wait_for(is_so)).await.expect("in time").unwrap().clone()
+}
+
+fn owners(table: &Membership) -> Vec<Option<Uuid>> {
+    let owner = |number| table.owner(TopicPartition::events(Partition(number))).map(|peer| peer.node);
+    (0..64).map(owner).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn nodes_see_the_same_table_and_share_what_there_is_to_do() {
+    let log = FaultyLog::plain(1);
+    let since = Instant::now();
+    let (one, first) = placed(&log, Role::Ingest).await;
+    let (other, second) = placed(&log, Role::Ingest).await;
+    let (_, gateway) = placed(&log, Role::Gateway).await;
+    assert!(since.elapsed() < Duration::from_millis(200), "roles do not wait for each other: {:?}", since.elapsed());
+    let both = |table: &Arc<Membership>| {
+        let mut owners = owners(table);
+        owners.sort();
+        owners.dedup();
+        owners.len() == 2
+    };
+    let tables = [until(&first, both).await, until(&second, both).await, until(&gateway, both).await];
+    assert_eq!(owners(&tables[0]), owners(&tables[1]));
+    assert_eq!(owners(&tables[0]), owners(&tables[2]));
+    let share = owners(&tables[0]).into_iter().filter(|owner| *owner == Some(one)).count();
+    assert!((16..=48).contains(&share), "{share} of 64");
+    // Who leaves is passed over at once, and is still there.
+    first.take_part(false);
+    let since = Instant::now();
+    let left = until(&gateway, |table| owners(table).iter().all(|owner| *owner == Some(other))).await;
+    assert!(since.elapsed() < Duration::from_millis(100), "{:?}", since.elapsed());
+    assert_eq!(left.peers().len(), 3);
+    first.leave().await;
+    until(&gateway, |table| table.peers().len() == 2).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_death_is_seen_and_a_log_that_was_away_is_none() {
+    let log = FaultyLog::plain(1);
+    let (_, gateway) = placed(&log, Role::Gateway).await;
+    let (ingest, nodes) = placed(&log, Role::Ingest).await;
+    let is_owner = |table: &Arc<Membership>| owners(table)[0] == Some(ingest);
+    until(&gateway, is_owner).await;
+    log.set_away(true);
+    tokio::time::advance(Duration::from_secs(30)).await;
+    log.set_away(false);
+    let mut table = gateway.members();
+    table.mark_unchanged();
+    more(&log, 6).await;
+    assert!(!table.has_changed().unwrap(), "the last table stands: {:?}", table.borrow());
+    // It dies without a word: the heartbeats of who is left go on.
+    let life = nodes.members().borrow().peers().iter().find(|peer| peer.node == ingest).unwrap().life;
+    drop(nodes);
+    beat(&log, ingest, Some(life)).await;
+    let since = Instant::now();
+    until(&gateway, |table| owners(table)[0].is_none()).await;
+    assert!(since.elapsed() <= SILENT_AFTER + Duration::from_secs(1), "{:?}", since.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_role_does_not_start_beside_a_server_of_everything() {
+    let log = FaultyLog::plain(1);
+    let serve = Uuid::new_v4();
+    let _serve = join(&log, serve).await.unwrap();
+    let gateway = role(&log, Uuid::new_v4(), Role::Gateway, clock(&log, &Arc::default()));
+    let Err(JoinError::Taken { node, .. }) = Nodes::join(gateway).await else { panic!("two of them") };
+    assert_eq!(node, serve);
 }

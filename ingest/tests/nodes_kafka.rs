@@ -24,7 +24,17 @@ async fn a_clock_is_held_to_the_brokers() {
     for (skew, may_claim) in [(0, true), (3_600 * SECOND, false), (-3_600 * SECOND, false)] {
         let clock = Clock::new(move || Ts::from_micros(Clock::system().now().micros() + skew));
         let (log, address) = (shared.clone(), String::new());
-        let nodes = Nodes::join(NodeParts { log, node, role: "serve", address, clock: clock.clone() }).await.unwrap();
+        let nodes = Nodes::join(NodeParts {
+            log,
+            node,
+            role: teamlog_ingest::Role::Serve,
+            url: None,
+            views: Vec::new(),
+            address,
+            clock: clock.clone(),
+        })
+        .await
+        .unwrap();
         let off = clock.off_micros();
         assert_eq!(clock.may_claim(), may_claim, "{skew}: {off}");
         // Less the time that the heartbeat took, if that cannot be told from a clock that is off.

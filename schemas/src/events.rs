@@ -398,13 +398,19 @@ event!(
         at: Ts,
         /// `serve`, `ingest`, `gateway` or `project`.
         role: String,
-        /// Where others reach it.
+        /// Where other nodes reach it.
         address: String,
+        /// Where clients reach it.
+        url: Option<String>,
         /// The program's version.
         version: String,
         /// The schema ids that it knows.
         schemas: Vec<i32>,
         /// The partitions of `events` that it writes.
         writes: Vec<i32>,
+        /// The views that it builds.
+        views: Vec<String>,
+        /// It takes part in placement: it is ready, and does not leave.
+        serving: bool,
     }
 );

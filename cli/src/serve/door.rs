@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::Context;
 use serde_json::json;
-use teamlog_ingest::{Clock, Nodes};
+use teamlog_ingest::{NodeParts, Nodes, Role, Secrets};
 use teamlog_log::{LogError, Topic};
 use tokio::{
     net::{TcpListener, TcpSocket, lookup_host},
@@ -12,12 +12,12 @@ use tokio::{
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::warn;
-use uuid::Uuid;
 
+use super::settings::Start;
 use crate::{
     config::Config,
     nodes,
-    parts::{DataDir, OpenLog, random_hex, write_private},
+    parts::{DataDir, OpenLog, write_private},
 };
 
 /// Between two attempts to reach a log that is away.
@@ -25,16 +25,26 @@ const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// Connections that wait to be accepted. A whole office comes back at once, and who finds no room is heard a second later,
 /// when its system tries again: the usual 128 made that half of a thousand. `net.core.somaxconn` bounds it as well.
 const BACKLOG: u32 = 4096;
-/// How long a call that is being answered may take once the gateway may serve.
+/// How long a call that is being answered may take once the process may serve.
 const LAST_CALLS: Duration = Duration::from_secs(1);
 
-/// The address, and what stands about it in the data directory.
+/// The addresses, and what stands about them in the data directory.
 pub(super) struct Door {
-    pub(super) address: SocketAddr,
+    /// Where clients reach it; of a role without any, where other nodes do.
     pub(super) url: String,
-    /// The operators' key to this process.
+    /// Where other nodes reach it.
+    pub(super) address: String,
+    /// The operators' key to it: that of all processes with the cluster's key.
     pub(super) admin_key: String,
     file: PathBuf,
+}
+
+/// The ports that were taken.
+pub(super) struct Ports {
+    /// For clients: of `serve` and `gateway`.
+    pub(super) public: Option<std::net::TcpListener>,
+    /// For other nodes: of every role but `serve`.
+    pub(super) internal: Option<std::net::TcpListener>,
 }
 
 /// What the log told, and this process's place among its nodes: none on the embedded engine.
@@ -43,29 +53,37 @@ pub(super) struct Joined {
     pub(super) nodes: Option<Nodes>,
 }
 
-/// Who answers until the gateway does. Gone with its last owner.
+/// Who answers until the process may serve. Gone with its last owner.
 pub(super) struct Keeper {
-    waiting: JoinHandle<std::io::Result<()>>,
+    waiting: Vec<JoinHandle<std::io::Result<()>>>,
     stop: DropGuard,
 }
 
 impl Keeper {
-    /// Whoever connects from now on waits in the socket's backlog for the gateway.
+    /// Whoever connects from now on waits in the socket's backlog for who serves.
     pub(super) async fn leave(self) {
         drop(self.stop);
-        let _ = tokio::time::timeout(LAST_CALLS, self.waiting).await;
+        let _ = tokio::time::timeout(LAST_CALLS, futures::future::join_all(self.waiting)).await;
     }
 }
 
 impl Door {
-    /// Takes the port.
-    pub(super) async fn open(config: &Config, data: &DataDir) -> anyhow::Result<(Door, std::net::TcpListener)> {
-        let listen = &config.server.listen;
-        let listener = bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
-        let address = listener.local_addr()?;
-        let url = format!("http://{address}");
-        let door = Door { address, url, admin_key: random_hex(24), file: data.server_file() };
-        Ok((door, listener.into_std()?))
+    /// Takes the ports.
+    pub(super) async fn open(
+        config: &Config,
+        data: &DataDir,
+        secrets: &Secrets,
+        role: Role,
+    ) -> anyhow::Result<(Door, Ports)> {
+        let is_public = matches!(role, Role::Serve | Role::Gateway);
+        let (public, at) = take(is_public.then_some(&*config.server.listen)).await?;
+        let (internal, internal_at) = take((role != Role::Serve).then_some(&*config.cluster.listen)).await?;
+        let of = |at: Option<SocketAddr>| at.map(|at| format!("http://{at}"));
+        let url = of(at.or(internal_at)).unwrap_or_default();
+        let advertised = || (internal_at.or(at)).map(|at| format!("http://{}", nodes::advertised(at)));
+        let address = config.cluster.advertise.clone().or_else(advertised).unwrap_or_default();
+        let door = Door { url, address, admin_key: secrets.admin_key(), file: data.server_file() };
+        Ok((door, Ports { public, internal }))
     }
 
     /// Tells the commands of this machine.
@@ -79,18 +97,33 @@ impl Door {
     }
 
     /// From now on whoever calls is told to call again.
-    pub(super) fn keep(listener: &std::net::TcpListener) -> anyhow::Result<Keeper> {
+    pub(super) fn keep(ports: &Ports) -> anyhow::Result<Keeper> {
         let stop = CancellationToken::new();
-        let listener = TcpListener::from_std(listener.try_clone()?)?;
-        let waiting = tokio::spawn(teamlog_gateway::serve_waiting(listener, stop.clone()));
+        let mut waiting = Vec::new();
+        for listener in ports.public.iter().chain(&ports.internal) {
+            let listener = TcpListener::from_std(listener.try_clone()?)?;
+            waiting.push(tokio::spawn(teamlog_gateway::serve_waiting(listener, stop.clone())));
+        }
         Ok(Keeper { waiting, stop: stop.drop_guard() })
     }
 
-    /// Ends once the log answers and no other server is on it.
-    pub(super) async fn wait(&self, log: &OpenLog, node: Uuid, clock: &Clock) -> anyhow::Result<Joined> {
-        let partitions = self.partitions(log).await?;
-        let nodes = nodes::join(log, node, self.address, clock).await?;
-        Ok(Joined { partitions, nodes })
+    /// Ends once the log answers and nobody is on it beside whom this process must not be. With the embedded engine the
+    /// lock on the data directory keeps others away, and the clock that stamps the log's records is this machine's own.
+    pub(super) async fn wait(&self, start: &Start<'_>) -> anyhow::Result<Joined> {
+        let partitions = self.partitions(start.log).await?;
+        if matches!(start.log, OpenLog::Embedded(_)) {
+            return Ok(Joined { partitions, nodes: None });
+        }
+        let nodes = Nodes::join(NodeParts {
+            log: start.log.shared(),
+            node: start.node_id,
+            role: start.role(),
+            address: self.address.clone(),
+            url: start.public_url(),
+            views: start.views()?,
+            clock: start.clock.clone(),
+        });
+        Ok(Joined { partitions, nodes: Some(nodes.await?) })
     }
 
     /// How many partitions the log has, asked until it answers.
@@ -114,6 +147,14 @@ impl Door {
             }
         }
     }
+}
+
+/// Takes the port of an address, if there is one to be taken.
+async fn take(listen: Option<&str>) -> anyhow::Result<(Option<std::net::TcpListener>, Option<SocketAddr>)> {
+    let Some(listen) = listen else { return Ok((None, None)) };
+    let listener = bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+    let at = listener.local_addr()?;
+    Ok((Some(listener.into_std()?), Some(at)))
 }
 
 /// Listens on the first of an address's places that can be had.

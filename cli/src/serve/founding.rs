@@ -15,6 +15,20 @@ const FOUNDING_PAUSE: Duration = Duration::from_secs(1);
 /// How often it is looked whether the founding was read.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
+/// Ends once the directory was read to its end, or cannot be: before that this process must write nothing.
+///
+/// # Errors
+/// With the reason why it must not at all.
+pub(super) async fn ours_if_founded(ingest: &Ingest) -> anyhow::Result<()> {
+    while ingest.directory().current().await.is_err() {
+        if ingest.teams().feed().stopped(TopicPartition::DIRECTORY).is_some() {
+            break;
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+    ingest.cluster().map_or(Ok(()), |cluster| cluster.map(drop).map_err(Into::into))
+}
+
 /// Ends once this process may serve: the founding was read, and it is ours. Or there is none to be read: the directory
 /// cannot be read on, so nothing is accepted; or it is empty, and a clock that is off keeps this node from founding. Both
 /// are to be told to whoever asks, and to no team can it do harm.

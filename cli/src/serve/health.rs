@@ -1,14 +1,19 @@
 //! What `/readyz` says.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use serde_json::{Map, json};
 use teamlog_gateway::{Health, HealthReport};
-use teamlog_ingest::{Clock, Ingest};
+use teamlog_ingest::{Clock, Ingest, Membership, Role};
 use teamlog_log::{Partition, TopicPartition};
 use teamlog_projectors::Runner;
+use tokio::sync::watch;
 
 /// The state of this process's parts.
 pub(super) struct Parts {
+    pub(super) role: Role,
+    pub(super) members: watch::Receiver<Arc<Membership>>,
     pub(super) runner: Runner,
     pub(super) ingest: Ingest,
     pub(super) clock: Clock,
@@ -41,9 +46,20 @@ impl Health for Parts {
         let stopped = (0..self.partitions).find_map(|number| feed.stopped(TopicPartition::events(Partition(number))));
         let founded = self.ingest.directory().with(|directory| directory.cluster().is_some());
         let directory = self.ingest.writes_directory();
-        let ready = founded && directory && claimed == self.partitions as usize && stopped.is_none();
+        let (mut chosen, mut directory_chosen) = (0, false);
+        {
+            let members = self.members.borrow();
+            let is_me = |source| members.owner(source).is_some_and(|peer| peer.node == members.me());
+            if matches!(self.role, Role::Serve | Role::Ingest) {
+                chosen =
+                    (0..self.partitions).filter(|number| is_me(TopicPartition::events(Partition(*number)))).count();
+                directory_chosen = is_me(TopicPartition::DIRECTORY);
+            }
+        }
+        let writes = claimed >= chosen && directory >= directory_chosen && (self.role != Role::Serve || directory);
+        let ready = founded && writes && stopped.is_none();
         let log = json!({
-            "partitions": self.partitions, "claimed": claimed, "directory_claimed": directory, "founded": founded,
+            "partitions": self.partitions, "chosen": chosen, "claimed": claimed, "directory_claimed": directory, "founded": founded,
             "stopped": stopped.map(|why| why.to_string()),
         });
         let off_seconds = self.clock.off_micros() as f64 / 1e6;

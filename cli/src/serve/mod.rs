@@ -1,7 +1,7 @@
-//! `teamlog serve`: every role in one process.
+//! `teamlog serve`, every role in one process; and `ingest`, `gateway` and `project`, one each.
 //!
 //! ```text
-//!   the port is taken --> the log answers, no other server is on it --> views, writers --> the cluster is ours
+//!   the port is taken --> the log answers, none is on it that should not be --> views, writers --> the cluster is ours
 //!                                                                                                     |
 //!   the log is closed <-- heartbeats end <-- views commit <-- writers drain <-- a signal <-- gateway <-+
 //! ```
@@ -10,24 +10,27 @@ mod door;
 mod founding;
 mod health;
 mod node;
+mod place;
+mod settings;
 mod signals;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use teamlog_ingest::{Clock, Role};
 use tracing::{error, info};
 
-use self::{
-    door::Door,
-    node::{Node, Start},
-    signals::Signals,
-};
+use self::{door::Door, node::Node, settings::Start, signals::Signals};
 use crate::{
     config::Config,
     demo,
     parts::{DataDir, OpenLog},
 };
+
+/// Views, as heartbeats and people call them.
+const MAINS: &str = "mains";
+const SEARCH: &str = "search";
 
 /// How often metrics take in what was recorded.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
@@ -35,28 +38,63 @@ const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 /// A start that takes longer than this to know whose cluster it is says where it is before that.
 const ANNOUNCED_AFTER: Duration = Duration::from_secs(2);
 
+/// Which process this is.
+pub(crate) enum Part {
+    /// Every role, with a team to talk to if wanted.
+    Serve {
+        demo: bool,
+    },
+    Ingest,
+    Gateway,
+    /// Of these views; of all if none is named.
+    Project {
+        views: Vec<String>,
+    },
+}
+
+impl Part {
+    fn role(&self) -> Role {
+        match self {
+            Part::Serve { .. } => Role::Serve,
+            Part::Ingest => Role::Ingest,
+            Part::Gateway => Role::Gateway,
+            Part::Project { .. } => Role::Project,
+        }
+    }
+}
+
 /// Runs until a signal. A second one exits at once.
-pub(crate) async fn serve(config: Config, data: DataDir, demo: bool) -> anyhow::Result<()> {
+pub(crate) async fn run(config: Config, data: DataDir, part: Part) -> anyhow::Result<()> {
+    let role = part.role();
+    if role != Role::Serve {
+        config.check_shared(role.name())?;
+    }
     let _lock = data.lock()?;
     let mut signals = Signals::new()?;
-    let (door, listener) = Door::open(&config, &data).await?;
+    let secrets = Arc::new(data.secrets(&config)?);
+    let (door, ports) = Door::open(&config, &data, &secrets, role).await?;
     let metrics = record_metrics()?;
     let log = OpenLog::open(&config, &data).await?;
     let outcome = async {
-        let start = Start::new(&config, &data, &log, &door)?;
-        let keeper = Door::keep(&listener)?;
+        let (node_id, clock) = (data.node()?, Clock::system());
+        let start =
+            Start { config: &config, data: &data, log: &log, door: &door, part: &part, secrets, node_id, clock };
+        let keeper = Door::keep(&ports)?;
         let joined = tokio::select! {
-            joined = door.wait(&log, start.node_id, &start.clock) => joined?,
+            joined = door.wait(&start) => joined?,
             () = signals.next() => return Ok(()),
         };
         let mut node = Node::start(start, joined, metrics).await?;
         let serving = async {
-            may_serve(&node, &door).await?;
+            tokio::select! {
+                known = may_serve(&node, &door) => known?,
+                refused = node.refusal() => return Err(refused),
+            }
             keeper.leave().await;
-            node.serve(listener)?;
+            node.serve(ports).await?;
             door.announce()?;
-            info!(url = door.url, "teamlog serves");
-            if demo {
+            info!(url = door.url, "teamlog {role} serves");
+            if matches!(part, Part::Serve { demo: true }) {
                 tokio::spawn(set_up_demo(door.url.clone(), door.admin_key.clone()));
             }
             Err(node.refusal().await)

@@ -1,28 +1,35 @@
 //! The parts of a process, put together and taken apart again.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use metrics_exporter_prometheus::PrometheusHandle;
-use teamlog_gateway::{Gateway, GatewayConfig, GatewayParts, Rates, Rtm, RtmConfig, read::IndexReader};
-use teamlog_ingest::{Clock, Ingest, IngestConfig, IngestParts, Nodes, Random, Secrets, TeamsConfig};
+use teamlog_gateway::{
+    Gateway, GatewayParts, Homes, Rtm,
+    read::{IndexReader, SearchReader},
+};
+use teamlog_ingest::{
+    Clock, Ingest, IngestParts, Membership, Random, Role, Writing,
+    http::{Internal, Link, RemoteWriters},
+};
 use teamlog_log::{Feed, Partition, Position, TopicPartition};
-use teamlog_projectors::{Mains, Projector, Runner, Search, cache, lowest_positions};
+use teamlog_projectors::{Mains, Projector, Runner, Shards, cache, lowest_positions};
 use teamlog_schemas::Event;
 use teamlog_state::{At, DirectoryRows, DirectorySource};
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{error, warn};
-use uuid::Uuid;
 
 use super::{
-    door::{Door, Joined},
-    founding::{found, known},
+    SEARCH,
+    door::{Joined, Ports},
+    founding::{found, known, ours_if_founded},
     health::Parts,
+    place::Place,
+    settings::Start,
 };
 use crate::{
-    config::Config,
     credentials::credentials,
-    parts::{DataDir, OpenLog, feed, search, sources, views},
+    parts::{feed, sources, views},
 };
 
 /// How long a view's database may take to say where it stands before the start goes on without it.
@@ -31,108 +38,47 @@ const VIEWS_WAIT: Duration = Duration::from_secs(3);
 const CALLS_WAIT: Duration = Duration::from_secs(5);
 /// How long drains may take at a stop.
 const STOP_WAIT: Duration = Duration::from_secs(20);
+/// How long others may take to take over what this node did before it stops all the same.
+const HAND_OVER_WAIT: Duration = Duration::from_secs(5);
+/// Between two looks whether they have.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+/// Between two attempts to learn where a log ends that is away.
+const ASK_AGAIN: Duration = Duration::from_millis(200);
 /// What the cache in this process may hold; with `[cache] servers` there is none.
 const LOCAL_CACHE_BYTES: u64 = 64 << 20;
 
-/// What a start is made of, before the log was asked anything.
-pub(super) struct Start<'a> {
-    config: &'a Config,
-    data: &'a DataDir,
-    log: &'a OpenLog,
-    door: &'a Door,
-    secrets: Arc<Secrets>,
-    pub(super) node_id: Uuid,
-    pub(super) clock: Clock,
-}
-
 /// Everything that runs.
 pub(super) struct Node {
+    role: Role,
+    place: Place,
     rtm: Arc<Rtm>,
     feed: Feed<Event>,
+    shards: Shards,
     runner: Runner,
     tasks: TaskTracker,
-    nodes: Option<Nodes>,
     ingest: Ingest,
     clock: Clock,
-    gateway: Gateway,
-    server: Option<JoinHandle<std::io::Result<()>>>,
-    founding: JoinHandle<anyhow::Error>,
+    gateway: Option<Gateway>,
+    internal: Option<Internal>,
+    servers: Vec<JoinHandle<()>>,
     stop_serving: CancellationToken,
+    stop_internal: CancellationToken,
     stop_all: CancellationToken,
     stop_feed: CancellationToken,
 }
 
-impl<'a> Start<'a> {
-    pub(super) fn new(
-        config: &'a Config,
-        data: &'a DataDir,
-        log: &'a OpenLog,
-        door: &'a Door,
-    ) -> anyhow::Result<Start<'a>> {
-        let secrets = Arc::new(data.secrets(config)?);
-        Ok(Start { config, data, log, door, secrets, node_id: data.node()?, clock: Clock::system() })
-    }
-
-    fn rtm(&self) -> Arc<Rtm> {
-        let (gateway, limits) = (&self.config.gateway, &self.config.limits);
-        Rtm::new(RtmConfig {
-            sessions_max: gateway.sessions_max,
-            joining_team_max: gateway.joining_team_max,
-            joining_max: gateway.joining_max,
-            lazy_people: gateway.lazy_people,
-            messages: limits.enabled.then_some((limits.messages_per_second, limits.messages_burst)),
-            frames: RtmConfig::default().frames.filter(|_| limits.enabled),
-            ..RtmConfig::default()
-        })
-    }
-
-    fn ingest_config(&self) -> IngestConfig {
-        let sizes = &self.config.ingest;
-        IngestConfig {
-            team_max: sizes.team_max,
-            partition_max: sizes.partition_max,
-            teams: TeamsConfig { bytes_max: sizes.teams_bytes_max },
-            ..IngestConfig::default()
-        }
-    }
-
-    fn gateway_config(&self) -> GatewayConfig {
-        let (server, limits) = (&self.config.server, &self.config.limits);
-        GatewayConfig {
-            public_url: server.public_url.clone().unwrap_or_else(|| self.door.url.clone()),
-            signup: server.signup,
-            signup_key: server.signup_key.clone(),
-            admin_key: Some(self.door.admin_key.clone()),
-            rates: Rates {
-                enabled: limits.enabled,
-                calls_per_second: limits.calls_per_second,
-                calls_burst: limits.calls_burst,
-                ..Rates::default()
-            },
-            ..GatewayConfig::default()
-        }
-    }
-
-    /// The index; none if it cannot be used, for nothing else depends on it.
-    fn search(&self) -> Option<Search> {
-        let said = |why: &anyhow::Error| {
-            let why = format!("{why:#}");
-            error!(why, "search is off: build it anew (teamlog view rebuild search) and start again");
-        };
-        search(self.config, self.data).inspect_err(said).ok()
-    }
-}
-
 impl Node {
-    /// Starts everything but the gateway's server.
+    /// Starts everything but what serves: neither clients nor other nodes are answered yet.
     ///
     /// # Errors
-    /// If the views cannot be those of this log.
+    /// If the views cannot be those of this log, or this process was told to build one that there is not.
     pub(super) async fn start(start: Start<'_>, joined: Joined, metrics: PrometheusHandle) -> anyhow::Result<Node> {
         let Joined { partitions, nodes } = joined;
-        let [stop_serving, stop_all, stop_feed] = std::array::from_fn(|_| CancellationToken::new());
+        let role = start.role();
+        let place = Place::new(nodes, start.node_id);
+        let members = place.members();
+        let [stop_serving, stop_internal, stop_all, stop_feed] = std::array::from_fn(|_| CancellationToken::new());
         let (shards, mains) = views(start.config, start.data, partitions)?;
-        let search = start.search();
         let mut projectors = shards.projectors();
         projectors.extend(mains.projectors());
         let (directory, from) = positions(&projectors, &mains, partitions).await;
@@ -143,16 +89,15 @@ impl Node {
         let event_positions = events.map(at).collect();
         let feed = feed(start.log.shared(), start.config.log.feed(), from, stop_feed.clone());
         shards.follow(&feed);
-        let runner = Runner::new(feed.clone(), stop_all.child_token());
-        for projector in projectors {
-            runner.start(projector);
-        }
-        // Where the index stands does not hold up the start: what is behind the feed it reads from the log by itself.
-        if let Some(search) = &search {
-            runner.start(search.projector((0..partitions).map(Partition)));
-        }
 
+        let link = Link::new(&start.secrets);
         let (rtm, tasks, placement) = (start.rtm(), TaskTracker::new(), shards.clone());
+        let writing = match role {
+            Role::Serve | Role::Ingest => Writing::Here(members.clone()),
+            Role::Gateway | Role::Project => {
+                Writing::Elsewhere(Arc::new(RemoteWriters::new(members.clone(), link.clone())))
+            }
+        };
         let ingest = Ingest::start(
             IngestParts {
                 feed: feed.clone(),
@@ -166,76 +111,152 @@ impl Node {
                 node: start.node_id,
                 clock: start.clock.clone(),
                 random: Random::system(),
+                writing,
                 observer: Some(rtm.clone()),
                 config: start.ingest_config(),
             },
             &tasks,
             &stop_all,
         );
-        if let Some(nodes) = &nodes {
+        let runner = Runner::new(feed.clone(), stop_all.child_token());
+        let built = start.views()?;
+        for projector in projectors.into_iter().filter(|projector| built.iter().any(|view| view == projector.name())) {
+            match role {
+                Role::Serve => runner.start(projector),
+                _ => {
+                    let mine = mine(&members, &*projector, &stop_all);
+                    let _ = mine;
+                    runner.start(projector);
+                }
+            }
+        }
+        let search = built.iter().any(|view| view == SEARCH).then(|| start.search()).flatten();
+        // Where the index stands does not hold up the start: what is behind the feed it reads from the log by itself.
+        if let Some(search) = &search {
+            runner.start(search.projector((0..partitions).map(Partition)));
+        }
+        if let Place::Among(nodes) = &place {
             let ingest = ingest.clone();
             nodes.tell(move || ingest.writes());
         }
-        let health = Parts { runner: runner.clone(), ingest: ingest.clone(), clock: start.clock.clone(), partitions };
-        let gateway = Gateway::new(GatewayParts {
+        let health = Arc::new(Parts {
+            role,
+            members: members.clone(),
+            runner: runner.clone(),
             ingest: ingest.clone(),
-            shards: shards.clone(),
-            cache: cache(&start.config.cache.servers, LOCAL_CACHE_BYTES),
-            feed: feed.clone(),
-            realtime: Arc::new(rtm.clone()),
-            search: search.map(|search| Arc::new(IndexReader::new(search, ingest.clone(), shards.clone())) as _),
-            credentials: Some(credentials(ingest.clone(), shards.clone(), feed.clone(), partitions)),
-            health: Arc::new(health),
-            metrics: Some(metrics),
-            config: start.gateway_config(),
+            clock: start.clock.clone(),
+            partitions,
         });
-        let founding = tokio::spawn(found(ingest.clone(), shards));
-        let (clock, server) = (start.clock, None);
+        let index = search.map(|search| Arc::new(IndexReader::new(search, ingest.clone(), shards.clone())));
+        let gateway = matches!(role, Role::Serve | Role::Gateway).then(|| {
+            Gateway::new(GatewayParts {
+                ingest: ingest.clone(),
+                shards: shards.clone(),
+                cache: cache(&start.config.cache.servers, LOCAL_CACHE_BYTES),
+                feed: feed.clone(),
+                realtime: Arc::new(rtm.clone()),
+                homes: (role == Role::Gateway).then(|| Homes::new(members.clone(), link)),
+                search: index.map(|index| index as Arc<dyn SearchReader>),
+                credentials: Some(credentials(ingest.clone(), shards.clone(), feed.clone(), partitions)),
+                health: health.clone(),
+                metrics: Some(metrics.clone()),
+                config: start.gateway_config(),
+            })
+        });
+        let calls = match (role, &gateway) {
+            (Role::Ingest, _) => teamlog_ingest::http::commands(ingest.writers().clone()),
+            (_, Some(gateway)) => teamlog_gateway::internal(gateway.clone()),
+            (_, None) => Default::default(),
+        };
+        let open = teamlog_gateway::ops(health, Some(metrics));
+        let internal = (role != Role::Serve).then(|| Internal::new(calls, open, start.secrets.clone()));
         Ok(Node {
+            role,
+            place,
             rtm,
             feed,
+            shards,
             runner,
             tasks,
-            nodes,
             ingest,
-            clock,
+            clock: start.clock,
             gateway,
-            server,
-            founding,
+            internal,
+            servers: Vec::new(),
             stop_serving,
+            stop_internal,
             stop_all,
             stop_feed,
         })
     }
 
-    /// Ends once the gateway may serve.
+    /// Ends once this process may serve, which who writes must have begun to do: somebody has to found the cluster.
     ///
     /// # Errors
-    /// With the reason why this process must not serve the cluster.
+    /// With the reason why it must not serve the cluster.
     pub(super) async fn may_serve(&self) -> anyhow::Result<()> {
+        ours_if_founded(&self.ingest).await?;
+        if matches!(self.role, Role::Serve | Role::Ingest) {
+            self.take_part().await;
+        }
         known(&self.ingest, &self.clock).await
     }
 
-    /// Lets the gateway serve.
-    pub(super) fn serve(&mut self, listener: std::net::TcpListener) -> anyhow::Result<()> {
-        let listener = TcpListener::from_std(listener)?;
-        let serving = teamlog_gateway::serve(listener, self.gateway.clone(), self.stop_serving.clone());
-        self.server = Some(tokio::spawn(serving));
+    /// Answers clients and other nodes, and may be chosen from now on.
+    pub(super) async fn serve(&mut self, ports: Ports) -> anyhow::Result<()> {
+        if let (Some(listener), Some(gateway)) = (ports.public, &self.gateway) {
+            let listener = TcpListener::from_std(listener)?;
+            let serving = teamlog_gateway::serve(listener, gateway.clone(), self.stop_serving.clone());
+            self.servers.push(tokio::spawn(async move {
+                if let Err(why) = serving.await {
+                    error!(%why, "clients are not served any more");
+                }
+            }));
+        }
+        if let (Some(listener), Some(internal)) = (ports.internal, self.internal.take()) {
+            let listener = TcpListener::from_std(listener)?;
+            self.servers.push(tokio::spawn(internal.serve(listener, self.stop_internal.clone())));
+        }
+        if matches!(self.role, Role::Gateway | Role::Project) {
+            self.take_part().await;
+        }
         Ok(())
     }
 
-    /// Ends only if this process must not serve the cluster, with the reason.
-    pub(super) async fn refusal(&mut self) -> anyhow::Error {
-        (&mut self.founding).await.unwrap_or_else(Into::into)
+    /// Takes part in placement. Where others do what this node is to do, it reads to where the log ends before: whoever is
+    /// chosen should be able to begin at once.
+    async fn take_part(&self) {
+        if self.role != Role::Serve {
+            for source in self.feed.partitions().collect::<Vec<_>>() {
+                let end = loop {
+                    match self.feed.log().end(source).await {
+                        Ok(end) => break end,
+                        Err(_) => tokio::time::sleep(ASK_AGAIN).await,
+                    }
+                };
+                // One that cannot be read on is said elsewhere, and the others can.
+                let _ = self.feed.wait_for(source, end).await;
+            }
+        }
+        self.place.take_part();
     }
 
-    /// In this order: no new work, sessions told to resume, writers drained, views committed. The log may be closed then.
+    /// Founds the cluster if need be; ends only if this process must not serve it, with the reason.
+    pub(super) async fn refusal(&self) -> anyhow::Error {
+        found(self.ingest.clone(), self.shards.clone()).await
+    }
+
+    /// In this order: placed no more, and what it wrote is handed over; no new work, sessions told to resume, writers
+    /// drained, views committed. The log may be closed then.
     pub(super) async fn stop(self) {
+        if self.role != Role::Serve {
+            self.place.leave_to_others();
+            if tokio::time::timeout(HAND_OVER_WAIT, self.handed_over()).await.is_err() {
+                warn!("nobody took over all that this node did; it stops all the same");
+            }
+        }
         self.stop_serving.cancel();
         self.rtm.shutdown().await;
-        if let Some(server) = self.server {
-            let _ = tokio::time::timeout(CALLS_WAIT, server).await;
-        }
         self.stop_all.cancel();
         self.tasks.close();
         let drained = async {
@@ -245,13 +266,51 @@ impl Node {
         if tokio::time::timeout(STOP_WAIT, drained).await.is_err() {
             warn!("not everything was drained in time; what was acknowledged is in the log");
         }
-        if let Some(nodes) = self.nodes {
-            nodes.leave().await;
-        }
+        // Until here who asked this node to write was told to ask another one.
+        self.stop_internal.cancel();
+        let _ = tokio::time::timeout(CALLS_WAIT, futures::future::join_all(self.servers)).await;
+        self.place.leave().await;
         self.stop_feed.cancel();
         // Else it would take the log's closing for a failure of the log.
         self.feed.ended().await;
     }
+
+    /// Ends once the table gives nothing to this node, and others' claims count where it wrote. At once where it is the
+    /// only one of its role.
+    async fn handed_over(&self) {
+        let mut members = self.place.members();
+        let is_placed = |members: &Membership| {
+            let me = members.peers().iter().find(|peer| peer.node == members.me());
+            me.is_none_or(|me| me.serving)
+        };
+        let _ = members.wait_for(|members| !is_placed(members)).await;
+        let others = members.borrow().peers().iter().any(|peer| peer.role == self.role && peer.serving);
+        while others && (self.ingest.writes_directory() || !self.ingest.writes().is_empty()) {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+}
+
+/// The sources of a view on a replica that the table gives to this node, as it changes.
+fn mine(
+    members: &watch::Receiver<Arc<Membership>>,
+    projector: &dyn Projector,
+    stop: &CancellationToken,
+) -> watch::Receiver<BTreeSet<TopicPartition>> {
+    let (view, sources, mut members) = (projector.name().to_owned(), projector.sources(), members.clone());
+    let mine = move |members: &Membership| {
+        let is_mine =
+            |source: &TopicPartition| members.projects(&view, *source).is_some_and(|peer| peer.node == members.me());
+        sources.iter().copied().filter(is_mine).collect::<BTreeSet<_>>()
+    };
+    let (told, follower) = watch::channel(mine(&members.borrow_and_update()));
+    tokio::spawn(stop.clone().run_until_cancelled_owned(async move {
+        while members.changed().await.is_ok() {
+            let now = mine(&members.borrow_and_update());
+            told.send_if_modified(|told| std::mem::replace(told, now.clone()) != now);
+        }
+    }));
+    follower
 }
 
 /// The directory as mains has it, and from where each source is read: the lowest position that anybody here needs.

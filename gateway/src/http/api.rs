@@ -10,7 +10,7 @@ use axum::{
 use futures::FutureExt;
 use tracing::error;
 
-use super::{answer, parse};
+use super::{answer, parse, pass_on, pass_on::Raw};
 use crate::{
     ApiError, Gateway, Reply, limits,
     methods::{self, Access, Call, Effect, Method, Peer},
@@ -19,13 +19,27 @@ use crate::{
 
 /// One call, to its response; a call that panics is answered too.
 pub(super) async fn call(State(gateway): State<Gateway>, Path(name): Path<String>, request: Request) -> Response<Body> {
-    let began = Instant::now();
     let peer = peer(&request);
-    let method = methods::find(&name);
+    answer(&gateway, &name, peer, request, true).await
+}
+
+/// The same for a call that another gateway passed on: it is served here, whoever is the team's home by now.
+pub(super) async fn passed_on(
+    State(gateway): State<Gateway>,
+    Path(name): Path<String>,
+    request: Request,
+) -> Response<Body> {
+    let peer = pass_on::peer(request.headers());
+    answer(&gateway, &name, peer, request, false).await
+}
+
+async fn answer(gateway: &Gateway, name: &str, peer: Peer, request: Request, may_pass_on: bool) -> Response<Body> {
+    let began = Instant::now();
+    let method = methods::find(name);
     let label = method.map_or("unknown", |method| method.name);
     let mut so_far = SoFar::default();
     let deadline = gateway.config().call_deadline;
-    let work = AssertUnwindSafe(serve(&gateway, method, peer, request, &mut so_far)).catch_unwind();
+    let work = AssertUnwindSafe(serve(gateway, method, peer, request, may_pass_on, &mut so_far)).catch_unwind();
     let ended = tokio::time::timeout(deadline, work).await;
     // What a method that writes had set about, nobody knows.
     let writes = so_far.begun && method.is_some_and(|method| method.effect == Effect::Writes);
@@ -39,7 +53,8 @@ pub(super) async fn call(State(gateway): State<Gateway>, Path(name): Path<String
         Err(_) => broken_off(ApiError::timed_out()),
     };
     let result = match &outcome {
-        Ok(_) => "ok",
+        Ok(Served::Here(_)) => "ok",
+        Ok(Served::AtHome(_)) => "passed_on",
         Err(error) => match error.status() {
             200 => "refused",
             429 => "rate_limited",
@@ -48,7 +63,19 @@ pub(super) async fn call(State(gateway): State<Gateway>, Path(name): Path<String
     };
     metrics::counter!("teamlog_api_calls_total", "method" => label, "result" => result).increment(1);
     metrics::histogram!("teamlog_api_call_seconds", "method" => label).record(began.elapsed().as_secs_f64());
+    let outcome = match outcome {
+        Ok(Served::AtHome(response)) => return response,
+        Ok(Served::Here(reply)) => Ok(reply),
+        Err(error) => Err(error),
+    };
     answer::respond(outcome, method.map(|method| method.scope), so_far.authed)
+}
+
+/// Where a call was served.
+enum Served {
+    Here(Reply),
+    /// By another gateway, its team's home.
+    AtHome(Response<Body>),
 }
 
 /// How far a call has come, for whatever it ends with.
@@ -64,13 +91,21 @@ async fn serve(
     gateway: &Gateway,
     method: Option<&'static Method>,
     peer: Peer,
-    request: Request,
+    mut request: Request,
+    may_pass_on: bool,
     so_far: &mut SoFar,
-) -> Result<Reply, ApiError> {
+) -> Result<Served, ApiError> {
     let Some(method) = method else {
         gateway.rates().call(Who::Peer(peer.address))?;
         return Err(ApiError::refused("unknown_method"));
     };
+    let homes = gateway.homes().filter(|_| may_pass_on);
+    let mut raw = None;
+    if homes.is_some() {
+        let read = Raw::of(request).await?;
+        request = read.request();
+        raw = Some(read);
+    }
     let parse::Parsed { args, token, key, traceparent } = parse::request(request).await?;
     let key = match key {
         Some(key) => Some(key),
@@ -78,6 +113,15 @@ async fn serve(
     };
     if key.as_ref().is_some_and(|key| key.len() > limits::KEY_BYTES_MAX) {
         return Err(ApiError::argument(format!("an idempotency key has at most {} bytes", limits::KEY_BYTES_MAX)));
+    }
+    let team = token.as_deref().and_then(teamlog_ingest::team_named_by);
+    if let (Some(homes), Some(raw), Some(home)) = (homes, raw, team.and_then(|team| gateway.home_elsewhere(team))) {
+        // It may begin there.
+        so_far.begun = true;
+        let time = gateway.config().call_deadline;
+        if let Some(response) = raw.pass_on(homes, &home, method, peer, key.is_some(), time).await? {
+            return Ok(Served::AtHome(response));
+        }
     }
     let mut call =
         Call { gateway, method: method.name, args: &args, key, traceparent, peer, caller: None, admin: false };
@@ -103,7 +147,7 @@ async fn serve(
         }
     }
     so_far.begun = true;
-    methods::dispatch(&call).await
+    methods::dispatch(&call).await.map(Served::Here)
 }
 
 fn peer(request: &Request) -> Peer {

@@ -5,6 +5,7 @@ mod api;
 mod form;
 mod ops;
 mod parse;
+mod pass_on;
 mod registry;
 mod serve;
 mod ws;
@@ -17,17 +18,21 @@ use axum::{
 
 use crate::{Gateway, limits};
 
+pub use ops::ops;
 pub use serve::{serve, serve_waiting};
+
+/// What other gateways may ask of this one: calls that arrived there, of teams whose home is here.
+pub fn internal(gateway: Gateway) -> Router {
+    Router::new().route("/internal/api/{method}", any(api::passed_on)).with_state(gateway)
+}
 
 /// Everything that the gateway serves. Serve it with the peers' addresses
 /// (`into_make_service_with_connect_info::<SocketAddr>()`): without them nobody counts as being on this machine.
 pub fn router(gateway: Gateway) -> Router {
+    let ops = ops(gateway.health().clone(), gateway.metrics().cloned());
     Router::new()
         .route("/api/{method}", any(api::call))
         .route("/ws/{ticket}", get(ws::upgrade))
-        .route("/healthz", get(ops::healthz))
-        .route("/readyz", get(ops::readyz))
-        .route("/metrics", get(ops::metrics))
         .route("/schemas/ids/{id}", get(registry::schema))
         .route("/schemas/types", get(registry::types))
         .route("/subjects", get(registry::subjects))
@@ -36,4 +41,5 @@ pub fn router(gateway: Gateway) -> Router {
         .route("/", get(ops::index))
         .layer(DefaultBodyLimit::max(limits::BODY_BYTES_MAX))
         .with_state(gateway)
+        .merge(ops)
 }

@@ -1,14 +1,29 @@
 //! What operators and their tools ask.
 
+use std::sync::Arc;
+
 use axum::{
-    Json,
+    Json, Router,
     extract::State,
     http::{StatusCode, header},
     response::{IntoResponse, Response},
+    routing::get,
 };
+use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::json;
 
-use crate::Gateway;
+use crate::{Gateway, Health};
+
+type Asked = (Arc<dyn Health>, Option<PrometheusHandle>);
+
+/// `/healthz`, `/readyz` and `/metrics`, of any process.
+pub fn ops(health: Arc<dyn Health>, metrics: Option<PrometheusHandle>) -> Router {
+    Router::new()
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(self::metrics))
+        .with_state((health, metrics))
+}
 
 /// Alive.
 pub(super) async fn healthz() -> Response {
@@ -16,15 +31,15 @@ pub(super) async fn healthz() -> Response {
 }
 
 /// Each part's state; 503 when this process cannot serve.
-pub(super) async fn readyz(State(gateway): State<Gateway>) -> Response {
-    let report = gateway.health().report().await;
+async fn readyz(State((health, _)): State<Asked>) -> Response {
+    let report = health.report().await;
     let status = if report.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(json!({ "ok": report.ready, "parts": report.parts }))).into_response()
 }
 
 /// Prometheus' text format.
-pub(super) async fn metrics(State(gateway): State<Gateway>) -> Response {
-    match gateway.metrics() {
+async fn metrics(State((_, metrics)): State<Asked>) -> Response {
+    match metrics {
         Some(handle) => {
             ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], handle.render()).into_response()
         }

@@ -27,7 +27,7 @@ pub(super) async fn post_message(call: &Call<'_>) -> Result<Reply, ApiError> {
 /// `chat.meMessage`
 pub(super) async fn me_message(call: &Call<'_>) -> Result<Reply, ApiError> {
     let text = call.args.text("text")?.unwrap_or_default().into_owned();
-    posted(call, Post { text, subtype: Some("me_message"), ..Post::default() }).await
+    posted(call, Post { text, subtype: Some("me_message".into()), ..Post::default() }).await
 }
 
 /// `chat.update`

@@ -77,7 +77,7 @@ async fn one(call: &Call<'_>, team: &LiveTeam, kind: &str, item: Value, deadline
         _ => None,
     };
     let Some(command) = command else { return json!({ "result": "not_understood" }) };
-    let (team, method, traceparent) = (team.id(), call.method, call.traceparent.clone());
+    let (team, method, traceparent) = (team.id(), call.method.into(), call.traceparent.clone());
     let request = Request { team, actor: None, method, key: None, deadline, traceparent, command };
     let answer = call.gateway.ingest().submit(request).await;
     if let Answer::Acked(acked) = &answer

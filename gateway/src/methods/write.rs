@@ -42,7 +42,7 @@ impl Call<'_> {
         let request = Request {
             team,
             actor,
-            method: self.method,
+            method: self.method.into(),
             key,
             deadline: self.deadline(),
             traceparent: self.traceparent.clone(),

@@ -20,7 +20,7 @@ impl<'a> Joining<'a> {
     /// `reconnect_url`, as all do at once when a gateway has gone.
     pub(super) fn of_socket(rtm: &'a Rtm, ticket: &Ticket) -> Option<Self> {
         let mut joining = rtm.joining.lock();
-        let was_admitted = ticket.nonce.is_some();
+        let was_admitted = ticket.once.is_some();
         let room = rtm.open.load(Ordering::Relaxed) <= rtm.config.sessions_max;
         if room && (was_admitted || has_room(rtm, &joining, ticket.team)) {
             *joining.entry(ticket.team).or_default() += 1;

@@ -19,7 +19,7 @@ use super::{
     people::{Encoded, Version},
     replay::{self, ReplayError},
     service::{Rtm, now_ms},
-    ticket::{Cursor, Place, Ticket},
+    ticket::{Cursor, Once, Place, Ticket},
 };
 use crate::{
     ApiError, Args, Caller, Gateway, Reply, limits, read,
@@ -196,7 +196,7 @@ fn begin(
         token: caller.token,
         place,
         issued_ms: now_ms(),
-        nonce: Some(rand::rng().random()),
+        once: Some(Once { gateway: gateway.config().node, nonce: rand::rng().random() }),
         cursors: args.flag("cursors")?.unwrap_or(false),
         batches: args.flag("batch_presence_aware")?.unwrap_or(false),
     };

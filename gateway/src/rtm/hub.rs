@@ -21,6 +21,8 @@ use super::{
 pub(super) enum Note {
     /// A frame as it is sent.
     Frame(Bytes),
+    /// Its team has another home by now: to be resumed there.
+    Home,
 }
 
 /// A session as the hub sees it, from its first frame to its last.
@@ -31,6 +33,8 @@ pub(super) struct Seat {
     pub(super) token: [u8; 32],
     /// Bounded; what does not fit is dropped.
     pub(super) notes: mpsc::Sender<Note>,
+    /// It was told that its team's home is elsewhere.
+    pub(super) is_sent_home: bool,
     /// Cancelled when its token is revoked.
     pub(super) revoked: CancellationToken,
     /// Set while it is live. Its queue is bounded; an event that does not fit ends it, and the session, once it has
@@ -100,6 +104,25 @@ impl Hub {
     /// How many sessions a team has here.
     pub(super) fn sessions(&self, team: TeamId) -> usize {
         self.of(team).map_or(0, |sessions| sessions.lock().by_person.values().map(Vec::len).sum())
+    }
+
+    /// The teams that have sessions here.
+    pub(super) fn teams(&self) -> Vec<TeamId> {
+        self.teams.lock().keys().copied().collect()
+    }
+
+    /// Tells up to `most` sessions of a team that its home is elsewhere. How many were told, who were not before.
+    pub(super) fn send_home(&self, team: TeamId, most: usize) -> usize {
+        let Some(sessions) = self.of(team) else { return 0 };
+        let mut sessions = sessions.lock();
+        let seats = sessions.by_person.values_mut().flatten().filter(|seat| !seat.is_sent_home);
+        let mut told = 0;
+        for seat in seats.take(most) {
+            // One whose notes overflow is told the next time.
+            seat.is_sent_home = seat.notes.try_send(Note::Home).is_ok();
+            told += usize::from(seat.is_sent_home);
+        }
+        told
     }
 
     /// Tells the members of a conversation who are here, but for one.

@@ -119,7 +119,7 @@ impl Session<'_> {
         let request = Request {
             team: self.ticket.team,
             actor: Some(self.ticket.user),
-            method: "chat.postMessage",
+            method: "chat.postMessage".into(),
             key,
             deadline: Instant::now() + self.gateway.config().write_deadline,
             traceparent: None,

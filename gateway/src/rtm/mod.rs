@@ -11,6 +11,7 @@ mod admission;
 mod connect;
 mod frame;
 mod frames;
+mod homing;
 mod hub;
 mod incoming;
 mod pace;

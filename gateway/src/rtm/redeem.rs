@@ -13,7 +13,7 @@ use super::{
     frames::encode,
     service::{Rtm, now_ms},
     session::WRITE_MAX,
-    ticket::{Place, Ticket},
+    ticket::{Once, Place, Ticket},
 };
 use crate::{Gateway, Outgoing, SocketSink};
 
@@ -42,8 +42,8 @@ pub(super) async fn close(mut sink: SocketSink, frames: Vec<Value>, (code, reaso
 
 /// A frame with a url that goes on at `place`.
 pub(super) fn reconnect_url(gateway: &Gateway, ticket: &Ticket, place: Place) -> Value {
-    let ticket = Ticket { place, issued_ms: now_ms(), nonce: None, ..ticket.clone() };
-    let url = format!("{}/ws/{}", gateway.config().websocket_url(), ticket.sign(gateway.ingest().secrets()));
+    let ticket = Ticket { place, issued_ms: now_ms(), once: None, ..ticket.clone() };
+    let url = format!("{}/ws/{}", gateway.websocket_url_for(ticket.team), ticket.sign(gateway.ingest().secrets()));
     json!({ "type": "reconnect_url", "url": url })
 }
 
@@ -62,8 +62,8 @@ pub(super) async fn redeem(
     text: &str,
 ) -> Result<(Ticket, Arc<LiveTeam>, PersonIndex), NotRedeemed> {
     let ticket = Ticket::verify(gateway.ingest().secrets(), text, now_ms()).ok_or(NotRedeemed::Expired)?;
-    if let Some(nonce) = ticket.nonce
-        && !rtm.used.entry(nonce).or_insert(()).is_fresh()
+    if let Some(Once { gateway: issuer, nonce }) = ticket.once
+        && (issuer != gateway.config().node || !rtm.used.entry(nonce).or_insert(()).is_fresh())
     {
         return Err(NotRedeemed::Expired);
     }

@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     connect,
     frames::encode,
+    homing,
     hub::Hub,
     people::People,
     presence::{self, Presences},
@@ -156,10 +157,15 @@ impl Rtm {
         self.messages.as_ref().is_none_or(|messages| messages.check_key(&(team, user)).is_ok())
     }
 
-    /// Begins, with the first session, to tell those who subscribed who is here. Ends when the sessions are told to go.
-    fn tick(self: &Arc<Self>) {
+    /// Begins, with the first session, to tell those who subscribed who is here, and those whose team moved. Ends when
+    /// the sessions are told to go.
+    fn tick(self: &Arc<Self>, gateway: &Gateway) {
         if self.ticking.swap(true, Ordering::Relaxed) {
             return;
+        }
+        if let Some(homes) = gateway.homes() {
+            let follow = homing::follow(self.clone(), gateway.clone(), homes.clone());
+            tokio::spawn(self.stop.clone().run_until_cancelled_owned(follow));
         }
         let rtm = self.clone();
         tokio::spawn(self.stop.clone().run_until_cancelled_owned(async move {
@@ -204,7 +210,7 @@ impl Realtime for Arc<Rtm> {
     }
 
     async fn serve(&self, gateway: Gateway, ticket: String, stream: SocketStream, sink: SocketSink) {
-        self.tick();
+        self.tick(&gateway);
         let _open = Open::new(self);
         session::serve(self, gateway, &ticket, stream, sink).await;
     }

@@ -51,7 +51,7 @@ pub(super) const WRITE_MAX: Duration = Duration::from_secs(30);
 pub(super) enum End {
     /// The client closed, or the socket broke.
     Gone,
-    /// To be resumed: the node stops, or something that it needs is away.
+    /// To be resumed: the node stops, something that it needs is away, or its team has another home.
     Resume,
     /// Not to be resumed: its token is dead.
     Revoked,
@@ -142,7 +142,15 @@ pub(super) async fn serve(rtm: &Arc<Rtm>, gateway: Gateway, ticket: &str, mut st
     let (notes, mut heard_of) = mpsc::channel(NOTES_MAX);
     let revoked = CancellationToken::new();
     let (team_id, user) = (ticket.team, ticket.user);
-    let seat = Seat { session, user, token: ticket.token, notes: notes.clone(), revoked: revoked.clone(), queue: None };
+    let seat = Seat {
+        session,
+        user,
+        token: ticket.token,
+        notes: notes.clone(),
+        revoked: revoked.clone(),
+        is_sent_home: false,
+        queue: None,
+    };
     rtm.hub.enter(team_id, index, seat);
     rtm.presences.arrived(team_id, user);
     // Whoever was revoked before the seat was taken is told by nobody: the token is asked once more behind that.
@@ -340,6 +348,7 @@ impl Session<'_> {
     async fn pass_on(&mut self, note: Option<Note>) -> Result<(), End> {
         match note {
             Some(Note::Frame(frame)) => self.feed(frame).await,
+            Some(Note::Home) => Err(End::Resume),
             // This session holds a sender, so that never is.
             None => Ok(()),
         }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use teamlog_ingest::Secrets;
 use teamlog_log::Position;
 use teamlog_schemas::{TeamId, UserId};
+use uuid::Uuid;
 
 /// Where a session stands: an event has several frames, and a socket may end between two of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,12 +34,19 @@ pub(super) struct Ticket {
     pub(super) place: Place,
     /// Milliseconds since 1970.
     pub(super) issued_ms: i64,
-    /// Makes it single; none if it may be used again until it expires (a `reconnect_url`).
-    pub(super) nonce: Option<u64>,
+    /// Set if it is good once; none if it may be used again until it expires (a `reconnect_url`).
+    pub(super) once: Option<Once>,
     /// Each frame carries the cursor behind it.
     pub(super) cursors: bool,
     /// Presence comes in batches.
     pub(super) batches: bool,
+}
+
+/// Makes a ticket single. Whether it was used only the gateway knows that gave it out, so it is good at no other one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Once {
+    pub(super) gateway: Uuid,
+    pub(super) nonce: u64,
 }
 
 /// A client's next position.
@@ -61,7 +69,7 @@ impl Ticket {
     /// The ticket, if it was signed here and has not expired. Whether it was used is for the caller to ask.
     pub(super) fn verify(secrets: &Secrets, text: &str, now_ms: i64) -> Option<Ticket> {
         let ticket: Ticket = verify(secrets, "ticket", text)?;
-        let good_for = if ticket.nonce.is_some() { TICKET_MS } else { RECONNECT_MS };
+        let good_for = if ticket.once.is_some() { TICKET_MS } else { RECONNECT_MS };
         (0..good_for).contains(&(now_ms - ticket.issued_ms).max(0)).then_some(ticket)
     }
 }
@@ -97,14 +105,14 @@ fn verify<T: DeserializeOwned>(secrets: &Secrets, purpose: &str, text: &str) -> 
 mod tests {
     use super::*;
 
-    fn ticket(nonce: Option<u64>) -> Ticket {
+    fn ticket(once: Option<Once>) -> Ticket {
         Ticket {
             team: "T0ACME".parse().unwrap(),
             user: "U0ADA".parse().unwrap(),
             token: [7; 32],
             place: Place { position: Position::START, skip: 3 },
             issued_ms: 1_000_000,
-            nonce,
+            once,
             cursors: true,
             batches: false,
         }
@@ -114,7 +122,9 @@ mod tests {
     fn a_ticket_is_good_until_it_expires_and_only_as_it_was_signed() {
         let secrets = Secrets::new([b"0123456789abcdef0123456789abcdef"]).unwrap();
         let others = Secrets::new([b"another key another key another!"]).unwrap();
-        for (ticket, good_for) in [(ticket(Some(1)), TICKET_MS), (ticket(None), RECONNECT_MS)] {
+        for (ticket, good_for) in
+            [(ticket(Some(Once { gateway: Uuid::nil(), nonce: 1 })), TICKET_MS), (ticket(None), RECONNECT_MS)]
+        {
             let text = ticket.sign(&secrets);
             assert_eq!(Ticket::verify(&secrets, &text, 1_000_000), Some(ticket.clone()));
             assert_eq!(Ticket::verify(&secrets, &text, 1_000_000 + good_for - 1), Some(ticket));

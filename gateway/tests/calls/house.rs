@@ -11,7 +11,7 @@ use axum::{
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use teamlog_gateway::*;
-use teamlog_ingest::{Clock, Ingest, IngestConfig, IngestParts, Random, Secrets};
+use teamlog_ingest::{Clock, Ingest, IngestConfig, IngestParts, Random, Secrets, Writing};
 use teamlog_log::{
     Decoder, EmbeddedConfig, EmbeddedLog, Feed, FeedConfig, Partition, Position, Topic, TopicPartition, Undecodable,
 };
@@ -139,6 +139,7 @@ impl House {
             node: Uuid::from_u128(1),
             clock: Clock::system(),
             random: Random::system(),
+            writing: Writing::alone(Uuid::nil()),
             observer: None,
             config: IngestConfig::default(),
         };
@@ -151,6 +152,7 @@ impl House {
             cache: Arc::new(LocalCache::new(1 << 20)),
             feed: feed.clone(),
             realtime: sockets.clone(),
+            homes: None,
             search: Some(Arc::new(search)),
             credentials,
             health: Arc::new(Well),

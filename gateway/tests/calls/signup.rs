@@ -119,7 +119,7 @@ async fn whoever_is_not_in_the_general_channel_enters_it_on_connecting() {
     let ask = Ask {
         team,
         actor: None,
-        method: "teamlog.users.create",
+        method: "teamlog.users.create".into(),
         key: None,
         deadline: Instant::now() + std::time::Duration::from_secs(10),
         traceparent: None,

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use teamlog_gateway::*;
 use teamlog_ingest::{
     Acked, Answer, Clock, Command, Ingest, IngestConfig, IngestParts, NewConversation, NewPerson, NewTeam, Post,
-    Random, Request, Secrets,
+    Random, Request, Secrets, Writing,
 };
 use teamlog_log::{
     EmbeddedConfig, EmbeddedLog, Feed, FeedConfig, Partition, Position, Topic, TopicPartition, Undecodable,
@@ -89,6 +89,7 @@ impl House {
             node: Uuid::from_u128(1),
             clock: Clock::system(),
             random: Random::system(),
+            writing: Writing::alone(Uuid::nil()),
             observer: Some(rtm.clone()),
             config: IngestConfig::default(),
         };
@@ -99,6 +100,7 @@ impl House {
             cache: Arc::new(LocalCache::new(1 << 20)),
             feed,
             realtime: Arc::new(rtm.clone()),
+            homes: None,
             search: None,
             credentials: None,
             health: Arc::new(Well),
@@ -160,7 +162,7 @@ impl House {
         let request = Request {
             team: self.team,
             actor: Some(who.user),
-            method: "test",
+            method: "test".into(),
             key: None,
             deadline: Instant::now() + WAIT,
             traceparent: None,

@@ -32,7 +32,7 @@ impl<'a, 'n> Context<'a, 'n> {
             actor: self.request.actor,
             at: self.now.at,
             key: self.request.key.clone(),
-            method: self.request.key.as_ref().map(|_| self.request.method.to_owned()),
+            method: self.request.key.as_ref().map(|_| self.request.method.clone().into_owned()),
         }
     }
 

@@ -34,7 +34,7 @@ pub(super) fn post(it: &Context<'_, '_>, post: &Post) -> Result<Decision, Refusa
         ts,
         user: Some(actor),
         bot,
-        subtype: post.subtype.map(str::to_owned),
+        subtype: post.subtype.as_ref().map(ToString::to_string),
         text: Text::from(post.text.as_str()),
         blocks: parts.blocks,
         attachments: parts.attachments,

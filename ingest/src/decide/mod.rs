@@ -68,7 +68,7 @@ pub fn facts_wanted(team: &Team, request: &Request) -> FactsWanted {
         _ => {}
     }
     if let Some(key) = &request.key {
-        let key = WriteKey { actor: request.actor, method: request.method.to_owned(), key: key.clone() };
+        let key = WriteKey { actor: request.actor, method: request.method.clone().into_owned(), key: key.clone() };
         if team.recent_write(&key).is_none() {
             wanted.key = Some(key);
         }

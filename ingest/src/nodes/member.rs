@@ -12,16 +12,19 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use teamlog_log::{Appended, NewRecord, Record, Stamp, TopicPartition};
 use teamlog_schemas::{Event, NodeBeat, Ts, schemas};
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 use tracing::{error, info, warn};
 use uuid::Uuid;
 
-use super::{NodeParts, Seen, Standing, clock::Echo, standing};
+use super::{Membership, NodeParts, Peer, Role, Seen, Standing, clock::Echo, standing};
 
 /// Heartbeats that may be on their way; more of them than a log that is away leaves open.
 const SENT_MAX: usize = 256;
 /// How long a process that says nothing any more is remembered, in milliseconds.
 const FORGET_MS: i64 = 60_000;
+/// Two heartbeats of one node missing, in milliseconds: where nobody at all said anything for longer, it was the log that was
+/// away, and nobody is held to that.
+const LOG_AWAY_MS: i64 = 1_000;
 
 /// Leaves a tombstone when it ends, whichever way: nobody has to wait for it to fall silent.
 pub(super) struct Member {
@@ -35,7 +38,13 @@ pub(super) struct Member {
     others: BTreeMap<Uuid, Seen>,
     /// Those of them that were complained of.
     named: BTreeSet<Uuid>,
-    serves: bool,
+    /// It was free to go on.
+    is_in: bool,
+    /// The newest stamp of anybody.
+    newest_ms: i64,
+    /// This node takes part in placement.
+    serving: bool,
+    table: watch::Sender<Arc<Membership>>,
     clock_was_good: bool,
     /// The newest heartbeat is not known to be in the log; said once.
     failing: Arc<AtomicBool>,
@@ -43,22 +52,38 @@ pub(super) struct Member {
 
 impl Member {
     pub(super) fn new(parts: NodeParts) -> Member {
+        let life = Uuid::new_v4();
+        let me = peer_of(&parts, life, false);
+        let table = watch::Sender::new(Arc::new(Membership::of(parts.node, vec![me])));
         Member {
             parts,
-            life: Uuid::new_v4(),
+            life,
             sent: VecDeque::new(),
             span_ms: None,
             others: BTreeMap::new(),
             named: BTreeSet::new(),
-            serves: false,
+            is_in: false,
+            newest_ms: i64::MIN,
+            serving: false,
+            table,
             clock_was_good: true,
             failing: Arc::default(),
         }
     }
 
-    /// From now on nobody else should write.
-    pub(super) fn serve(&mut self) {
-        self.serves = true;
+    /// It was free to go on: from now on nobody should come whom it excludes.
+    pub(super) fn go_in(&mut self) {
+        self.is_in = true;
+    }
+
+    /// From now on it takes part in placement, or no longer.
+    pub(super) fn place(&mut self, serving: bool) {
+        self.serving = serving;
+        self.update();
+    }
+
+    pub(super) fn table(&self) -> watch::Receiver<Arc<Membership>> {
+        self.table.subscribe()
     }
 
     /// Sends a heartbeat. That it is in the log is seen when it comes back.
@@ -69,11 +94,14 @@ impl Member {
             node: self.parts.node,
             life: self.life,
             at,
-            role: self.parts.role.to_owned(),
+            role: self.parts.role.name().to_owned(),
             address: self.parts.address.clone(),
+            url: self.parts.url.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             schemas: schemas().map(|version| number(version.id)).collect(),
             writes: writes.iter().copied().map(number).collect(),
+            views: self.parts.views.clone(),
+            serving: self.serving,
         };
         match Event::from(beat).encode() {
             Ok(value) => {
@@ -111,6 +139,11 @@ impl Member {
     pub(super) fn on_record(&mut self, record: &Record) {
         let key = record.key.as_deref().and_then(|key| Uuid::try_parse_ascii(key).ok());
         let Some(node) = key else { return };
+        let away_ms = record.timestamp_ms.saturating_sub(self.newest_ms);
+        if self.is_in && away_ms > LOG_AWAY_MS {
+            self.others.values_mut().for_each(|seen| seen.stamp_ms += away_ms);
+        }
+        self.newest_ms = self.newest_ms.max(record.timestamp_ms);
         let Some(value) = &record.value else {
             self.others.retain(|_, seen| seen.node != node);
             return;
@@ -118,13 +151,12 @@ impl Member {
         match Event::decode(value) {
             Ok(Event::NodeBeat(beat)) if beat.life == self.life => self.on_own(&beat, record.timestamp_ms),
             Ok(Event::NodeBeat(beat)) => {
-                self.on_other(beat.life, node, beat.address, record.timestamp_ms);
-                if self.serves && !beat.writes.is_empty() {
-                    self.complain(beat.life);
-                }
+                let life = beat.life;
+                self.on_other(life, node, beat.address.clone(), record.timestamp_ms, peer(beat));
+                self.complain(life);
             }
             // A newer program's. That it lives is all that can be said.
-            Ok(_) | Err(_) => self.on_other(node, node, "an unknown address".to_owned(), record.timestamp_ms),
+            Ok(_) | Err(_) => self.on_other(node, node, "an unknown address".to_owned(), record.timestamp_ms, None),
         }
     }
 
@@ -133,8 +165,6 @@ impl Member {
         self.span_ms = Some((first, stamp_ms));
         self.others.retain(|_, seen| stamp_ms - seen.stamp_ms < FORGET_MS);
         self.named.retain(|life| self.others.contains_key(life));
-        let live = 1 + self.others.values().filter(|seen| seen.lives(stamp_ms)).count();
-        metrics::gauge!("teamlog_nodes_live").set(live as f64);
         // A heartbeat that the log has twice was taken out the first time.
         let Some(place) = self.sent.iter().position(|(at, _)| *at == beat.at) else { return };
         let Some((at, sent)) = self.sent.drain(..=place).next_back() else { return };
@@ -156,19 +186,21 @@ impl Member {
         }
     }
 
-    fn on_other(&mut self, life: Uuid, node: Uuid, address: String, stamp_ms: i64) {
+    fn on_other(&mut self, life: Uuid, node: Uuid, address: String, stamp_ms: i64, peer: Option<Arc<Peer>>) {
         // The lock on the data directory proves that a former life of this node is dead.
-        if node == self.parts.node && !self.serves {
+        if node == self.parts.node && !self.is_in {
             return;
         }
         let before = self.others.get(&life).map_or(self.span_ms.is_none(), |seen| seen.before);
-        self.others.insert(life, Seen { node, address, stamp_ms, before });
+        self.others.insert(life, Seen { node, address, stamp_ms, peer, before });
     }
 
-    /// Once a life: two that serve do no harm to the truth, but take the partitions from each other.
+    /// Once a life, of one that should not be beside this one: two that write do no harm to the truth, but take the
+    /// partitions from each other.
     fn complain(&mut self, life: Uuid) {
-        let Some(seen) = self.others.get(&life) else { return };
-        if !self.named.insert(life) {
+        let Some(seen) = self.others.get(&life).filter(|_| self.is_in) else { return };
+        let is_wrong = seen.node == self.parts.node || seen.excludes(self.parts.role);
+        if !is_wrong || seen.peer.as_ref().is_none_or(|peer| !peer.serving) || !self.named.insert(life) {
             return;
         }
         let Seen { node, address, .. } = seen;
@@ -182,12 +214,79 @@ impl Member {
     /// None as long as no heartbeat of this process has come back.
     pub(super) fn standing(&self) -> Option<Standing<'_>> {
         let (first, newest) = self.span_ms?;
-        Some(standing(first, newest, self.others.values()))
+        Some(standing(self.parts.role, first, newest, self.others.values()))
+    }
+
+    /// Brings the table up to what was read. It changes only with what it says.
+    pub(super) fn update(&self) {
+        let mut newest: BTreeMap<Uuid, &Seen> = BTreeMap::new();
+        for seen in self.others.values().filter(|seen| seen.node != self.parts.node && seen.lives(self.newest_ms)) {
+            let one = newest.entry(seen.node).or_insert(seen);
+            if seen.stamp_ms > one.stamp_ms {
+                *one = seen;
+            }
+        }
+        let me = Arc::new(peer_of(&self.parts, self.life, self.serving));
+        let peers = newest.values().filter_map(|seen| seen.peer.clone()).chain([me]).collect();
+        let now = Membership::of_shared(self.parts.node, peers);
+        self.table.send_if_modified(|table| {
+            let is_news = **table != now;
+            if is_news {
+                tell_apart(table, &now);
+                *table = Arc::new(now);
+            }
+            is_news
+        });
     }
 
     /// How much older that heartbeat is than the newest of this process, in milliseconds.
     pub(super) fn age_ms(&self, seen: &Seen) -> i64 {
         self.span_ms.map_or(0, |(_, newest)| newest - seen.stamp_ms).max(0)
+    }
+}
+
+/// What this process is to others.
+fn peer_of(parts: &NodeParts, life: Uuid, serving: bool) -> Peer {
+    Peer {
+        node: parts.node,
+        life,
+        role: parts.role,
+        address: parts.address.clone(),
+        url: parts.url.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        schemas: schemas().map(|version| version.id).collect(),
+        views: parts.views.clone(),
+        serving,
+    }
+}
+
+/// What a heartbeat says; none if it is of a role that is not known here.
+fn peer(beat: NodeBeat) -> Option<Arc<Peer>> {
+    Some(Arc::new(Peer {
+        node: beat.node,
+        life: beat.life,
+        role: beat.role.parse().ok()?,
+        address: beat.address,
+        url: beat.url,
+        version: beat.version,
+        schemas: beat.schemas.into_iter().filter_map(|id| u32::try_from(id).ok()).collect(),
+        views: beat.views,
+        serving: beat.serving,
+    }))
+}
+
+/// Says who came and who went.
+fn tell_apart(before: &Membership, after: &Membership) {
+    let is_in = |table: &Membership, life: Uuid| table.peers().iter().any(|peer| peer.life == life);
+    for peer in after.peers().iter().filter(|peer| !is_in(before, peer.life)) {
+        info!(node = %peer.node, role = %peer.role, address = peer.address, "a node is here");
+    }
+    for peer in before.peers().iter().filter(|peer| !is_in(after, peer.life)) {
+        info!(node = %peer.node, role = %peer.role, address = peer.address, "a node is gone");
+    }
+    for role in [Role::Serve, Role::Ingest, Role::Gateway, Role::Project] {
+        let live = after.peers().iter().filter(|peer| peer.role == role).count();
+        metrics::gauge!("teamlog_nodes_live", "role" => role.name()).set(live as f64);
     }
 }
 

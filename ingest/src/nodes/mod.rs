@@ -6,10 +6,12 @@
 
 mod clock;
 mod member;
+mod placement;
 mod seen;
 mod service;
 
 pub use clock::{CLOCK_BOUND, Clock};
+pub use placement::{Membership, Peer, Role};
 pub use seen::SILENT_AFTER;
 use seen::{Seen, Standing, standing};
 pub use service::{JoinError, NodeParts, Nodes};

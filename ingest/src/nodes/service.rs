@@ -6,15 +6,19 @@ use std::{
 };
 
 use teamlog_log::{Log, LogError, Offset, Record, TopicPartition};
-use tokio::{sync::mpsc, task::JoinHandle, time::MissedTickBehavior};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinHandle,
+    time::MissedTickBehavior,
+};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::{info, warn};
 use uuid::Uuid;
 
-use super::{Clock, Standing, member::Member};
+use super::{Clock, Membership, Role, Standing, member::Member};
 
 /// Between two heartbeats.
-const EVERY: Duration = Duration::from_secs(1);
+const EVERY: Duration = Duration::from_millis(500);
 /// The same while this process waits for another to fall silent, so that it learns of it soon.
 const EVERY_AT_FIRST: Duration = Duration::from_millis(250);
 /// How far back the topic is read at a start, in records: far more than all nodes write until they count as silent.
@@ -30,10 +34,14 @@ pub struct NodeParts {
     pub log: Arc<dyn Log>,
     /// Its id; lasts as long as its data directory.
     pub node: Uuid,
-    /// `serve`, `ingest`, `gateway` or `project`.
-    pub role: &'static str,
-    /// Where others reach it.
+    /// What it is.
+    pub role: Role,
+    /// Where other nodes reach it.
     pub address: String,
+    /// Where clients reach it, if they do.
+    pub url: Option<String>,
+    /// The views that it builds.
+    pub views: Vec<String>,
     /// Its clock, which is held to the stamps of its heartbeats.
     pub clock: Clock,
 }
@@ -41,9 +49,9 @@ pub struct NodeParts {
 /// Why a node may not go on.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum JoinError {
-    /// Another one is there.
+    /// One is there beside which this one must not be.
     #[error(
-        "node {node} at {address} serves this log (its last heartbeat is {age_ms} ms old). A log has one server at a time: stop that one first"
+        "node {node} at {address} is on this log (its last heartbeat is {age_ms} ms old). A `serve` has its log to itself: stop that one first, or run only `ingest`, `gateway` and `project`"
     )]
     Taken {
         /// The other node.
@@ -60,12 +68,15 @@ type Writes = Box<dyn Fn() -> Vec<u32> + Send + Sync>;
 /// This process among the nodes, until it leaves or is dropped.
 pub struct Nodes {
     writes: Arc<OnceLock<Writes>>,
+    table: watch::Receiver<Arc<Membership>>,
+    serving: watch::Sender<bool>,
     leave: DropGuard,
     task: JoinHandle<()>,
 }
 
 impl Nodes {
-    /// Sends a heartbeat, reads who else is there, and waits until nobody is. With the log away it waits for it.
+    /// Sends a heartbeat, reads who else is there, and waits until nobody is beside whom it must not be. With the log away
+    /// it waits for it. It takes no part in placement yet.
     ///
     /// # Errors
     /// [`JoinError::Taken`] if another node still lives after [`SILENT_AFTER`](super::SILENT_AFTER).
@@ -83,7 +94,7 @@ impl Nodes {
             }
             match member.standing() {
                 None => {}
-                Some(Standing::Alone) => break,
+                Some(Standing::Free) => break,
                 Some(Standing::Waits(_)) if said => {}
                 Some(Standing::Waits(seen)) => {
                     said = true;
@@ -95,10 +106,22 @@ impl Nodes {
                 }
             }
         }
-        member.serve();
-        let writes = Arc::new(OnceLock::new());
-        let task = tokio::spawn(beat_on(member, heard, writes.clone(), stop));
-        Ok(Nodes { writes, leave, task })
+        member.go_in();
+        member.update();
+        let (writes, table) = (Arc::new(OnceLock::new()), member.table());
+        let (serving, placed) = watch::channel(false);
+        let task = tokio::spawn(beat_on(member, heard, writes.clone(), placed, stop));
+        Ok(Nodes { writes, table, serving, leave, task })
+    }
+
+    /// The live nodes, as that changes. With the log away what was known last stands.
+    pub fn members(&self) -> watch::Receiver<Arc<Membership>> {
+        self.table.clone()
+    }
+
+    /// From now on this node takes part in placement, or no longer; the others are told at once.
+    pub fn take_part(&self, serving: bool) {
+        self.serving.send_replace(serving);
     }
 
     /// From now on its heartbeats say which partitions it writes.
@@ -120,13 +143,22 @@ async fn beat_on(
     mut member: Member,
     mut heard: mpsc::Receiver<Vec<Record>>,
     writes: Arc<OnceLock<Writes>>,
+    mut placed: watch::Receiver<bool>,
     stop: CancellationToken,
 ) {
     let mut every = every(EVERY);
+    let beat = |member: &mut Member| member.beat(&writes.get().map_or_else(Vec::new, |writes| writes()));
     loop {
         tokio::select! {
-            _ = every.tick() => member.beat(&writes.get().map_or_else(Vec::new, |writes| writes())),
-            Some(records) = heard.recv() => records.iter().for_each(|record| member.on_record(record)),
+            _ = every.tick() => beat(&mut member),
+            Ok(()) = placed.changed() => {
+                member.place(*placed.borrow_and_update());
+                beat(&mut member);
+            }
+            Some(records) = heard.recv() => {
+                records.iter().for_each(|record| member.on_record(record));
+                member.update();
+            }
             () = stop.cancelled() => return,
         }
     }

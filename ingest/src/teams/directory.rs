@@ -65,12 +65,17 @@ impl DirectoryHandle {
     /// # Errors
     /// [`TeamsError::Away`] if it is not there in time.
     pub async fn current(&self) -> Result<&DirectoryHandle, TeamsError> {
-        let come_to_the_end = || async {
-            let end = self.feed.log().end(TopicPartition::DIRECTORY).await.map_err(FeedError::from)?;
-            self.wait_for(end).await
-        };
-        self.fresh.get_or_try_init(come_to_the_end).await?;
+        self.fresh.get_or_try_init(|| self.come_to_the_end()).await?;
         Ok(self)
+    }
+
+    /// Ends once it reflects all that was acknowledged anywhere before this call.
+    ///
+    /// # Errors
+    /// [`TeamsError::Away`] if it is not there in time.
+    pub(crate) async fn come_to_the_end(&self) -> Result<(), TeamsError> {
+        let end = self.feed.log().end(TopicPartition::DIRECTORY).await.map_err(FeedError::from)?;
+        self.wait_for(end).await
     }
 
     /// The team of a domain.

@@ -1,6 +1,7 @@
 //! The writer's task.
 
 mod claims;
+mod deciding;
 
 use std::{
     sync::{
@@ -12,43 +13,50 @@ use std::{
 
 use bytes::Bytes;
 use teamlog_log::{
-    Appended, Body, Entry, Feed, FeedError, Log, LogError, NewRecord, Offset, Position, Stamp, Subscriber,
-    TopicPartition, barrier_value,
+    Appended, Body, Entry, Feed, FeedError, Log, LogError, Offset, Position, Subscriber, TopicPartition,
 };
 use teamlog_schemas::Event;
-use tokio::sync::mpsc;
-use tokio::time::Instant;
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{error, warn};
 use uuid::Uuid;
 
 use super::{
     Fold, Loaded, Submission, WriterConfig, WriterHandle,
-    inflight::{InFlight, Queue},
-    lanes::{Held, Lanes, Pending, QUANTUM},
+    inflight::Queue,
+    lanes::{Held, Lanes, Pending},
 };
-use crate::{Acked, Answer, CLOCK_BOUND, Decision, NotAccepted, Now, Refusal};
+use crate::{Acked, Answer, NotAccepted};
 
-/// Records of one append at most: larger ones gain nothing (group commit is the engine's) and delay the first.
-const BATCH_MAX: usize = 1024;
 /// How often deadlines and pauses are looked at.
 const TICK: Duration = Duration::from_millis(50);
 /// The shortest pause before a claim that follows a lost one; it doubles each time.
 const PAUSE: Duration = Duration::from_millis(100);
 /// A claim that has not been read back by then is taken for lost.
 const CLAIM_TIMEOUT: Duration = Duration::from_secs(10);
-/// A `ts` that is given out further ahead of the clock than this is worth a warning: a clock that is right gave none.
-const AHEAD_MICROS: i64 = CLOCK_BOUND.as_micros() as i64;
 /// What is in flight at a stop gets this long.
 const DRAIN: Duration = Duration::from_secs(5);
 
 type PendingOf<F> = Pending<<F as Fold>::Request, <F as Fold>::Facts>;
 /// A lane's facts, in the order of the commands that wait for them.
 type EarlyFacts<F> = (<F as Fold>::Lane, Loaded<Vec<<F as Fold>::Facts>>);
-type Counted<F> = (<F as Fold>::Lane, Arc<Event>, PendingOf<F>, Position);
+
+/// A record of an epoch that is over. It counts, and is not acknowledged yet.
+struct Settled<F: Fold> {
+    epoch: u64,
+    seq: u64,
+    event: Arc<Event>,
+    pending: PendingOf<F>,
+    seen_at: Position,
+}
 
 /// Where the writer stands with its partition.
 enum Role {
+    /// Another node is chosen: it reads on, so that it could take over at once, and claims nothing.
+    StandingBy,
     /// Reads to the end that the log had when it was asked; none while it is being asked.
     Opening { end: Option<Offset> },
     /// Has sent a claim and reads up to it.
@@ -92,24 +100,28 @@ struct Service<F: Fold> {
     /// Answers that wait for the next record.
     riders: Vec<(Answer, PendingOf<F>)>,
     /// Counted, but neither acknowledged by the log nor followed by a record of ours yet.
-    settled: Vec<Counted<F>>,
+    settled: Vec<Settled<F>>,
     /// Facts that reflect more than was read here yet.
     early: Vec<EarlyFacts<F>>,
     done: mpsc::UnboundedSender<Done<F>>,
+    /// Whether this node should write the partition.
+    chosen: watch::Receiver<bool>,
     /// What the handle says.
     leads: Arc<AtomicU64>,
     /// That the log's `ts` are ahead of the clock was said.
     ahead_said: bool,
 }
 
-/// Starts the writer of a partition, in a task of `tasks` that drains and ends with `stop`. It reads from `from` on,
-/// claims, and then decides.
+/// Starts the writer of a partition, in a task of `tasks` that drains and ends with `stop`. It reads from `from` on, and
+/// while it is `chosen` it claims, and then decides.
+#[allow(clippy::too_many_arguments, reason = "each is of another kind, and there is one caller")]
 pub(crate) fn start<F: Fold>(
     fold: F,
     feed: Feed<Event>,
     source: TopicPartition,
     from: Position,
     config: WriterConfig,
+    chosen: watch::Receiver<bool>,
     tasks: &TaskTracker,
     stop: CancellationToken,
 ) -> WriterHandle<F::Request> {
@@ -122,7 +134,7 @@ pub(crate) fn start<F: Fold>(
         log: feed.log().clone(),
         source,
         writer: Bytes::from(config.node.to_string()),
-        role: Role::Opening { end: None },
+        role: Role::StandingBy,
         newest: from.epoch,
         epoch: 0,
         generation: 0,
@@ -135,6 +147,7 @@ pub(crate) fn start<F: Fold>(
         settled: Vec::new(),
         early: Vec::new(),
         done,
+        chosen,
         leads: leads.clone(),
         ahead_said: false,
         config,
@@ -153,7 +166,7 @@ impl<F: Fold> Service<F> {
         mut results: mpsc::UnboundedReceiver<Done<F>>,
         stop: CancellationToken,
     ) {
-        self.ask_for_end();
+        self.take_the_role_it_should_have();
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut stopping: Option<Instant> = None;
@@ -177,6 +190,7 @@ impl<F: Fold> Service<F> {
                     }
                 }
                 _ = tick.tick() => self.on_tick(),
+                Ok(()) = self.chosen.changed() => self.take_the_role_it_should_have(),
                 () = stop.cancelled(), if stopping.is_none() => {
                     stopping = Some(Instant::now() + DRAIN);
                     submissions.close();
@@ -264,6 +278,7 @@ impl<F: Fold> Service<F> {
                 }
             }
             Done::Appended { epoch, first_seq, outcomes } if epoch == self.epoch => {
+                self.on_late_outcomes(epoch, first_seq, &outcomes);
                 let mut failed = false;
                 for (outcome, seq) in outcomes.iter().zip(first_seq..) {
                     match (outcome, self.in_flight.get_mut(seq)) {
@@ -282,7 +297,7 @@ impl<F: Fold> Service<F> {
                     self.pause();
                 }
             }
-            Done::Appended { .. } => {}
+            Done::Appended { epoch, first_seq, outcomes } => self.on_late_outcomes(epoch, first_seq, &outcomes),
             Done::State { generation, lane, loaded } if generation == self.generation => {
                 let it = self.lanes.lane(lane);
                 match loaded {
@@ -313,6 +328,10 @@ impl<F: Fold> Service<F> {
 
     fn on_submission(&mut self, submission: Submission<F::Request>) {
         let Submission { request, reply } = submission;
+        if matches!(self.role, Role::StandingBy) {
+            let _ = reply.send(Answer::not_accepted(NotAccepted::NotOwner));
+            return;
+        }
         let (lane, actor, deadline) =
             (self.fold.lane(&request), self.fold.actor(&request), self.fold.deadline(&request));
         let mut pending = Pending { request, actor, deadline, reply: Some(reply), facts: None };
@@ -350,9 +369,10 @@ impl<F: Fold> Service<F> {
                 pending.answer(late.clone());
             }
         }
-        for (_, _, pending, _) in self.settled.iter_mut().filter(|(_, _, pending, _)| pending.deadline <= now) {
-            pending.answer(Answer::Unknown);
+        for settled in self.settled.iter_mut().filter(|settled| settled.pending.deadline <= now) {
+            settled.pending.answer(Answer::Unknown);
         }
+        self.settled.retain(|settled| settled.pending.reply.is_some());
         self.lanes.forget_idle(now);
         let partition = self.source.to_string();
         metrics::gauge!("teamlog_writer_waiting", "partition" => partition.clone()).set(self.lanes.waiting() as f64);
@@ -369,202 +389,6 @@ impl<F: Fold> Service<F> {
         }
     }
 
-    // --- deciding ---------------------------------------------------------------------------------------------
-
-    fn decide(&mut self) {
-        let Role::Leading { mut next_seq } = self.role else { return };
-        let first_seq = next_seq;
-        let mut records = Vec::new();
-        while records.len() < BATCH_MAX && self.in_flight.len() < self.config.in_flight_max {
-            let Some(lane) = self.lanes.next_turn() else { break };
-            self.turn(lane, &mut next_seq, &mut records);
-        }
-        if !self.riders.is_empty() {
-            let riders = std::mem::take(&mut self.riders);
-            let value = barrier_value(self.config.clock.now().micros());
-            records.push(self.record(None, value, next_seq, None));
-            self.in_flight.push(InFlight { seq: next_seq, event: None, riders, counted: None, acked: false });
-            next_seq += 1;
-        }
-        if records.is_empty() {
-            return;
-        }
-        self.role = Role::Leading { next_seq };
-        metrics::histogram!("teamlog_writer_batch_records").record(records.len() as f64);
-        let (epoch, done) = (self.epoch, self.done.clone());
-        let append = self.log.append(self.source, records);
-        tokio::spawn(async move {
-            let outcomes = append.await;
-            let _ = done.send(Done::Appended { epoch, first_seq, outcomes });
-        });
-    }
-
-    fn record(&self, key: Option<Bytes>, value: Bytes, seq: u64, traceparent: Option<Bytes>) -> NewRecord {
-        NewRecord {
-            key,
-            value: Some(value),
-            stamp: Stamp::Seq { epoch: self.epoch, seq },
-            writer: Some(self.writer.clone()),
-            traceparent,
-        }
-    }
-
-    /// One lane's turn: up to a quantum of its commands.
-    fn turn(&mut self, lane: F::Lane, next_seq: &mut u64, records: &mut Vec<NewRecord>) {
-        let it = self.lanes.lane(lane);
-        match it.state {
-            Held::Loading => return,
-            Held::Absent => {
-                if !it.queue.is_empty() {
-                    it.state = Held::Loading;
-                    self.load(lane);
-                }
-                return;
-            }
-            Held::Here(_) => {}
-        }
-        for _ in 0..QUANTUM {
-            let it = self.lanes.lane(lane);
-            let Held::Here(state) = &mut it.state else { return };
-            let Some(mut pending) = it.queue.pop_front() else { break };
-            if pending.deadline <= Instant::now() {
-                pending.answer(Answer::not_accepted(NotAccepted::Late));
-                continue;
-            }
-            if pending.facts.is_none() {
-                if it.holding.contains(&pending.actor) {
-                    it.behind.entry(pending.actor).or_default().push_back(pending);
-                    continue;
-                }
-                if self.fold.wanted(state, &pending.request).is_some() {
-                    it.holding.insert(pending.actor);
-                    it.wanting.push(pending);
-                    continue;
-                }
-            }
-            let facts = pending.facts.take().map(|(facts, _)| facts).unwrap_or_default();
-            if let Some(event) = self.fold.written(state, &facts, &pending.request) {
-                let under_way = self.in_flight.holds(lane, &event);
-                let answer = self.acked(event, self.position, true);
-                if under_way {
-                    self.riders.push((answer, pending));
-                } else {
-                    pending.answer(answer);
-                }
-                continue;
-            }
-            let mut random = || self.config.random.next();
-            let at = self.config.clock.now();
-            let now = Now { at, event_id: Uuid::now_v7(), random: &mut random, secrets: &self.config.secrets };
-            let decided = self.fold.decide(state, &facts, &pending.request, now).and_then(|decision| match decision {
-                Decision::Event(event) => match event.encode() {
-                    Ok(value) => Ok(Ok((Arc::new(event), value))),
-                    Err(_) => Err(Refusal::MsgTooLong),
-                },
-                Decision::Nothing(nothing) => Ok(Err(nothing)),
-            });
-            match decided {
-                Ok(Ok((event, value))) => {
-                    self.fold.apply(state, &event);
-                    let ahead = event.given_ts().micros() - at.micros();
-                    if ahead > AHEAD_MICROS && !std::mem::replace(&mut self.ahead_said, true) {
-                        warn!(partition = %self.source, ahead_seconds = ahead / 1_000_000, "messages of this partition have a ts ahead of the clock; new ones go on behind them, a microsecond each");
-                    }
-                    for other in it.queue.iter_mut() {
-                        if let Some((facts, _)) = &mut other.facts {
-                            self.fold.apply_facts(facts, &event);
-                        }
-                    }
-                    it.in_flight += 1;
-                    let key = self.fold.record_key(&event);
-                    let traceparent = self.fold.traceparent(&pending.request);
-                    records.push(self.record(Some(key), value, *next_seq, traceparent));
-                    let riders = std::mem::take(&mut self.riders);
-                    let event = Some((lane, event, pending));
-                    self.in_flight.push(InFlight { seq: *next_seq, event, riders, counted: None, acked: false });
-                    *next_seq += 1;
-                }
-                Ok(Err(nothing)) => self.riders.push((Answer::Nothing(nothing), pending)),
-                Err(refusal) => self.riders.push((Answer::Refused(refusal), pending)),
-            }
-        }
-        let it = self.lanes.lane(lane);
-        it.used = Instant::now();
-        if !it.queue.is_empty() {
-            self.lanes.wake(lane);
-        }
-        self.read_facts(lane);
-    }
-
-    fn load(&self, lane: F::Lane) {
-        let (load, done, generation) = (self.fold.load(lane, self.position.offset), self.done.clone(), self.generation);
-        tokio::spawn(async move {
-            let loaded = load.await;
-            let _ = done.send(Done::State { generation, lane, loaded });
-        });
-    }
-
-    /// Starts to read what a lane's commands want to know, all at once, unless a read is under way.
-    fn read_facts(&mut self, lane: F::Lane) {
-        let it = self.lanes.lane(lane);
-        let Held::Here(state) = &it.state else { return };
-        if !it.reading.is_empty() || it.wanting.is_empty() {
-            return;
-        }
-        it.reading = std::mem::take(&mut it.wanting);
-        let wanted =
-            it.reading.iter().filter_map(|pending| self.fold.wanted(state, &pending.request)).collect::<Vec<_>>();
-        if wanted.len() != it.reading.len() {
-            // The state learned meanwhile what they wanted to know: they take their turn again.
-            for pending in std::mem::take(&mut it.reading).into_iter().rev() {
-                it.release(pending.actor);
-                it.queue.push_front(pending);
-            }
-            return self.lanes.wake(lane);
-        }
-        let (read, done, generation) = (self.fold.facts(lane, wanted), self.done.clone(), self.generation);
-        tokio::spawn(async move {
-            let read = read.await;
-            let _ = done.send(Done::Facts { generation, lane, read });
-        });
-    }
-
-    /// Facts as of some position: brought to where this writer's state is, with what is in flight, then decided with.
-    fn on_facts(&mut self, lane: F::Lane, (facts, position): Loaded<Vec<F::Facts>>) {
-        if position.offset > self.position.offset {
-            return self.early.push((lane, (facts, position)));
-        }
-        let tail = match self.feed.recent(self.source, &position) {
-            Ok(Some(tail)) => tail,
-            Ok(None) | Err(_) => {
-                // The shard lags behind the ring. Read again: it is catching up, and deadlines bound the tries.
-                let it = self.lanes.lane(lane);
-                let again = std::mem::take(&mut it.reading);
-                it.wanting.splice(0..0, again);
-                return self.read_facts(lane);
-            }
-        };
-        let it = self.lanes.lane(lane);
-        let mut ready = Vec::new();
-        for (mut pending, mut facts) in std::mem::take(&mut it.reading).into_iter().zip(facts) {
-            let counted =
-                tail.iter().filter(|entry| entry.offset < self.position.offset).filter_map(|entry| entry.event());
-            for event in counted.filter(|event| self.fold.belongs(lane, event)) {
-                self.fold.apply_facts(&mut facts, event);
-            }
-            for event in self.in_flight.uncounted(lane) {
-                self.fold.apply_facts(&mut facts, event);
-            }
-            pending.facts = Some((facts, self.position));
-            ready.push(pending);
-        }
-        for pending in ready.into_iter().rev() {
-            it.release(pending.actor);
-            it.queue.push_front(pending);
-        }
-        self.lanes.wake(lane);
-    }
-
     // --- the end ----------------------------------------------------------------------------------------------
 
     fn give_up(mut self, why: NotAccepted) {
@@ -576,9 +400,14 @@ impl<F: Fold> Service<F> {
                 pending.answer(Answer::not_accepted(why));
             }
         }
-        for (_, _, mut pending, _) in self.settled.drain(..) {
-            pending.answer(Answer::Unknown);
+        for mut settled in self.settled.drain(..) {
+            settled.pending.answer(Answer::Unknown);
         }
+        self.turn_away(why);
+    }
+
+    /// Answers everything that waits and was not appended.
+    fn turn_away(&mut self, why: NotAccepted) {
         for (_, lane) in self.lanes.iter_mut() {
             lane.reset();
             for mut pending in lane.queue.drain(..) {

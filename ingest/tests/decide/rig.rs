@@ -127,7 +127,7 @@ impl Rig {
         let request = Request {
             team: self.team.id(),
             actor: actor.parse().ok(),
-            method: "test",
+            method: "test".into(),
             key: None,
             deadline: Instant::now(),
             traceparent: None,

@@ -47,6 +47,8 @@ const ALLOWED: &[(&str, &str, &str)] = &[
     ("TeamCreated", "shard", "a database's name"),
     ("TeamRegistered", "shard", "a database's name"),
     ("NodeBeat", "address", "a machine's"),
+    ("NodeBeat", "url", "a machine's"),
+    ("NodeBeat", "views", "words of the program and databases' names"),
     ("NodeBeat", "role", "a word of the program"),
     ("NodeBeat", "version", "the program's"),
 ];

@@ -2,13 +2,13 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use teamlog_log::{NewRecord, Stamp, claim_value};
+use teamlog_log::{Appended, NewRecord, Stamp, claim_value};
 use tokio::time::Instant;
 use tracing::{info, warn};
 use uuid::Uuid;
 
-use super::{Done, PAUSE, PendingOf, Role, Service, seen_at};
-use crate::writer::Fold;
+use super::{Done, PAUSE, PendingOf, Role, Service, Settled, seen_at};
+use crate::{NotAccepted, writer::Fold};
 
 /// What the pause before a claim doubles up to: spread, it stays below five seconds.
 const PAUSE_MAX: Duration = Duration::from_millis(1600);
@@ -17,6 +17,24 @@ const PAUSE_MAX: Duration = Duration::from_millis(1600);
 const UNCHALLENGED: Duration = Duration::from_secs(30);
 
 impl<F: Fold> Service<F> {
+    /// Goes by whether this node is chosen. Who is chosen and does not write asks for the end, and claims there. Who writes
+    /// and is chosen no longer writes on until the chosen one's claim counts: so nobody waits for a hand-over longer
+    /// than for that claim. Who neither writes nor is chosen stands by.
+    pub(super) fn take_the_role_it_should_have(&mut self) {
+        let is_chosen = *self.chosen.borrow_and_update();
+        match self.role {
+            Role::StandingBy if is_chosen => self.ask_for_end(),
+            Role::Opening { .. } | Role::Claiming { .. } | Role::Pausing { .. } if !is_chosen => self.stand_by(),
+            _ => {}
+        }
+    }
+
+    /// What waits is for the chosen one. What is in flight stays: its claim will tell what became of that.
+    fn stand_by(&mut self) {
+        self.role = Role::StandingBy;
+        self.turn_away(NotAccepted::NotOwner);
+    }
+
     pub(super) fn ask_for_end(&mut self) {
         self.role = Role::Opening { end: None };
         let (log, source, done) = (self.log.clone(), self.source, self.done.clone());
@@ -68,11 +86,15 @@ impl<F: Fold> Service<F> {
         self.newest = epoch;
         match self.role {
             Role::Opening { .. } => {}
+            Role::StandingBy => {
+                self.settle();
+                self.turn_away(NotAccepted::NotOwner);
+            }
             Role::Claiming { claim: mine, .. } if mine == claim => {
                 // Whatever was in flight before lies below this claim, so its fate is known and the log has it.
                 self.settle();
-                for (_, event, mut pending, seen_at) in std::mem::take(&mut self.settled) {
-                    pending.answer(self.acked(event, seen_at, false));
+                for mut settled in std::mem::take(&mut self.settled) {
+                    settled.pending.answer(self.acked(settled.event, settled.seen_at, false));
                 }
                 self.epoch = epoch;
                 self.role = Role::Leading { next_seq: 0 };
@@ -80,6 +102,11 @@ impl<F: Fold> Service<F> {
                     self.pause = PAUSE;
                 }
                 info!(partition = %self.source, epoch, "this node writes the partition");
+            }
+            _ if !*self.chosen.borrow() => {
+                info!(partition = %self.source, epoch, "this node handed the partition over");
+                self.settle();
+                self.stand_by();
             }
             _ => {
                 warn!(partition = %self.source, epoch, "another writer claimed the partition");
@@ -105,8 +132,11 @@ impl<F: Fold> Service<F> {
                 }
             }
             match (record.event, record.counted) {
-                (Some((lane, event, pending)), Some(position)) => {
-                    self.settled.push((lane, event, pending, position));
+                (Some((_, event, mut pending)), Some(seen_at)) if record.acked => {
+                    pending.answer(self.acked(event, seen_at, false));
+                }
+                (Some((_, event, pending)), Some(seen_at)) => {
+                    self.settled.push(Settled { epoch: self.epoch, seq: record.seq, event, pending, seen_at });
                 }
                 (Some((lane, _, pending)), None) => again.entry(lane).or_default().push(pending),
                 (None, _) => {}
@@ -125,6 +155,20 @@ impl<F: Fold> Service<F> {
                 self.lanes.lane(lane).queue.push_front(pending);
             }
             self.lanes.wake(lane);
+        }
+    }
+}
+
+impl<F: Fold> Service<F> {
+    /// What the log says of records of an epoch that is over: what counts and is acknowledged by now is answered.
+    pub(super) fn on_late_outcomes(&mut self, epoch: u64, first_seq: u64, outcomes: &[Appended]) {
+        let is_acked = |settled: &mut Settled<F>| {
+            let place = settled.seq.checked_sub(first_seq).and_then(|place| usize::try_from(place).ok());
+            let outcome = place.filter(|_| settled.epoch == epoch).and_then(|place| outcomes.get(place));
+            matches!(outcome, Some(Appended::At(_)))
+        };
+        for mut settled in self.settled.extract_if(.., is_acked).collect::<Vec<_>>() {
+            settled.pending.answer(self.acked(settled.event, settled.seen_at, false));
         }
     }
 }

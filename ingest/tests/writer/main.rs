@@ -1,6 +1,8 @@
 //! The writer over a log that is faulty from a seed: whatever was acknowledged counts exactly once, whatever crashed.
 #![allow(clippy::unwrap_used)]
 
+mod hand_over;
+
 use std::{
     collections::{HashMap, HashSet},
     sync::{
@@ -14,8 +16,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{FutureExt, future::BoxFuture};
 use teamlog_ingest::{
-    Answer, Clock, Command, Ingest, IngestConfig, IngestParts, NewConversation, NewPerson, NewTeam, NodeParts, Nodes,
-    NotAccepted, Post, Random, Refusal, Request, Secrets,
+    Answer, Clock, Command, Ingest, IngestConfig, IngestParts, Membership, NewConversation, NewPerson, NewTeam,
+    NodeParts, Nodes, NotAccepted, Post, Random, Refusal, Request, Role, Secrets, Writing,
 };
 use teamlog_log::{
     Appended, Body, Entry, Feed, FeedConfig, Log, LogError, NewRecord, Offset, Partition, Position, Reader, Record,
@@ -24,7 +26,7 @@ use teamlog_log::{
 };
 use teamlog_schemas::{ConversationId, ConversationKind, Event, TeamId, Ts, UserId};
 use teamlog_state::{At, DirectoryRows, Facts, FactsWanted, SourceError, TeamRows, TeamSource, UserState};
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
@@ -76,6 +78,15 @@ impl Node {
     }
 
     fn with(log: Arc<dyn Log>, clock: Clock, random: Random) -> Node {
+        Node::writing(log, clock, random, Writing::alone(Uuid::new_v4()))
+    }
+
+    /// A node that writes while the table says so.
+    fn placed(log: &Arc<FaultyLog>, members: &watch::Sender<Arc<Membership>>) -> Node {
+        Node::writing(log.clone(), Clock::system(), Random::system(), Writing::Here(members.subscribe()))
+    }
+
+    fn writing(log: Arc<dyn Log>, clock: Clock, random: Random, writing: Writing) -> Node {
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
         let mut sources = vec![(TopicPartition::DIRECTORY, Position::START)];
@@ -96,6 +107,7 @@ impl Node {
                 node: Uuid::new_v4(),
                 clock,
                 random,
+                writing,
                 observer: None,
                 config: IngestConfig::default(),
             },
@@ -123,7 +135,7 @@ fn deadline() -> Instant {
 }
 
 fn request(team: TeamId, actor: Option<UserId>, key: Option<String>, command: Command) -> Request {
-    Request { team, actor, method: "chat.postMessage", key, deadline: deadline(), traceparent: None, command }
+    Request { team, actor, method: "chat.postMessage".into(), key, deadline: deadline(), traceparent: None, command }
 }
 
 async fn make_team(node: &Node, domain: &str) -> (TeamId, UserId, ConversationId) {
@@ -347,7 +359,15 @@ async fn compared(log: &Arc<FaultyLog>, skew_ms: &Arc<AtomicI64>) -> (Clock, Nod
     let (broker, skew_ms) = (log.clone(), skew_ms.clone());
     let clock = Clock::new(move || Ts::from_micros((broker.clock_ms() + skew_ms.load(Ordering::Relaxed)) * 1_000));
     let (node, address) = (Uuid::new_v4(), String::new());
-    let parts = NodeParts { log: log.clone(), node, role: "serve", address, clock: clock.clone() };
+    let parts = NodeParts {
+        log: log.clone(),
+        node,
+        role: Role::Serve,
+        url: None,
+        views: Vec::new(),
+        address,
+        clock: clock.clone(),
+    };
     (clock, Nodes::join(parts).await.unwrap())
 }
 

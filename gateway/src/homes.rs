@@ -1,0 +1,62 @@
+//! Homes: which gateway serves a team.
+//!
+//! A team's calls and sockets come together at its partition's home, so that one gateway has it in memory, and what is in
+//! no log (presence, typing, marks a moment ago) is known to all who should see it. It is a matter of cost and of those:
+//! any gateway can serve any team, and does while the home cannot be reached.
+
+use std::sync::Arc;
+
+use teamlog_ingest::{Membership, Peer, http::Link};
+use teamlog_log::Partition;
+use teamlog_schemas::TeamId;
+use tokio::sync::watch;
+
+use crate::{Gateway, config::websocket_url};
+
+/// The table of nodes as a gateway sees it, and the way to the others.
+#[derive(Clone)]
+pub struct Homes {
+    members: watch::Receiver<Arc<Membership>>,
+    link: Link,
+}
+
+impl Homes {
+    /// By this table, over this link.
+    pub fn new(members: watch::Receiver<Arc<Membership>>, link: Link) -> Homes {
+        Homes { members, link }
+    }
+
+    pub(crate) fn link(&self) -> &Link {
+        &self.link
+    }
+
+    /// The table, as it changes.
+    pub(crate) fn members(&self) -> watch::Receiver<Arc<Membership>> {
+        self.members.clone()
+    }
+
+    /// The home of a partition, if that is another gateway.
+    pub(crate) fn elsewhere(&self, partition: Partition) -> Option<Arc<Peer>> {
+        let members = self.members.borrow();
+        members.home(partition).filter(|home| home.node != members.me()).cloned()
+    }
+}
+
+impl Gateway {
+    /// The home of a team, if that is another gateway.
+    pub(crate) fn home_elsewhere(&self, team: TeamId) -> Option<Arc<Peer>> {
+        let homes = self.homes()?;
+        homes.elsewhere(self.partition_of(team)?)
+    }
+
+    /// Where a team's clients should open their next websocket: `ws://` or `wss://`.
+    pub(crate) fn websocket_url_for(&self, team: TeamId) -> String {
+        let home = self.home_elsewhere(team).and_then(|home| home.url.as_deref().map(websocket_url));
+        home.unwrap_or_else(|| self.config().websocket_url())
+    }
+
+    /// The partition that a team lives in.
+    pub(crate) fn partition_of(&self, team: TeamId) -> Option<Partition> {
+        self.ingest().directory().with(|directory| directory.by_team(team).map(|entry| Partition(entry.partition)))
+    }
+}

@@ -1,0 +1,84 @@
+//! A call that arrived at another gateway than its team's home is passed on there, once.
+
+use std::{net::IpAddr, time::Duration};
+
+use axum::{
+    body::{Body, Bytes},
+    extract::Request,
+    http::{HeaderMap, HeaderName, Response, request::Parts},
+};
+use teamlog_ingest::{Peer as Node, http::LinkError};
+use tokio::time::Instant;
+use tracing::debug;
+
+use crate::{
+    ApiError,
+    homes::Homes,
+    limits,
+    methods::{Effect, Method, Peer},
+};
+
+/// The address that a call came from, on its way between gateways.
+const PEER: HeaderName = HeaderName::from_static("teamlog-peer");
+
+/// How much longer than the call itself its answer may take.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// A call as it came: it may have to be read twice, here and elsewhere.
+pub(super) struct Raw {
+    parts: Parts,
+    body: Bytes,
+}
+
+impl Raw {
+    pub(super) async fn of(request: Request) -> Result<Raw, ApiError> {
+        let (parts, body) = request.into_parts();
+        let body = axum::body::to_bytes(body, limits::BODY_BYTES_MAX).await.map_err(|_| ApiError::too_large())?;
+        Ok(Raw { parts, body })
+    }
+
+    pub(super) fn request(&self) -> Request {
+        Request::from_parts(self.parts.clone(), Body::from(self.body.clone()))
+    }
+
+    /// The home's answer; none if the call is to be served here after all: it surely did not arrive, or it did and may be
+    /// served twice.
+    ///
+    /// # Errors
+    /// `outcome_unknown` if the home may have begun a write that cannot be told from another one.
+    pub(super) async fn pass_on(
+        self,
+        homes: &Homes,
+        home: &Node,
+        method: &Method,
+        peer: Peer,
+        is_keyed: bool,
+        time: Duration,
+    ) -> Result<Option<Response<Body>>, ApiError> {
+        let query = self.parts.uri.query().map_or_else(String::new, |query| format!("?{query}"));
+        let path = format!("/internal/api/{}{query}", method.name);
+        let mut headers = self.parts.headers;
+        if let Some(address) = peer.address.and_then(|address| address.to_string().parse().ok()) {
+            headers.insert(PEER, address);
+        }
+        let deadline = Instant::now() + time + GRACE;
+        match homes.link().call(&home.address, self.parts.method, &path, headers, self.body, deadline).await {
+            Ok(answer) => Ok(Some(answer.map(Body::from))),
+            Err(why) => {
+                debug!(home = %home.node, method = method.name, %why, "a call could not be passed on");
+                metrics::counter!("teamlog_api_not_passed_on_total").increment(1);
+                let may_have_begun = !matches!(why, LinkError::NotSent(_));
+                if may_have_begun && method.effect == Effect::Writes && !is_keyed {
+                    return Err(ApiError::outcome_unknown());
+                }
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// Whose call another gateway passed on.
+pub(super) fn peer(headers: &HeaderMap) -> Peer {
+    let address = headers.get(PEER).and_then(|address| address.to_str().ok()?.parse::<IpAddr>().ok());
+    Peer { address, is_local: false }
+}

@@ -1,0 +1,96 @@
+//! What goes between nodes: JSON, in which unknown keys are ignored and missing ones defaulted, so that nodes of two
+//! versions understand each other as far as they can. What they do not understand is never taken for something else.
+
+use std::time::Duration;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde::{Deserialize, Serialize};
+use teamlog_log::{Partition, Position};
+use teamlog_schemas::Event;
+use tokio::time::Instant;
+
+use crate::{Acked, Answer, NotAccepted, Nothing, Refusal};
+
+/// A call with the time that is left for it: clocks differ, durations do not.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Asked<T> {
+    wait_ms: u64,
+    /// The partition of `events`; none for the directory.
+    pub(super) partition: Option<Partition>,
+    pub(super) request: T,
+}
+
+impl<T> Asked<T> {
+    pub(super) fn new(partition: Option<Partition>, request: T, deadline: Instant) -> Asked<T> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        Asked { wait_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX), partition, request }
+    }
+
+    /// By this node's clock.
+    pub(super) fn deadline(&self) -> Instant {
+        Instant::now() + Duration::from_millis(self.wait_ms.min(WAIT_MS_MAX))
+    }
+}
+
+/// No caller waits longer.
+const WAIT_MS_MAX: u64 = 60_000;
+
+/// An [`Answer`] as it is sent.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Said {
+    Acked {
+        /// In the wire format of the log, in base64.
+        event: String,
+        partition: Partition,
+        seen_at: Position,
+        repeated: bool,
+    },
+    Nothing(Nothing),
+    /// By its code.
+    Refused(String),
+    NotAccepted {
+        why: NotAccepted,
+        retry_after_ms: u64,
+    },
+    Unknown,
+}
+
+impl Said {
+    pub(super) fn of(answer: Answer) -> Said {
+        match answer {
+            Answer::Acked(Acked { event, partition, seen_at, repeated }) => match event.encode() {
+                Ok(event) => Said::Acked { event: STANDARD.encode(event), partition, seen_at, repeated },
+                Err(_) => Said::Unknown,
+            },
+            Answer::Nothing(nothing) => Said::Nothing(nothing),
+            Answer::Refused(refusal) => Said::Refused(refusal.code().to_owned()),
+            Answer::NotAccepted { retry_after, why } => {
+                Said::NotAccepted { why, retry_after_ms: u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX) }
+            }
+            Answer::Unknown => Said::Unknown,
+        }
+    }
+
+    /// As it was meant. What happened and cannot be understood here is an unknown outcome; what surely did not, and why
+    /// cannot be understood, may be tried again.
+    pub(super) fn answer(self) -> Answer {
+        match self {
+            Said::Acked { event, partition, seen_at, repeated } => {
+                let event = STANDARD.decode(event).ok().and_then(|bytes| Event::decode(&bytes).ok());
+                event.map_or(Answer::Unknown, |event| {
+                    Answer::Acked(Acked { event: event.into(), partition, seen_at, repeated })
+                })
+            }
+            Said::Nothing(nothing) => Answer::Nothing(nothing),
+            Said::Refused(code) => match Refusal::by_code(&code) {
+                Some(refusal) => Answer::Refused(refusal),
+                None => Answer::not_accepted(NotAccepted::OtherVersion),
+            },
+            Said::NotAccepted { why, retry_after_ms } => {
+                Answer::NotAccepted { why, retry_after: Duration::from_millis(retry_after_ms) }
+            }
+            Said::Unknown => Answer::Unknown,
+        }
+    }
+}

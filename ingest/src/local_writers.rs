@@ -1,0 +1,128 @@
+//! The writers of this process: one for every partition, of which those write that the table of nodes gives to this one.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use teamlog_log::{Feed, Partition, Position, TopicPartition};
+use teamlog_schemas::Event;
+use teamlog_state::TeamSource;
+use tokio::sync::watch;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    Answer, DirectoryHandle, DirectoryRequest, Membership, NotAccepted, Refusal, Request, Teams, WriterConfig,
+    WriterHandle, Writers, directory_fold::DirectoryFold, team_fold::TeamFold, writer,
+};
+
+/// The table of nodes, as it changes.
+pub(crate) type Members = watch::Receiver<Arc<Membership>>;
+
+pub(crate) struct LocalWriters {
+    directory: DirectoryHandle,
+    writers: Vec<WriterHandle<Request>>,
+    registrar: WriterHandle<DirectoryRequest>,
+}
+
+/// What all of them share.
+pub(crate) struct LocalParts {
+    pub(crate) feed: Feed<Event>,
+    pub(crate) teams: Teams,
+    pub(crate) directory: DirectoryHandle,
+    pub(crate) source: Arc<dyn TeamSource<Position>>,
+    pub(crate) shard_of: Arc<dyn Fn(u32) -> String + Send + Sync>,
+    pub(crate) members: Members,
+    pub(crate) config: WriterConfig,
+    /// Commands that wait for the directory: all are of one lane.
+    pub(crate) directory_lane_max: usize,
+}
+
+impl LocalWriters {
+    /// Starts them all. `from` is where the feed begins, for each partition of `events`, and `directory_from` for the
+    /// directory.
+    pub(crate) fn start(
+        parts: LocalParts,
+        from: &[Position],
+        directory_from: Position,
+        tasks: &TaskTracker,
+        stop: &CancellationToken,
+    ) -> LocalWriters {
+        let LocalParts { feed, teams, directory, source, shard_of, members, config, directory_lane_max } = parts;
+        let partitions = u32::try_from(from.len()).unwrap_or(u32::MAX);
+        let choice = |of| follow(members.clone(), of, stop.child_token());
+        let writers = from.iter().zip(0..).map(|(position, number)| {
+            let partition = Partition(number);
+            let fold = TeamFold { partition, teams: teams.clone(), source: source.clone() };
+            let events = TopicPartition::events(partition);
+            let (config, stop) = (config.clone(), stop.child_token());
+            writer::start(fold, feed.clone(), events, *position, config, choice(events), tasks, stop)
+        });
+        let writers = writers.collect();
+        let fold = DirectoryFold { directory: directory.clone(), teams, partitions, shard_of };
+        let config = WriterConfig { lane_max: directory_lane_max, ..config };
+        let of = TopicPartition::DIRECTORY;
+        let registrar = writer::start(fold, feed, of, directory_from, config, choice(of), tasks, stop.child_token());
+        LocalWriters { directory, writers, registrar }
+    }
+
+    /// The partitions of `events` whose newest claim that counts is this process's.
+    pub(crate) fn writes(&self) -> Vec<u32> {
+        let leads = self.writers.iter().zip(0..).filter(|(writer, _)| writer.leads().is_some());
+        leads.map(|(_, number)| number).collect()
+    }
+
+    pub(crate) fn writes_directory(&self) -> bool {
+        self.registrar.leads().is_some()
+    }
+
+    /// Whether a team lives in a partition, by a directory that has come to where whoever asks has read it. Its events
+    /// must never lie in another one.
+    async fn lives_in(&self, request: &Request, partition: Partition) -> Result<(), Answer> {
+        let found = || self.directory.with(|directory| directory.by_team(request.team).map(|entry| entry.partition));
+        let number = match found() {
+            Some(number) => Some(number),
+            // Registered a moment ago, perhaps.
+            None => {
+                let current = self.directory.come_to_the_end().await;
+                current.map_err(|_| Answer::not_accepted(NotAccepted::LogAway))?;
+                found()
+            }
+        };
+        match number {
+            Some(number) if number == partition.0 => Ok(()),
+            Some(_) | None => Err(Answer::Refused(Refusal::TeamNotFound)),
+        }
+    }
+}
+
+#[async_trait]
+impl Writers for LocalWriters {
+    async fn submit(&self, partition: Partition, request: Request) -> Answer {
+        if let Err(answer) = self.lives_in(&request, partition).await {
+            return answer;
+        }
+        let Some(writer) = self.writers.get(partition.0 as usize) else {
+            return Answer::not_accepted(NotAccepted::NotOwner);
+        };
+        let deadline = request.deadline;
+        writer.submit(request, deadline).await
+    }
+
+    async fn register(&self, request: DirectoryRequest) -> Answer {
+        let deadline = request.deadline();
+        self.registrar.submit(request, deadline).await
+    }
+}
+
+/// Whether this node is chosen to write a partition, as the table changes.
+fn follow(mut members: Members, of: TopicPartition, stop: CancellationToken) -> watch::Receiver<bool> {
+    let is_chosen = move |members: &Membership| members.owner(of).is_some_and(|peer| peer.node == members.me());
+    let first = is_chosen(&members.borrow_and_update());
+    let (chosen, follower) = watch::channel(first);
+    tokio::spawn(stop.run_until_cancelled_owned(async move {
+        while members.changed().await.is_ok() {
+            let now = is_chosen(&members.borrow_and_update());
+            chosen.send_if_modified(|chosen| std::mem::replace(chosen, now) != now);
+        }
+    }));
+    follower
+}

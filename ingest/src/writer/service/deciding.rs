@@ -1,0 +1,220 @@
+//! Deciding: one lane's turn after another, until a batch is full; and the facts that some commands want first.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use teamlog_log::{NewRecord, Stamp, barrier_value};
+use tokio::time::Instant;
+use tracing::warn;
+use uuid::Uuid;
+
+use super::{Done, Role, Service};
+use crate::{
+    Answer, CLOCK_BOUND, Decision, NotAccepted, Now, Refusal,
+    writer::{
+        Fold, Loaded,
+        inflight::InFlight,
+        lanes::{Held, QUANTUM},
+    },
+};
+
+/// Records of one append at most: larger ones gain nothing (group commit is the engine's) and delay the first.
+const BATCH_MAX: usize = 1024;
+/// A `ts` that is given out further ahead of the clock than this is worth a warning: a clock that is right gave none.
+const AHEAD_MICROS: i64 = CLOCK_BOUND.as_micros() as i64;
+
+impl<F: Fold> Service<F> {
+    pub(super) fn decide(&mut self) {
+        let Role::Leading { mut next_seq } = self.role else { return };
+        let first_seq = next_seq;
+        let mut records = Vec::new();
+        while records.len() < BATCH_MAX && self.in_flight.len() < self.config.in_flight_max {
+            let Some(lane) = self.lanes.next_turn() else { break };
+            self.turn(lane, &mut next_seq, &mut records);
+        }
+        if !self.riders.is_empty() {
+            let riders = std::mem::take(&mut self.riders);
+            let value = barrier_value(self.config.clock.now().micros());
+            records.push(self.record(None, value, next_seq, None));
+            self.in_flight.push(InFlight { seq: next_seq, event: None, riders, counted: None, acked: false });
+            next_seq += 1;
+        }
+        if records.is_empty() {
+            return;
+        }
+        self.role = Role::Leading { next_seq };
+        metrics::histogram!("teamlog_writer_batch_records").record(records.len() as f64);
+        let (epoch, done) = (self.epoch, self.done.clone());
+        let append = self.log.append(self.source, records);
+        tokio::spawn(async move {
+            let outcomes = append.await;
+            let _ = done.send(Done::Appended { epoch, first_seq, outcomes });
+        });
+    }
+
+    fn record(&self, key: Option<Bytes>, value: Bytes, seq: u64, traceparent: Option<Bytes>) -> NewRecord {
+        NewRecord {
+            key,
+            value: Some(value),
+            stamp: Stamp::Seq { epoch: self.epoch, seq },
+            writer: Some(self.writer.clone()),
+            traceparent,
+        }
+    }
+
+    /// One lane's turn: up to a quantum of its commands.
+    fn turn(&mut self, lane: F::Lane, next_seq: &mut u64, records: &mut Vec<NewRecord>) {
+        let it = self.lanes.lane(lane);
+        match it.state {
+            Held::Loading => return,
+            Held::Absent => {
+                if !it.queue.is_empty() {
+                    it.state = Held::Loading;
+                    self.load(lane);
+                }
+                return;
+            }
+            Held::Here(_) => {}
+        }
+        for _ in 0..QUANTUM {
+            let it = self.lanes.lane(lane);
+            let Held::Here(state) = &mut it.state else { return };
+            let Some(mut pending) = it.queue.pop_front() else { break };
+            if pending.deadline <= Instant::now() {
+                pending.answer(Answer::not_accepted(NotAccepted::Late));
+                continue;
+            }
+            if pending.facts.is_none() {
+                if it.holding.contains(&pending.actor) {
+                    it.behind.entry(pending.actor).or_default().push_back(pending);
+                    continue;
+                }
+                if self.fold.wanted(state, &pending.request).is_some() {
+                    it.holding.insert(pending.actor);
+                    it.wanting.push(pending);
+                    continue;
+                }
+            }
+            let facts = pending.facts.take().map(|(facts, _)| facts).unwrap_or_default();
+            if let Some(event) = self.fold.written(state, &facts, &pending.request) {
+                let under_way = self.in_flight.holds(lane, &event);
+                let answer = self.acked(event, self.position, true);
+                if under_way {
+                    self.riders.push((answer, pending));
+                } else {
+                    pending.answer(answer);
+                }
+                continue;
+            }
+            let mut random = || self.config.random.next();
+            let at = self.config.clock.now();
+            let now = Now { at, event_id: Uuid::now_v7(), random: &mut random, secrets: &self.config.secrets };
+            let decided = self.fold.decide(state, &facts, &pending.request, now).and_then(|decision| match decision {
+                Decision::Event(event) => match event.encode() {
+                    Ok(value) => Ok(Ok((Arc::new(event), value))),
+                    Err(_) => Err(Refusal::MsgTooLong),
+                },
+                Decision::Nothing(nothing) => Ok(Err(nothing)),
+            });
+            match decided {
+                Ok(Ok((event, value))) => {
+                    self.fold.apply(state, &event);
+                    let ahead = event.given_ts().micros() - at.micros();
+                    if ahead > AHEAD_MICROS && !std::mem::replace(&mut self.ahead_said, true) {
+                        warn!(partition = %self.source, ahead_seconds = ahead / 1_000_000, "messages of this partition have a ts ahead of the clock; new ones go on behind them, a microsecond each");
+                    }
+                    for other in it.queue.iter_mut() {
+                        if let Some((facts, _)) = &mut other.facts {
+                            self.fold.apply_facts(facts, &event);
+                        }
+                    }
+                    it.in_flight += 1;
+                    let key = self.fold.record_key(&event);
+                    let traceparent = self.fold.traceparent(&pending.request);
+                    records.push(self.record(Some(key), value, *next_seq, traceparent));
+                    let riders = std::mem::take(&mut self.riders);
+                    let event = Some((lane, event, pending));
+                    self.in_flight.push(InFlight { seq: *next_seq, event, riders, counted: None, acked: false });
+                    *next_seq += 1;
+                }
+                Ok(Err(nothing)) => self.riders.push((Answer::Nothing(nothing), pending)),
+                Err(refusal) => self.riders.push((Answer::Refused(refusal), pending)),
+            }
+        }
+        let it = self.lanes.lane(lane);
+        it.used = Instant::now();
+        if !it.queue.is_empty() {
+            self.lanes.wake(lane);
+        }
+        self.read_facts(lane);
+    }
+
+    fn load(&self, lane: F::Lane) {
+        let (load, done, generation) = (self.fold.load(lane, self.position.offset), self.done.clone(), self.generation);
+        tokio::spawn(async move {
+            let loaded = load.await;
+            let _ = done.send(Done::State { generation, lane, loaded });
+        });
+    }
+
+    /// Starts to read what a lane's commands want to know, all at once, unless a read is under way.
+    fn read_facts(&mut self, lane: F::Lane) {
+        let it = self.lanes.lane(lane);
+        let Held::Here(state) = &it.state else { return };
+        if !it.reading.is_empty() || it.wanting.is_empty() {
+            return;
+        }
+        it.reading = std::mem::take(&mut it.wanting);
+        let wanted =
+            it.reading.iter().filter_map(|pending| self.fold.wanted(state, &pending.request)).collect::<Vec<_>>();
+        if wanted.len() != it.reading.len() {
+            // The state learned meanwhile what they wanted to know: they take their turn again.
+            for pending in std::mem::take(&mut it.reading).into_iter().rev() {
+                it.release(pending.actor);
+                it.queue.push_front(pending);
+            }
+            return self.lanes.wake(lane);
+        }
+        let (read, done, generation) = (self.fold.facts(lane, wanted), self.done.clone(), self.generation);
+        tokio::spawn(async move {
+            let read = read.await;
+            let _ = done.send(Done::Facts { generation, lane, read });
+        });
+    }
+
+    /// Facts as of some position: brought to where this writer's state is, with what is in flight, then decided with.
+    pub(super) fn on_facts(&mut self, lane: F::Lane, (facts, position): Loaded<Vec<F::Facts>>) {
+        if position.offset > self.position.offset {
+            return self.early.push((lane, (facts, position)));
+        }
+        let tail = match self.feed.recent(self.source, &position) {
+            Ok(Some(tail)) => tail,
+            Ok(None) | Err(_) => {
+                // The shard lags behind the ring. Read again: it is catching up, and deadlines bound the tries.
+                let it = self.lanes.lane(lane);
+                let again = std::mem::take(&mut it.reading);
+                it.wanting.splice(0..0, again);
+                return self.read_facts(lane);
+            }
+        };
+        let it = self.lanes.lane(lane);
+        let mut ready = Vec::new();
+        for (mut pending, mut facts) in std::mem::take(&mut it.reading).into_iter().zip(facts) {
+            let counted =
+                tail.iter().filter(|entry| entry.offset < self.position.offset).filter_map(|entry| entry.event());
+            for event in counted.filter(|event| self.fold.belongs(lane, event)) {
+                self.fold.apply_facts(&mut facts, event);
+            }
+            for event in self.in_flight.uncounted(lane) {
+                self.fold.apply_facts(&mut facts, event);
+            }
+            pending.facts = Some((facts, self.position));
+            ready.push(pending);
+        }
+        for pending in ready.into_iter().rev() {
+            it.release(pending.actor);
+            it.queue.push_front(pending);
+        }
+        self.lanes.wake(lane);
+    }
+}

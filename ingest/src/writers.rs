@@ -1,0 +1,16 @@
+//! Where commands go.
+
+use async_trait::async_trait;
+use teamlog_log::Partition;
+
+use crate::{Answer, DirectoryRequest, Request};
+
+/// Where commands go: to this process's writers, or to another node's.
+#[async_trait]
+pub trait Writers: Send + Sync + 'static {
+    /// Hands a command to the writer of a partition of `events` and waits for what becomes of it, at most to its deadline.
+    async fn submit(&self, partition: Partition, request: Request) -> Answer;
+
+    /// The same for the writer of the directory.
+    async fn register(&self, request: DirectoryRequest) -> Answer;
+}
