@@ -147,8 +147,9 @@ impl Ingest {
                     directory: directory.clone(),
                     source: source.clone(),
                     shard_of,
-                    members,
+                    members: members.clone(),
                     config: WriterConfig {
+                        members,
                         lane_max: config.team_max,
                         inbox_max: config.partition_max,
                         in_flight_max: config.in_flight_max,

@@ -67,7 +67,12 @@ impl Drop for Joining<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{RtmConfig, rtm::ticket::Place};
+    use uuid::Uuid;
+
+    use crate::{
+        RtmConfig,
+        rtm::ticket::{Once, Place},
+    };
 
     #[test]
     fn one_team_that_comes_all_at_once_leaves_room_for_others() {
@@ -106,8 +111,9 @@ mod tests {
     }
 
     fn ticket(team: TeamId, nonce: Option<u64>) -> Ticket {
+        let once = nonce.map(|nonce| Once { gateway: Uuid::nil(), nonce });
         let place = Place::at(teamlog_log::Position::START);
         let user = "U1".parse().unwrap();
-        Ticket { team, user, token: [0; 32], place, issued_ms: 0, nonce, cursors: false, batches: false }
+        Ticket { team, user, token: [0; 32], place, issued_ms: 0, once, cursors: false, batches: false }
     }
 }

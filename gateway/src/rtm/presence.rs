@@ -231,6 +231,7 @@ mod tests {
     fn told(notes: &mut mpsc::Receiver<Note>) -> Vec<String> {
         let text = |note| match note {
             Note::Frame(frame) => String::from_utf8(frame.to_vec()).unwrap(),
+            Note::Home => "home".to_owned(),
         };
         std::iter::from_fn(|| notes.try_recv().ok()).map(text).collect()
     }

@@ -36,33 +36,28 @@ pub fn commands(writers: Arc<dyn Writers>) -> Router {
 }
 
 async fn command(State(calls): State<Calls>, body: Bytes) -> Response {
-    let asked: Asked<Request> = match understood(&body) {
-        Ok(asked) => asked,
-        Err(refused) => return refused,
-    };
+    let Some(asked) = understood::<Asked<Request>>(&body) else { return not_understood() };
     let deadline = asked.deadline();
-    let Some(partition) = asked.partition else { return not_understood("a command names no partition") };
+    let Some(partition) = asked.partition else { return not_understood() };
     let Ok(_room) = calls.room.try_acquire() else { return said(Answer::not_accepted(NotAccepted::Busy)) };
     said(calls.writers.submit(partition, Request { deadline, ..asked.request }).await)
 }
 
 async fn registration(State(calls): State<Calls>, body: Bytes) -> Response {
-    let asked: Asked<DirectoryRequest> = match understood(&body) {
-        Ok(asked) => asked,
-        Err(refused) => return refused,
-    };
+    let Some(asked) = understood::<Asked<DirectoryRequest>>(&body) else { return not_understood() };
     let deadline = asked.deadline();
     let Ok(_room) = calls.room.try_acquire() else { return said(Answer::not_accepted(NotAccepted::Busy)) };
     said(calls.writers.register(asked.request.until(deadline)).await)
 }
 
-fn understood<T: DeserializeOwned>(body: &Bytes) -> Result<T, Response> {
-    serde_json::from_slice(body).map_err(|why| not_understood(&why.to_string()))
+/// None for a newer node's, most likely.
+fn understood<T: DeserializeOwned>(body: &Bytes) -> Option<T> {
+    let said = |why: &serde_json::Error| tracing::warn!(%why, "a command of another node is not understood");
+    serde_json::from_slice(body).inspect_err(said).ok()
 }
 
-/// A newer node's command, most likely. Nothing was done.
-fn not_understood(why: &str) -> Response {
-    tracing::warn!(why, "a command of another node is not understood");
+/// Nothing was done.
+fn not_understood() -> Response {
     (StatusCode::BAD_REQUEST, Json(json!({ "error": "not_understood" }))).into_response()
 }
 

@@ -94,3 +94,29 @@ impl Said {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_newer_node_says_is_not_taken_for_something_else() {
+        let answer = Said::Refused("a_reason_of_tomorrow".to_owned()).answer();
+        assert!(matches!(answer, Answer::NotAccepted { why: NotAccepted::OtherVersion, .. }), "{answer:?}");
+        // It happened, though what it was cannot be read here.
+        let seen_at = Position::START;
+        let event = STANDARD.encode([0, 0, 1, 0, 0, 2]);
+        let answer = Said::Acked { event, partition: Partition(0), seen_at, repeated: false }.answer();
+        assert!(matches!(answer, Answer::Unknown), "{answer:?}");
+        assert!(serde_json::from_str::<Said>(r#"{"queued":{}}"#).is_err());
+    }
+
+    #[test]
+    fn a_newer_nodes_keys_are_ignored_and_an_older_ones_defaulted() {
+        let asked = r#"{"wait_ms":5,"partition":3,"tomorrow":1,"request":{"team":"T1","actor":null,"method":"m","key":null,
+            "traceparent":null,"command":{"Post":{"text":"hello","mood":"good"}}}}"#;
+        let asked: Asked<crate::Request> = serde_json::from_str(asked).unwrap();
+        let crate::Command::Post(post) = asked.request.command else { panic!("{:?}", asked.request.command) };
+        assert_eq!((post.text.as_str(), post.reply_broadcast), ("hello", false));
+    }
+}

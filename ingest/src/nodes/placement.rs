@@ -79,6 +79,8 @@ impl Peer {
 pub struct Membership {
     me: Uuid,
     peers: Vec<Arc<Peer>>,
+    /// The schemas that some node knows and another one does not.
+    news: BTreeSet<u32>,
 }
 
 impl Membership {
@@ -89,7 +91,10 @@ impl Membership {
 
     pub(super) fn of_shared(me: Uuid, mut peers: Vec<Arc<Peer>>) -> Membership {
         peers.sort_by_key(|peer| peer.node);
-        Membership { me, peers }
+        let known: BTreeSet<u32> = peers.iter().flat_map(|peer| &peer.schemas).copied().collect();
+        let is_news = |id: &u32| peers.iter().any(|peer| !peer.schemas.contains(id));
+        let news = known.into_iter().filter(is_news).collect();
+        Membership { me, peers, news }
     }
 
     /// One node that does everything.
@@ -143,9 +148,9 @@ impl Membership {
         searchers
     }
 
-    /// Whether every live node can read the events of a schema.
+    /// Whether every live node can read the events of a schema that this one writes.
     pub fn all_know(&self, schema_id: u32) -> bool {
-        self.peers.iter().all(|peer| peer.schemas.contains(&schema_id))
+        !self.news.contains(&schema_id)
     }
 
     fn best(&self, source: TopicPartition, may: impl Fn(&Peer) -> bool) -> Option<&Arc<Peer>> {
@@ -160,4 +165,78 @@ fn weight(node: Uuid, source: TopicPartition) -> [u8; 32] {
     hash.update(source.topic.name());
     hash.update(source.partition.0.to_be_bytes());
     hash.finalize().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn peer(number: u128, role: Role) -> Peer {
+        Peer {
+            node: Uuid::from_u128(number),
+            life: Uuid::from_u128(number),
+            role,
+            address: String::new(),
+            url: None,
+            version: String::new(),
+            schemas: BTreeSet::new(),
+            views: vec!["search".to_owned()],
+            serving: true,
+        }
+    }
+
+    fn table(peers: impl IntoIterator<Item = Peer>) -> Membership {
+        Membership::of(Uuid::nil(), peers.into_iter().collect())
+    }
+
+    fn owners(table: &Membership) -> Vec<Option<u128>> {
+        let owner = |number| table.owner(TopicPartition::events(Partition(number))).map(|peer| peer.node.as_u128());
+        (0..1_024).map(owner).collect()
+    }
+
+    #[test]
+    fn each_has_about_its_share() {
+        let owners = owners(&table((1..=5).map(|number| peer(number, Role::Ingest))));
+        for number in 1..=5 {
+            let share = owners.iter().filter(|owner| **owner == Some(number)).count();
+            assert!((150..=260).contains(&share), "{number}: {share} of 1024");
+        }
+    }
+
+    #[test]
+    fn only_the_right_role_is_chosen_and_nobody_where_there_is_none() {
+        let table = table([peer(1, Role::Gateway), peer(2, Role::Project)]);
+        let source = TopicPartition::events(Partition(0));
+        assert_eq!(table.owner(source), None);
+        assert_eq!(table.home(Partition(0)).map(|peer| peer.node.as_u128()), Some(1));
+        assert_eq!(table.projects("search", source).map(|peer| peer.node.as_u128()), Some(2));
+        assert_eq!(table.projects("mains", source), None, "nobody builds it");
+        let searchers = table.searchers(Partition(0)).into_iter().map(|peer| peer.node.as_u128());
+        assert_eq!(searchers.collect::<Vec<_>>(), [2]);
+    }
+
+    #[test]
+    fn what_one_knows_and_another_does_not_is_news() {
+        let knows = |number, ids: &[u32]| Peer { schemas: ids.iter().copied().collect(), ..peer(number, Role::Ingest) };
+        let table = table([knows(1, &[1, 2, 3]), knows(2, &[1, 2])]);
+        assert_eq!([1, 2, 3].map(|id| table.all_know(id)), [true, true, false]);
+    }
+
+    proptest! {
+        #[test]
+        fn when_one_goes_only_its_partitions_move(nodes in prop::collection::btree_set(1u128.., 2..8), gone in any::<prop::sample::Index>()) {
+            let nodes: Vec<u128> = nodes.into_iter().collect();
+            let gone = nodes[gone.index(nodes.len())];
+            let before = owners(&table(nodes.iter().map(|number| peer(*number, Role::Ingest))));
+            // The order in which they were heard of does not matter, and who leaves is as good as gone.
+            let left = nodes.iter().rev().map(|number| Peer { serving: *number != gone, ..peer(*number, Role::Ingest) });
+            let after = owners(&table(left));
+            for (before, after) in before.into_iter().zip(after) {
+                prop_assert!(before == after || before == Some(gone), "{before:?} {after:?}");
+                prop_assert!(after != Some(gone));
+            }
+        }
+    }
 }

@@ -8,11 +8,11 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Answer, Clock, NotAccepted, Random, Secrets};
+use crate::{Answer, Clock, Membership, NotAccepted, Random, Secrets};
 
 /// Sizes and times of a writer.
 #[derive(Clone)]
@@ -27,6 +27,8 @@ pub struct WriterConfig {
     pub node: uuid::Uuid,
     /// The wall clock within its bound. Past the bound it claims nothing.
     pub clock: Clock,
+    /// The live nodes: what one of them cannot read is not written yet.
+    pub members: watch::Receiver<Arc<Membership>>,
     /// What ids are made of, and how long a writer pauses.
     pub random: Random,
     /// What tokens are derived from.

@@ -153,6 +153,32 @@ async fn two_tables_that_differ_for_a_minute_do_no_harm() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_live_node_cannot_read_is_not_written_until_it_can() {
+    let two = Two::start(FaultyLog::plain(PARTITIONS));
+    let team = make_team(two.node(0), "acme").await;
+    let post = || request(team.0, Some(team.1), None, post(team.2, "news"));
+    let posted = Event::decode(&{
+        let Answer::Acked(acked) = two.node(0).ingest.submit(post()).await else { panic!("all know it") };
+        acked.event.encode().unwrap()
+    });
+    let schema_id = posted.unwrap().schema_id();
+    let knows = |ids: BTreeSet<u32>| {
+        let table = table(two.ids, 0, [true, false]);
+        let mut peers: Vec<Peer> = table.peers().iter().map(|peer| (**peer).clone()).collect();
+        peers[0].schemas = BTreeSet::from([schema_id]);
+        peers[1].schemas = ids;
+        two.tables[0].send_replace(Arc::new(Membership::of(two.ids[0], peers)));
+    };
+    knows(BTreeSet::new());
+    let answer = two.node(0).ingest.submit(post()).await;
+    assert!(matches!(answer, Answer::NotAccepted { why: NotAccepted::OtherVersion, .. }), "{answer:?}");
+    // It was upgraded.
+    knows(BTreeSet::from([schema_id]));
+    let answer = two.node(0).ingest.submit(post()).await;
+    assert!(matches!(answer, Answer::Acked(_)), "{answer:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn no_team_is_written_into_a_partition_that_is_not_its_own() {
     let node = Node::start(&FaultyLog::plain(PARTITIONS));
     let (team, ada, general) = make_team(&node, "acme").await;

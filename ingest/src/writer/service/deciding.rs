@@ -117,6 +117,10 @@ impl<F: Fold> Service<F> {
                 Decision::Nothing(nothing) => Ok(Err(nothing)),
             });
             match decided {
+                // Whoever cannot read it would stop at it, and lose what comes behind it.
+                Ok(Ok((event, _))) if !self.config.members.borrow().all_know(event.schema_id()) => {
+                    pending.answer(Answer::not_accepted(NotAccepted::OtherVersion));
+                }
                 Ok(Ok((event, value))) => {
                     self.fold.apply(state, &event);
                     let ahead = event.given_ts().micros() - at.micros();
