@@ -349,6 +349,23 @@ mod tests {
     }
 
     #[test]
+    fn a_role_needs_what_it_shares_with_other_nodes() {
+        let kafka = "[cluster]\nkeys = [\"k\"]\n[log]\nengine = \"kafka\"\nbrokers = [\"a:1\"]\n";
+        let mains = "[mains]\nreplicas = [\"mysql://a/m\"]\n";
+        let shard = |replica: &str| format!("[[shards]]\nname = \"s1\"\nreplicas = [\"{replica}\"]\n");
+        for (text, reason) in [
+            (String::new(), "engine = \"kafka\""),
+            (format!("{kafka}{mains}"), "[[shards]]"),
+            (format!("{kafka}{mains}{}", shard("sqlite://here.sqlite")), "[[shards]]"),
+            (format!("{kafka}{}", shard("mysql://a/s1")), "[mains]"),
+        ] {
+            let why = load(&text).unwrap().check_shared("gateway").unwrap_err().to_string();
+            assert!(why.contains(reason) && why.contains("gateway"), "{text}: {why}");
+        }
+        load(&format!("{kafka}{mains}{}", shard("mysql://a/s1"))).unwrap().check_shared("gateway").unwrap();
+    }
+
+    #[test]
     fn a_list_may_be_one_text_with_commas() {
         let config = load("[cache]\nservers = \"a:1, b:2\"").unwrap();
         assert_eq!(config.cache.servers, ["a:1", "b:2"]);

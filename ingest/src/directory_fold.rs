@@ -159,6 +159,7 @@ impl Fold for DirectoryFold {
                     at: now.at,
                     cluster_id: *cluster_id,
                     key_check: key_check.clone(),
+                    partitions: i32::try_from(self.partitions).unwrap_or(i32::MAX),
                 })))
             }
             DirectoryRequest::Register(new) => self.directory.with(|directory| {

@@ -41,6 +41,18 @@ pub enum FoundingError {
     /// It was founded with other keys: this node must not serve it.
     #[error("this node's [cluster] keys are not those of cluster {0}")]
     OtherKeys(Uuid),
+    /// Its log had another number of partitions then: every team would be looked for in the wrong one.
+    #[error(
+        "cluster {cluster} was founded on {founded} partitions of events and the log has {here}: their number must never change"
+    )]
+    OtherPartitions {
+        /// The cluster.
+        cluster: Uuid,
+        /// As it was founded.
+        founded: u32,
+        /// As the log says.
+        here: u32,
+    },
     /// It may be founded or not; asking again may tell.
     #[error("the cluster's founding is not known: {0}")]
     NotKnown(String),
@@ -103,6 +115,8 @@ struct Inner {
     writers: Arc<dyn Writers>,
     /// The same, where they are this process's own.
     local: Option<Arc<LocalWriters>>,
+    /// Of `events`.
+    partitions: u32,
 }
 
 /// Between two looks whether the cluster was founded.
@@ -128,6 +142,7 @@ impl Ingest {
             observer,
             config,
         } = parts;
+        let partitions = u32::try_from(from.len()).unwrap_or(u32::MAX);
         let directory = DirectoryHandle::start(&feed, rows, at, stop.child_token());
         let teams = Teams::start(
             feed.clone(),
@@ -165,7 +180,7 @@ impl Ingest {
             }
         };
         let marks = Marks::start(teams.clone(), directory.clone(), source, clock, tasks, stop.child_token());
-        Ingest { inner: Arc::new(Inner { teams, directory, marks, secrets, writers, local }) }
+        Ingest { inner: Arc::new(Inner { teams, directory, marks, secrets, writers, local, partitions }) }
     }
 
     /// Hands a command in and waits for what becomes of it, at most to its deadline.
@@ -246,7 +261,7 @@ impl Ingest {
     /// Founds the cluster, if nobody did, and checks that its key is ours.
     ///
     /// # Errors
-    /// Both of [`FoundingError`].
+    /// All of [`FoundingError`].
     pub async fn found_cluster(&self, wait: Duration) -> Result<Uuid, FoundingError> {
         let cluster_id = Uuid::new_v4();
         let key_check = self.inner.secrets.key_check(cluster_id);
@@ -279,13 +294,18 @@ impl Ingest {
     /// Whose cluster this is, by what was read of the directory; none if its founding was not read yet.
     ///
     /// # Errors
-    /// [`FoundingError::OtherKeys`].
+    /// All of [`FoundingError`] but `NotKnown`.
     pub fn cluster(&self) -> Option<Result<Uuid, FoundingError>> {
         let founded = self.inner.directory.with(|directory| directory.cluster().cloned())?;
         if !self.inner.secrets.founded(founded.cluster_id, &founded.key_check) {
             return Some(Err(FoundingError::OtherKeys(founded.cluster_id)));
         }
-        Some(Ok(founded.cluster_id))
+        let (cluster, here) = (founded.cluster_id, self.inner.partitions);
+        let founded = founded.partitions.unsigned_abs();
+        if founded != here {
+            return Some(Err(FoundingError::OtherPartitions { cluster, founded, here }));
+        }
+        Some(Ok(cluster))
     }
 
     /// The partitions of `events` that this process writes: its own claim is the newest that counts.

@@ -1,6 +1,9 @@
 //! What the runner runs: one view on one replica.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use teamlog_log::{Entry, Position, TopicPartition};
@@ -24,6 +27,12 @@ impl Batch {
         self.moved.entry(source).and_modify(|(_, end)| *end = to).or_insert((from, to));
         self.entries.extend(entries);
     }
+
+    /// Takes out all but these sources.
+    pub(crate) fn keep(&mut self, these: &BTreeSet<TopicPartition>) {
+        self.entries.retain(|entry| these.contains(&entry.source));
+        self.moved.retain(|source, _| these.contains(source));
+    }
 }
 
 /// Why a projector could not go on.
@@ -35,6 +44,13 @@ pub enum ProjectError {
     /// Anything else that it writes to, in its own words.
     #[error("{0}")]
     Other(String),
+}
+
+impl ProjectError {
+    /// Whether all that happened is that another process writes this view too: the view's positions say where to go on.
+    pub fn is_contention(&self) -> bool {
+        matches!(self, ProjectError::Db(DbError::Overtaken(_) | DbError::Contended { .. }))
+    }
 }
 
 /// One view on one replica.

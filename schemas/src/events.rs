@@ -27,6 +27,8 @@ event!(
         cluster_id: Uuid,
         /// HMAC of the cluster's id under its key, in hex: a node with another key is refused.
         key_check: String,
+        /// The partitions of `events`, for good.
+        partitions: i32,
     }
 );
 event!(

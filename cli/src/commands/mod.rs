@@ -42,7 +42,7 @@ pub(crate) fn status(error: &anyhow::Error) -> u8 {
 fn is_away(cause: &(dyn std::error::Error + 'static)) -> bool {
     let log = |why: &LogError| matches!(why, LogError::Away(_));
     let feed = |why: &FeedError| matches!(why, FeedError::Log(why) if log(why));
-    let db = |why: &DbError| matches!(why, DbError::Away { .. });
+    let db = |why: &DbError| matches!(why, DbError::Away { .. } | DbError::Contended { .. });
     let project = |why: &ProjectError| matches!(why, ProjectError::Db(why) if db(why));
     cause.is::<Away>()
         || cause.downcast_ref().is_some_and(BenchError::is_away)

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use serde_json::json;
 use teamlog_ingest::{NodeParts, Nodes, Role, Secrets};
 use teamlog_log::{LogError, Topic};
@@ -132,10 +132,15 @@ impl Door {
         loop {
             let asked = async {
                 log.create_topics().await?;
-                log.shared().partitions(Topic::Events).await
+                let log = log.shared();
+                let mut partitions = Vec::new();
+                for topic in TOPICS {
+                    partitions.push((topic, log.partitions(topic).await?));
+                }
+                Ok(partitions)
             };
             match asked.await {
-                Ok(partitions) => return Ok(partitions),
+                Ok(partitions) => return fitting(&partitions),
                 Err(LogError::Away(why)) => {
                     if !std::mem::replace(&mut said, true) {
                         warn!(why, "the log is away; waiting for it");
@@ -147,6 +152,27 @@ impl Door {
             }
         }
     }
+}
+
+/// The topics that a log has.
+const TOPICS: [Topic; 5] = [Topic::Events, Topic::Marks, Topic::Credentials, Topic::Directory, Topic::Nodes];
+
+/// The number of partitions of `events`, if the other topics' fit.
+///
+/// # Errors
+/// With the one that does not: what is written to it would be looked for elsewhere.
+fn fitting(partitions: &[(Topic, u32)]) -> anyhow::Result<u32> {
+    let of = |wanted| partitions.iter().find(|(topic, _)| *topic == wanted).map_or(0, |(_, count)| *count);
+    let events = of(Topic::Events);
+    for (topic, wanted) in
+        [(Topic::Marks, events), (Topic::Credentials, events), (Topic::Directory, 1), (Topic::Nodes, 1)]
+    {
+        let here = of(topic);
+        if here != wanted {
+            bail!("topic {} has {here} partitions and must have {wanted} (events has {events})", topic.name());
+        }
+    }
+    Ok(events)
 }
 
 /// Takes the port of an address, if there is one to be taken.
@@ -169,4 +195,23 @@ async fn bind(address: &str) -> std::io::Result<TcpListener> {
         }
     }
     outcome
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn topics_must_fit_each_other() {
+        let with = |changed: Topic, count: u32| {
+            let wanted = |topic| if matches!(topic, Topic::Directory | Topic::Nodes) { 1 } else { 16 };
+            fitting(&TOPICS.map(|topic| (topic, if topic == changed { count } else { wanted(topic) })))
+        };
+        assert_eq!(with(Topic::Events, 16).unwrap(), 16);
+        for (topic, count) in [(Topic::Marks, 8), (Topic::Credentials, 32), (Topic::Directory, 2), (Topic::Nodes, 3)] {
+            let why = with(topic, count).unwrap_err().to_string();
+            assert!(why.contains(topic.name()) && why.contains(&count.to_string()), "{why}");
+        }
+        assert!(with(Topic::Events, 24).unwrap_err().to_string().contains("must have 24"));
+    }
 }

@@ -63,7 +63,7 @@ pub(super) async fn found(ingest: Ingest, shards: Shards) -> anyhow::Error {
                 }
                 std::future::pending::<()>().await;
             }
-            Err(why @ FoundingError::OtherKeys(_)) => return why.into(),
+            Err(why @ (FoundingError::OtherKeys(_) | FoundingError::OtherPartitions { .. })) => return why.into(),
             Err(FoundingError::NotKnown(why)) if why == said => {}
             Err(FoundingError::NotKnown(why)) => {
                 warn!(why, "the cluster's founding is not known yet");

@@ -26,6 +26,11 @@ const GENERATION_KNOWN: Duration = Duration::from_secs(1);
 /// How long SQLite waits for another's lock, MySQL for another's row.
 const LOCK_WAIT: Duration = Duration::from_secs(5);
 
+/// A transaction for writing locks the rows that it writes and no gaps between them, so that processes which share a view's
+/// sources do not get into each other's way. It needs no snapshot: nobody else writes rows of the sources whose positions it
+/// has locked.
+const BEGIN_WRITING: &str = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; START TRANSACTION";
+
 /// Which generation is the current one, and the like. Lies in the first generation's database.
 static META: Table =
     Table { name: "meta", columns: &[word("name", 64), text("value")], key: 1, indexes: &[], pruned: true };
@@ -175,7 +180,7 @@ impl Replica {
 
     async fn begin(&self, pool: &Pool) -> Result<Tx, DbError> {
         let tx = match pool {
-            Pool::MySql(pool) => pool.begin().await.map(|tx| Tx::mysql(tx, self.name())),
+            Pool::MySql(pool) => pool.begin_with(BEGIN_WRITING).await.map(|tx| Tx::mysql(tx, self.name())),
             Pool::Sqlite(pool) => pool.begin_with("BEGIN IMMEDIATE").await.map(|tx| Tx::sqlite(tx, self.name())),
         };
         tx.map_err(|error| self.failed(&error))

@@ -12,3 +12,4 @@ mod running;
 mod search;
 mod search_checking;
 mod shard;
+mod sharing;

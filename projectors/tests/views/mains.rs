@@ -29,7 +29,7 @@ fn registered(domain: &str, team: &str) -> Event {
 
 fn founded(id: u128) -> Event {
     let cluster_id = Uuid::from_u128(id);
-    ClusterFounded { event_id: Uuid::nil(), at: ts(0), cluster_id, key_check: "00".into() }.into()
+    ClusterFounded { event_id: Uuid::nil(), at: ts(0), cluster_id, key_check: "00".into(), partitions: 16 }.into()
 }
 
 #[tokio::test]

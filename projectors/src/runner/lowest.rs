@@ -1,0 +1,46 @@
+//! Where a feed has to begin for the views.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use teamlog_log::{Position, TopicPartition};
+use tracing::warn;
+
+use crate::projector::Projector;
+
+/// Where a feed begins that serves readers of all these views: in each source the lowest of their positions, and of a
+/// view's replicas that of the one furthest on, for it is the one that is read. A replica that lags, or does not answer
+/// within `wait`, reads the log by itself.
+pub async fn lowest_positions(projectors: &[Arc<dyn Projector>], wait: Duration) -> HashMap<TopicPartition, Position> {
+    let asked = projectors.iter().map(|projector| async move {
+        let positions = match tokio::time::timeout(wait, projector.positions()).await {
+            Ok(Ok(positions)) => positions,
+            Ok(Err(error)) => {
+                warn!(view = projector.name(), %error, "a view does not say how far it has come");
+                return Vec::new();
+            }
+            Err(_) => {
+                let waited_ms = wait.as_millis() as u64;
+                warn!(view = projector.name(), waited_ms, "a view does not say how far it has come");
+                return Vec::new();
+            }
+        };
+        let start = |source: &TopicPartition| positions.get(source).copied().unwrap_or(Position::START);
+        let sources = projector.sources().into_iter();
+        sources.map(|source| ((projector.name(), source), start(&source))).collect()
+    });
+    let mut furthest: HashMap<(&str, TopicPartition), Position> = HashMap::new();
+    for (of, position) in futures::future::join_all(asked).await.into_iter().flatten() {
+        let best = furthest.entry(of).or_insert(position);
+        if position.offset > best.offset {
+            *best = position;
+        }
+    }
+    let mut lowest: HashMap<TopicPartition, Position> = HashMap::new();
+    for ((_, source), position) in furthest {
+        let least = lowest.entry(source).or_insert(position);
+        if position.offset < least.offset {
+            *least = position;
+        }
+    }
+    lowest
+}

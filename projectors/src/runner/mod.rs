@@ -1,0 +1,163 @@
+//! The runner: follows the feed for every view and replica, each at its own pace, and says how far each has come.
+//!
+//! ```text
+//!   feed --> one forwarder a source --> gather (5,000 entries or 50 ms) --> apply: rows and positions at once
+//!                                                                            | error: positions anew, from there on
+//!                                                                            | other sources here: the same
+//! ```
+//!
+//! Several processes may share a view's sources. Which of them follows a source is told from outside and may differ from
+//! one to the other for a while: the position that is compared as it is set lets one of two go on, and the other asks
+//! where the view stands now.
+
+mod forward;
+mod lowest;
+mod status;
+mod task;
+
+pub use lowest::lowest_positions;
+pub use status::{Progress, ViewStatus, WaitError};
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use parking_lot::Mutex;
+use teamlog_log::{Feed, Offset, Position, TopicPartition};
+use teamlog_schemas::Event;
+use tokio::sync::watch;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::projector::Projector;
+use task::Task;
+
+/// A view on a replica, as far as it runs here.
+struct View {
+    projector: Arc<dyn Projector>,
+    /// Which sources are this process's; none if all are.
+    mine: Option<watch::Receiver<BTreeSet<TopicPartition>>>,
+    progress: watch::Sender<Progress>,
+}
+
+impl View {
+    /// What is to be followed here, as of now.
+    fn sources(&self) -> BTreeSet<TopicPartition> {
+        let mine = self.mine.as_ref().map(watch::Receiver::borrow);
+        let all = self.projector.sources().into_iter();
+        all.filter(|source| mine.as_ref().is_none_or(|mine| mine.contains(source))).collect()
+    }
+
+    /// Ends once other sources than `these` are to be followed here.
+    async fn shared_otherwise(&self, these: &BTreeSet<TopicPartition>) {
+        if let Some(mine) = &self.mine {
+            let mut mine = mine.clone();
+            let all: BTreeSet<_> = self.projector.sources().into_iter().collect();
+            let is_other = |mine: &BTreeSet<_>| !all.intersection(mine).eq(these);
+            if mine.wait_for(is_other).await.is_ok() {
+                return;
+            }
+        }
+        // Nobody changes it any more.
+        std::future::pending().await
+    }
+}
+
+/// The runner of a process. Cheap to clone.
+#[derive(Clone)]
+pub struct Runner {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    feed: Feed<Event>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+    views: Mutex<Vec<Arc<View>>>,
+}
+
+impl Runner {
+    /// A runner of nothing yet; everything that it starts ends with `stop`.
+    pub fn new(feed: Feed<Event>, stop: CancellationToken) -> Runner {
+        Runner { inner: Arc::new(Inner { feed, stop, tasks: TaskTracker::new(), views: Mutex::default() }) }
+    }
+
+    /// Starts to run a view on a replica, with all that it reads. With its database away it keeps trying.
+    pub fn start(&self, projector: Arc<dyn Projector>) {
+        self.run(projector, None);
+    }
+
+    /// Starts to run a view on a replica, with those of its sources that are in `mine`; other processes run the rest.
+    /// When `mine` changes, what was gathered is committed, less what left, and the view goes on from its own positions.
+    /// Once the sender of `mine` is gone, it stays as it is.
+    pub fn start_shared(&self, projector: Arc<dyn Projector>, mine: watch::Receiver<BTreeSet<TopicPartition>>) {
+        self.run(projector, Some(mine));
+    }
+
+    fn run(&self, projector: Arc<dyn Projector>, mine: Option<watch::Receiver<BTreeSet<TopicPartition>>>) {
+        let view = Arc::new(View { projector, mine, progress: watch::Sender::default() });
+        view.progress.send_modify(|progress| progress.sources = view.sources());
+        self.inner.views.lock().push(view.clone());
+        let task = Task { feed: self.inner.feed.clone(), stop: self.inner.stop.clone(), view };
+        self.inner.tasks.spawn(task.run());
+    }
+
+    /// Every view and replica.
+    pub fn status(&self) -> Vec<ViewStatus> {
+        let views = self.inner.views.lock();
+        let status = views.iter().map(|view| {
+            let progress = view.progress.borrow().clone();
+            ViewStatus {
+                view: view.projector.name().to_owned(),
+                replica: view.projector.replica().to_owned(),
+                sources: progress.sources.iter().copied().collect(),
+                progress,
+            }
+        });
+        status.collect()
+    }
+
+    /// How far a view has come in a source on each of its replicas, by replica; none where the source is not followed
+    /// here.
+    pub fn positions(&self, view: &str, source: TopicPartition) -> Vec<(String, Position)> {
+        let position = |status: &ViewStatus| status.progress.positions.get(&source).copied().unwrap_or(Position::START);
+        let status = self.status().into_iter().filter(|status| status.view == view && status.sources.contains(&source));
+        status.map(|status| (status.replica.clone(), position(&status))).collect()
+    }
+
+    /// Ends once every replica of a view reflects everything below `offset` of a source.
+    ///
+    /// # Errors
+    /// If the view does not follow that source here, or stops before.
+    pub async fn wait_for(&self, view: &str, source: TopicPartition, offset: Offset) -> Result<(), WaitError> {
+        let views: Vec<_> = {
+            let views = self.inner.views.lock();
+            let these = views.iter().filter(|one| one.projector.name() == view);
+            these.filter(|one| one.sources().contains(&source)).cloned().collect()
+        };
+        let not_run = || WaitError::NotRun { view: view.to_owned(), source_partition: source };
+        if views.is_empty() {
+            return Err(not_run());
+        }
+        for view in views {
+            let mut progress = view.progress.subscribe();
+            let reached =
+                |progress: &Progress| progress.positions.get(&source).is_some_and(|position| position.offset >= offset);
+            // Its task says something in any case when the source is not to be followed any more.
+            let is_over = |progress: &Progress| {
+                reached(progress) || progress.stopped.contains_key(&source) || !view.sources().contains(&source)
+            };
+            let seen = progress.wait_for(is_over).await.map_err(|_| not_run())?;
+            if let Some(why) = seen.stopped.get(&source) {
+                return Err(WaitError::Stopped(why.clone()));
+            }
+            if !reached(&seen) {
+                return Err(not_run());
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends once everything that was started has ended and committed; to be called after the token was cancelled.
+    pub async fn stopped(&self) {
+        self.inner.tasks.close();
+        self.inner.tasks.wait().await;
+    }
+}
