@@ -29,3 +29,13 @@ wait_until() {
         sleep 0.1
     done
 }
+
+# True if the teamlog at HOST:PORT says that it is ready.
+is_ready() {
+    local status=
+    { exec 3<>"/dev/tcp/${1%:*}/${1##*:}"; } 2>/dev/null || return 1
+    printf 'GET /readyz HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n' "$1" >&3
+    read -r -t 5 status <&3 || status=
+    exec 3>&-
+    [[ $status == *' 200 '* ]]
+}
