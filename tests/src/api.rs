@@ -111,6 +111,23 @@ impl Api {
         }
     }
 
+    /// A team of its own for a test, and its owner's client: `(owner, owner's id)`.
+    pub async fn team(&self, domain: &str) -> (Api, String) {
+        let args = json!({ "domain": domain, "name": domain, "owner_name": "ada", "owner_email": "ada@example.com" });
+        self.made(self.good("teamlog.teams.create", args).await)
+    }
+
+    /// One more person of this owner's team: `(client, id)`.
+    pub async fn person(&self, name: &str) -> (Api, String) {
+        let args = json!({ "name": name, "email": format!("{name}@example.com") });
+        self.made(self.good("teamlog.users.create", args).await)
+    }
+
+    fn made(&self, made: Value) -> (Api, String) {
+        let text = |value: &Value| value.as_str().expect("a text").to_owned();
+        (self.with_token(&text(&made["token"])), text(&made["user"]["id"]))
+    }
+
     /// Posts and gives the message's `ts`.
     pub async fn say(&self, channel: &str, text: &str) -> String {
         let posted = self.good("chat.postMessage", json!({ "channel": channel, "text": text })).await;

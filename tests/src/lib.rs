@@ -7,6 +7,7 @@ mod scripts;
 mod server;
 mod socket;
 mod stack;
+pub mod world;
 
 pub use api::{Answer, Api, Failure};
 pub use limits::open_files;

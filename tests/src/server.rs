@@ -162,16 +162,12 @@ impl Server {
 
     /// A team of its own for a test, and its owner's client: `(owner, owner's id)`.
     pub async fn team(&self, domain: &str) -> (Api, String) {
-        let args = json!({ "domain": domain, "name": domain, "owner_name": "ada", "owner_email": "ada@example.com" });
-        let made = self.api().good("teamlog.teams.create", args).await;
-        (self.api().with_token(&text(&made["token"])), text(&made["user"]["id"]))
+        self.api().team(domain).await
     }
 
     /// One more person of the team: `(client, id)`.
     pub async fn person(&self, owner: &Api, name: &str) -> (Api, String) {
-        let args = json!({ "name": name, "email": format!("{name}@example.com") });
-        let made = owner.good("teamlog.users.create", args).await;
-        (self.api().with_token(&text(&made["token"])), text(&made["user"]["id"]))
+        owner.person(name).await
     }
 
     /// Ends the process on the spot: nothing is flushed, nobody is told.

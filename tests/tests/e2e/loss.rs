@@ -1,13 +1,17 @@
 //! The server is killed in the middle of everything, again and again: what was acknowledged is there, once, under its
 //! `ts`, and no session has a gap.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures::{StreamExt, stream};
 use serde_json::json;
-use teamlog_tests::{Engine, Options, Server, size};
-
-use crate::world::{Size, World};
+use teamlog_tests::{
+    Engine, Options, Server, size,
+    world::{Size, World},
+};
 
 /// Acknowledgements between two kills.
 const BETWEEN: usize = 50;
@@ -27,11 +31,12 @@ async fn nothing_that_was_acknowledged_is_lost_by_kills() {
             public: 2,
             private: 4,
             messages: (kills + 1) * BETWEEN,
+            pause: Duration::ZERO,
         };
         eprintln!("{engine:?}: SEED={seed}, {kills} kills, {size:?}");
         let began = Instant::now();
         let mut server = Server::with(engine, Options { unlimited: true, ..Options::default() }).await;
-        let world = Arc::new(World::new(&server, size, true).await);
+        let world = Arc::new(World::new(&[server.url()], size, true).await);
         let killing = async {
             let mut posted = world.posted();
             for kill in 1..=kills {

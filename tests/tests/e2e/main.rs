@@ -14,4 +14,3 @@ mod sdk;
 mod seed;
 mod spine;
 mod views;
-mod world;

@@ -1,11 +1,15 @@
 //! Whoever comes, is cut off and comes back hears a run of the history: no hole, no double, nothing out of order, and
 //! nothing of a conversation that they were not in at that event.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use teamlog_tests::{Engine, Options, Server, size};
-
-use crate::world::{Size, World};
+use teamlog_tests::{
+    Engine, Options, Server, size,
+    world::{Size, World},
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_session_hears_a_run_of_the_history() {
@@ -21,11 +25,12 @@ async fn every_session_hears_a_run_of_the_history() {
             public: 2,
             private: 4,
             messages: size("TEAMLOG_TEST_GAP_MESSAGES", 1000),
+            pause: Duration::ZERO,
         };
         eprintln!("{engine:?}: SEED={seed}, {size:?}");
         let began = Instant::now();
         let server = Server::with(engine, Options { unlimited: true, ..Options::default() }).await;
-        let world = Arc::new(World::new(&server, size, false).await);
+        let world = Arc::new(World::new(&[server.url()], size, false).await);
         let runs = world.run(seed, async {}).await;
         let judge = world.judge().await;
         assert_eq!(judge.said().len(), world.told().len());

@@ -39,7 +39,7 @@ pub(super) struct Heard {
 
 /// What one session heard from an `rtm.connect` without a cursor on, through all cuts after which it came back.
 #[derive(Debug)]
-pub(crate) struct Run {
+pub struct Run {
     user: usize,
     pub(super) heard: Vec<Heard>,
     /// Topics of conversations that it was given when it came in: place and number.
@@ -66,7 +66,8 @@ struct Owed {
     inside: HashMap<usize, Vec<Range<Ts>>>,
 }
 
-pub(crate) struct Judge {
+/// What each had to hear.
+pub struct Judge {
     private: Vec<bool>,
     /// One a message, and one an edit, by `ts`.
     facts: Vec<Heard>,
@@ -89,7 +90,7 @@ impl Judge {
     }
 
     /// The plain messages that stand in the histories: number and `ts`, by number.
-    pub(crate) fn said(&self) -> Vec<(usize, Ts)> {
+    pub fn said(&self) -> Vec<(usize, Ts)> {
         let said = self.facts.iter().filter_map(|fact| match fact.what {
             What::Said(number) => Some((number, fact.ts)),
             _ => None,
@@ -100,12 +101,12 @@ impl Judge {
     }
 
     /// How many frames were heard in all.
-    pub(crate) fn frames(&self, runs: &[Run]) -> usize {
+    pub fn frames(&self, runs: &[Run]) -> usize {
         runs.iter().map(|run| run.heard.len()).sum()
     }
 
     /// Every run in turn.
-    pub(crate) fn check_all(&self, runs: &[Run]) {
+    pub fn check_all(&self, runs: &[Run]) {
         assert!(
             self.owed.iter().any(|owed| owed.frames.iter().any(|(_, frame)| frame.what == What::Gone)),
             "nobody left"

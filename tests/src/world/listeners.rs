@@ -2,9 +2,9 @@
 
 use std::sync::atomic::Ordering;
 
+use crate::Socket;
 use rand::{Rng, rngs::StdRng};
 use serde_json::{Value, json};
-use teamlog_tests::Socket;
 
 use super::{
     END, World,
@@ -96,9 +96,7 @@ impl Listener<'_> {
                         // It leads back to where it was given.
                         self.run().heard.truncate(heard);
                         self.cursor = cursor;
-                        let ticket = url.rsplit('/').next().unwrap_or_default();
-                        let here = self.world.url.borrow().replacen("http", "ws", 1);
-                        format!("{here}/ws/{ticket}")
+                        self.world.where_it_leads(&url)
                     }
                     None => {
                         way = Way::Cursor;
@@ -157,6 +155,10 @@ impl Listener<'_> {
         let mut ts = &frame["ts"];
         let what = match text(&frame["type"]) {
             "hello" => return,
+            "goodbye" => {
+                assert!(world.with_kills, "person {user} is told to go");
+                return;
+            }
             "reconnect_url" => {
                 let heard = self.run().heard.len();
                 self.url = Some((text(&frame["url"]).to_owned(), heard, self.cursor.clone()));

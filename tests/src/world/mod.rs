@@ -10,7 +10,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -18,10 +18,11 @@ use std::{
 use rand::{SeedableRng, rngs::StdRng};
 use serde_json::{Value, json};
 use teamlog_schemas::Ts;
-use teamlog_tests::{Api, Failure, Server, WAIT};
 use tokio::sync::watch;
 
-use judge::{Judge, Run};
+use crate::{Api, Failure, WAIT};
+
+pub use judge::{Judge, Run};
 
 /// The last message, in the conversation of all.
 const END: &str = "end";
@@ -30,21 +31,27 @@ const EVERYBODY: usize = 0;
 
 /// How many there are of whom.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Size {
-    pub(crate) people: usize,
-    pub(crate) sessions: usize,
+pub struct Size {
+    /// People in all.
+    pub people: usize,
+    /// Sessions that come, are cut off and come back.
+    pub sessions: usize,
     /// Sessions besides that read nothing for most of the time.
-    pub(crate) slow: usize,
+    pub slow: usize,
     /// The first so many people. They are in every conversation, and stay.
-    pub(crate) writers: usize,
+    pub writers: usize,
     /// Those who move others; each of them is a writer too.
-    pub(crate) movers: usize,
+    pub movers: usize,
     /// People, the last ones, who never come into a private conversation.
-    pub(crate) outsiders: usize,
-    pub(crate) public: usize,
-    pub(crate) private: usize,
-    /// Messages in all.
-    pub(crate) messages: usize,
+    pub outsiders: usize,
+    /// Public conversations.
+    pub public: usize,
+    /// Private ones.
+    pub private: usize,
+    /// Messages in all, and as many more as are posted until what happens meanwhile is over.
+    pub messages: usize,
+    /// Between two messages of a writer.
+    pub pause: Duration,
 }
 
 impl Size {
@@ -66,25 +73,32 @@ struct Place {
 
 /// What a writer was told of a message of theirs.
 #[derive(Clone, Debug)]
-pub(crate) struct Told {
-    pub(crate) writer: usize,
-    pub(crate) number: usize,
+pub struct Told {
+    /// Who.
+    pub writer: usize,
+    /// What it shows.
+    pub number: usize,
     /// The call, with its key.
-    pub(crate) post: Value,
-    pub(crate) ts: Ts,
+    pub post: Value,
+    /// What was acknowledged.
+    pub ts: Ts,
 }
 
-pub(crate) struct World {
+/// The team, and all that happens in it.
+pub struct World {
+    team: String,
     size: Size,
     people: Vec<Person>,
     places: Vec<Place>,
     by_id: HashMap<String, usize>,
     /// Everything up to here belongs to how the team was made.
     born: Ts,
-    /// Where the server is.
-    url: watch::Sender<String>,
-    /// The server is killed now and then: calls are repeated under their keys, and sessions end.
+    /// Where the servers are: any of them will do.
+    urls: watch::Sender<Vec<String>>,
+    /// Servers are killed now and then: calls are repeated under their keys, and sessions end.
     with_kills: bool,
+    /// What happens meanwhile is not over.
+    is_busy: AtomicBool,
     /// Things that were begun to be said: the text of each is its number here.
     begun: AtomicUsize,
     /// The newest `ts` that was acknowledged.
@@ -116,11 +130,13 @@ fn number(text: &str) -> Option<usize> {
 }
 
 impl World {
-    pub(crate) async fn new(server: &Server, size: Size, with_kills: bool) -> World {
-        let (ada, ada_id) = server.team("world").await;
+    /// A team on these servers, any of which may be asked. `with_kills`: they may be away for a while.
+    pub async fn new(urls: &[&str], size: Size, with_kills: bool) -> World {
+        let api = Api::new(urls[0]);
+        let (ada, ada_id) = api.team("world").await;
         let mut people = vec![Person { id: ada_id, api: ada.clone() }];
         for number in 1..size.people {
-            let (api, id) = server.person(&ada, &format!("person{number}")).await;
+            let (api, id) = ada.person(&format!("person{number}")).await;
             people.push(Person { id, api });
         }
         let listed = ada.good("conversations.list", json!({ "limit": 100 })).await;
@@ -137,14 +153,17 @@ impl World {
         let born = time(&json!(ada.say(&places[EVERYBODY].id, "now it begins").await));
         let by_person = people.iter().zip(0..).map(|(person, number)| (person.id.clone(), number));
         let by_place = places.iter().zip(0..).map(|(place, number)| (place.id.clone(), number));
+        let team = text(&ada.good("auth.test", json!({})).await["team_id"]).to_owned();
         World {
+            team,
             size,
             by_id: by_person.chain(by_place).collect(),
             people,
             places,
             born,
-            url: watch::Sender::new(server.url().to_owned()),
+            urls: watch::Sender::new(urls.iter().map(|url| (*url).to_owned()).collect()),
             with_kills,
+            is_busy: AtomicBool::new(true),
             begun: AtomicUsize::new(0),
             acked: Mutex::new(born),
             posted: watch::Sender::new(0),
@@ -154,7 +173,7 @@ impl World {
     }
 
     /// Lets everybody loose. `meanwhile` ends before the last message is posted. What the sessions heard.
-    pub(crate) async fn run(self: &Arc<Self>, seed: u64, meanwhile: impl Future<Output = ()>) -> Vec<Run> {
+    pub async fn run(self: &Arc<Self>, seed: u64, meanwhile: impl Future<Output = ()>) -> Vec<Run> {
         let rng = |stream: usize| StdRng::seed_from_u64(seed.wrapping_mul(1 << 20).wrapping_add(stream as u64));
         let size = self.size;
         let listeners: Vec<_> = (0..size.sessions + size.slow)
@@ -174,6 +193,7 @@ impl World {
             doers.spawn(async move { world.keep_moving(mover, rng).await });
         }
         meanwhile.await;
+        self.is_busy.store(false, Ordering::SeqCst);
         while let Some(done) = doers.join_next().await {
             done.unwrap();
         }
@@ -190,7 +210,7 @@ impl World {
     }
 
     /// Judges what was heard by the history.
-    pub(crate) async fn judge(&self) -> Judge {
+    pub async fn judge(&self) -> Judge {
         let mut histories = Vec::new();
         for place in &self.places {
             histories.push(self.api(0).history(&place.id).await);
@@ -198,28 +218,33 @@ impl World {
         Judge::new(self, &histories)
     }
 
+    /// The team's id.
+    pub fn team(&self) -> &str {
+        &self.team
+    }
+
     /// What the writers were told, in no order.
-    pub(crate) fn told(&self) -> Vec<Told> {
+    pub fn told(&self) -> Vec<Told> {
         self.told.lock().unwrap().clone()
     }
 
     /// How many messages were acknowledged.
-    pub(crate) fn posted(&self) -> watch::Receiver<usize> {
+    pub fn posted(&self) -> watch::Receiver<usize> {
         self.posted.subscribe()
     }
 
-    /// The server is here now.
-    pub(crate) fn moved_to(&self, url: &str) {
-        self.url.send_replace(url.to_owned());
+    /// The one server is here now.
+    pub fn moved_to(&self, url: &str) {
+        self.urls.send_replace(vec![url.to_owned()]);
     }
 
     /// Somebody's client.
-    pub(crate) fn api(&self, person: usize) -> Api {
-        self.people[person].api.at(&self.url.borrow())
+    pub fn api(&self, person: usize) -> Api {
+        self.people[person].api.at(&self.urls.borrow()[0])
     }
 
     fn is_on(&self) -> bool {
-        *self.posted.borrow() < self.size.messages
+        self.is_busy.load(Ordering::SeqCst) || *self.posted.borrow() < self.size.messages
     }
 
     /// Calls under a key of its own until there is an answer, wherever the server is by then.
@@ -229,18 +254,31 @@ impl World {
     }
 
     async fn ask(&self, person: usize, method: &str, args: &Value) -> Value {
-        let mut url = self.url.subscribe();
-        loop {
-            let here = url.borrow_and_update().clone();
+        let mut urls = self.urls.subscribe();
+        // Each has a server of their own, and the next one where that does not answer.
+        for attempt in person.. {
+            let here = {
+                let urls = urls.borrow_and_update();
+                urls[attempt % urls.len()].clone()
+            };
             match self.people[person].api.at(&here).call(method, args).await {
                 Ok(body) if body["ok"] == true => return body,
                 // It is gone, or just goes, or comes: the same again.
                 Err(Failure::Gone(_) | Failure::Status(503, _)) if self.with_kills => {
-                    let _ = tokio::time::timeout(Duration::from_millis(20), url.changed()).await;
+                    let _ = tokio::time::timeout(Duration::from_millis(20), urls.changed()).await;
                 }
                 other => panic!("person {person}: {method} {args}: {other:?}"),
             }
         }
+        unreachable!("there is always one more attempt")
+    }
+
+    /// A `reconnect_url`, at the address where the one server is by now; of several each is where it was.
+    fn where_it_leads(&self, url: &str) -> String {
+        let urls = self.urls.borrow();
+        let [only] = &urls[..] else { return url.to_owned() };
+        let ticket = url.rsplit('/').next().unwrap_or_default();
+        format!("{}/ws/{ticket}", only.replacen("http", "ws", 1))
     }
 
     fn next_number(&self) -> usize {

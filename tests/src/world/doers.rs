@@ -11,6 +11,7 @@ impl World {
     /// Posts without pause, now and then an edit of what was just said or a new topic.
     pub(super) async fn write(&self, writer: usize, mut rng: StdRng) {
         while self.is_on() {
+            tokio::time::sleep(self.size.pause).await;
             let place = &self.places[rng.random_range(0..self.places.len())];
             let number = self.next_number();
             let key = uuid::Uuid::new_v4().to_string();
@@ -42,6 +43,7 @@ impl World {
         let pairs: Vec<[usize; 2]> = pairs.map(|one| [one, self.size.mate(one)]).collect();
         let mut inside = HashSet::new();
         while self.is_on() {
+            tokio::time::sleep(self.size.pause).await;
             let place = rng.random_range(EVERYBODY + 1..self.places.len());
             let pair = *pairs.choose(&mut rng).unwrap();
             if self.places[place].is_private {
