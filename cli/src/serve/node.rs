@@ -125,8 +125,7 @@ impl Node {
                 Role::Serve => runner.start(projector),
                 _ => {
                     let mine = mine(&members, &*projector, &stop_all);
-                    let _ = mine;
-                    runner.start(projector);
+                    runner.start_shared(projector, mine);
                 }
             }
         }
