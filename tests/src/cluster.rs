@@ -20,8 +20,8 @@ pub struct Cluster {
     gateways: Vec<String>,
     admin_key: String,
     expected_errors: Vec<&'static str>,
-    /// How long each role's log was before this test.
-    said_before: BTreeMap<&'static str, usize>,
+    /// Bytes in each role's log before this test.
+    said_before: BTreeMap<&'static str, u64>,
 }
 
 impl Cluster {
@@ -48,7 +48,10 @@ impl Cluster {
         let admin_key = server::text(&told["admin_key"]);
         let expected_errors = expected_errors.to_vec();
         let mut cluster = Cluster { stack, gateways, admin_key, expected_errors, said_before: BTreeMap::new() };
-        cluster.said_before = ROLES.iter().map(|role| (*role, cluster.log(role).len())).collect();
+        cluster.said_before = ROLES
+            .iter()
+            .map(|role| (*role, fs::metadata(cluster.log_file(role)).map_or(0, |file| file.len())))
+            .collect();
         Some(cluster)
     }
 
@@ -81,10 +84,13 @@ impl Cluster {
 
     /// Everything that a process said during this test.
     pub fn log(&self, part: &str) -> String {
-        let file = self.folder().join("logs").join(format!("{part}.log"));
-        let said = fs::read(file).unwrap_or_default();
-        let before = self.said_before.get(part).copied().unwrap_or(0);
+        let said = fs::read(self.log_file(part)).unwrap_or_default();
+        let before = self.said_before.get(part).copied().unwrap_or(0) as usize;
         String::from_utf8_lossy(said.get(before..).unwrap_or_default()).into_owned()
+    }
+
+    fn log_file(&self, part: &str) -> PathBuf {
+        self.folder().join("logs").join(format!("{part}.log"))
     }
 }
 

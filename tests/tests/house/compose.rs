@@ -68,6 +68,10 @@ fn roles(compose: &Value) -> BTreeMap<&str, &Value> {
     services(compose).into_iter().filter(|(_, service)| service["image"] == "teamlog").collect()
 }
 
+fn names(services: &BTreeMap<&str, &Value>) -> BTreeSet<String> {
+    services.keys().map(|name| (*name).to_owned()).collect()
+}
+
 fn environment(service: &Value) -> Settings {
     let variables = service["environment"].as_object().unwrap().iter();
     variables
@@ -88,10 +92,10 @@ fn role(name: &str) -> &str {
 fn compose_and_native_cluster_have_the_same_parts() {
     let (native, compose) = (native(), compose());
     let services = services(&compose);
-    let names = |names: &mut dyn Iterator<Item = &&str>| names.map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
-    assert_eq!(names(&mut services.keys()), native.parts);
-    let in_roles = names(&mut roles(&compose).keys());
-    assert_eq!(in_roles, native.roles.keys().cloned().collect(), "what runs teamlog");
+    assert_eq!(names(&services), native.parts);
+    let in_roles = names(&roles(&compose));
+    let in_script: BTreeSet<_> = native.roles.keys().cloned().collect();
+    assert_eq!(in_roles, in_script, "what runs teamlog");
     for role in ["ingest", "gateway", "project"] {
         assert!((1..=2).all(|number| in_roles.contains(&format!("{role}{number}"))), "two of {role}");
     }
@@ -229,8 +233,8 @@ fn compose_watches_every_service_and_keeps_its_data() {
         }
     }
     assert_eq!(mounted, volumes);
-    let keep = native.parts.iter().map(String::as_str).filter(|part| role(part) != "memcached");
-    assert_eq!(mounted, keep.collect(), "who keeps data");
+    let keep: BTreeSet<_> = native.parts.iter().map(String::as_str).filter(|part| role(part) != "memcached").collect();
+    assert_eq!(mounted, keep, "who keeps data");
 }
 
 /// Compose stops in the order of dependencies: who asks before who is asked.
