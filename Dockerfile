@@ -18,6 +18,6 @@ COPY --from=build /teamlog /usr/local/bin/teamlog
 USER teamlog
 WORKDIR /var/lib/teamlog
 VOLUME /var/lib/teamlog
-EXPOSE 8080
+EXPOSE 8080 8090
 ENTRYPOINT ["teamlog"]
 CMD ["--data-dir", "/var/lib/teamlog", "serve", "--listen", "0.0.0.0:8080"]

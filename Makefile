@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
-.PHONY: help dev test bench lint fmt stack stack-down stack-clean
+.PHONY: help dev test bench lint fmt stack stack-down stack-clean cluster cluster-down
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -25,9 +25,15 @@ fmt: ## format every crate
 stack: ## start Kafka, two MariaDB and two memcached here, under target/stack (BROKERS=1 or 3)
 	@scripts/stack up
 
-stack-down: ## stop them, keep the data
+stack-down: ## stop them and what `make cluster` started, keep the data
 	@scripts/stack down
 
 stack-clean: ## stop them and drop the data
 	@scripts/stack clean
+
+cluster: ## the stack with three brokers, and on it two processes each of ingest, gateway and project; prints the gateways' addresses
+	@scripts/stack cluster
+
+cluster-down: ## stop them, roles first, keep the data
+	@scripts/stack cluster-down
 

@@ -1,6 +1,7 @@
 //! What the end to end tests stand on: the real binary in a directory of its own, and a client of its two protocols.
 
 mod api;
+mod cluster;
 mod databases;
 mod limits;
 mod scripts;
@@ -10,6 +11,7 @@ mod stack;
 pub mod world;
 
 pub use api::{Answer, Api, Failure};
+pub use cluster::{Cluster, ROLES};
 pub use limits::open_files;
 pub use scripts::{node_modules, python};
 pub use server::{Engine, Options, Server, binary};

@@ -248,16 +248,6 @@ impl Server {
     pub fn log(&self) -> String {
         fs::read_to_string(self.log_file()).unwrap_or_default()
     }
-
-    fn unexpected_errors(&self) -> Vec<String> {
-        let is_error = |line: &&str| {
-            let level = serde_json::from_str::<Value>(line).map(|line| line["level"].clone());
-            // What is no JSON is the message of a panic.
-            level.map_or(line.contains("panicked at"), |level| level == "ERROR")
-        };
-        let expected = |line: &&str| self.options.expected_errors.iter().any(|part| line.contains(part));
-        self.log().lines().filter(is_error).filter(|line| !expected(line)).map(str::to_owned).collect()
-    }
 }
 
 impl Drop for Server {
@@ -267,17 +257,32 @@ impl Drop for Server {
             databases.drop_all();
         }
         if std::thread::panicking() {
-            let log = self.log();
-            let lines: Vec<&str> = log.lines().collect();
-            eprintln!("the server's last words:\n{}", lines[lines.len().saturating_sub(40)..].join("\n"));
+            eprintln!("the server's last words:\n{}", last_lines(&self.log(), 40));
         } else {
-            let errors = self.unexpected_errors();
+            let errors = unexpected_errors(&self.log(), &self.options.expected_errors);
             assert!(errors.is_empty(), "the server's log has errors that nobody expected:\n{}", errors.join("\n"));
         }
     }
 }
 
-fn text(value: &Value) -> String {
+/// The lines of a log on level ERROR, and of panics, of which no part is among those that are expected.
+pub(crate) fn unexpected_errors(log: &str, expected: &[&str]) -> Vec<String> {
+    let is_error = |line: &&str| {
+        let level = serde_json::from_str::<Value>(line).map(|line| line["level"].clone());
+        // What is no JSON is the message of a panic.
+        level.map_or(line.contains("panicked at"), |level| level == "ERROR")
+    };
+    let is_expected = |line: &&str| expected.iter().any(|part| line.contains(part));
+    log.lines().filter(is_error).filter(|line| !is_expected(line)).map(str::to_owned).collect()
+}
+
+/// What was said last.
+pub(crate) fn last_lines(log: &str, count: usize) -> String {
+    let lines: Vec<&str> = log.lines().collect();
+    lines[lines.len().saturating_sub(count)..].join("\n")
+}
+
+pub(crate) fn text(value: &Value) -> String {
     value.as_str().unwrap_or_else(|| panic!("{value} is no text")).to_owned()
 }
 

@@ -1,6 +1,7 @@
 //! Real servers that a test may kill: a stack of this process's own, beside the one that all tests share.
 
 use std::{
+    ffi::OsString,
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -14,21 +15,36 @@ pub struct Stack {
     running: MutexGuard<'static, Option<Running>>,
 }
 
-struct Running {
+pub(crate) struct Running {
     folder: PathBuf,
+    env: Vec<(&'static str, OsString)>,
     /// Takes the stack down once the pipe to it breaks, which no panic, abort or kill of this process can prevent.
     _undertaker: Child,
 }
 
-static STACK: Mutex<Option<Running>> = Mutex::const_new(None);
+/// Where a process keeps a stack between two tests.
+pub(crate) type Place = Mutex<Option<Running>>;
+
+static STACK: Place = Mutex::const_new(None);
 
 impl Stack {
     /// Waits for the test before, and starts what is down. None if this run is to do without servers.
     pub async fn lease() -> Option<Stack> {
+        let stack = Stack::lease_at(&STACK, "stack", Vec::new).await?;
+        stack.run(&["up"]).await;
+        Some(stack)
+    }
+
+    /// Waits for the test before, and starts nothing. Scripts run with these variables.
+    pub(crate) async fn lease_at(
+        place: &'static Place,
+        name: &str,
+        env: impl FnOnce() -> Vec<(&'static str, OsString)>,
+    ) -> Option<Stack> {
         super::server::stack_config()?;
-        let mut running = STACK.lock().await;
+        let mut running = place.lock().await;
         if running.is_none() {
-            let folder = std::env::temp_dir().join(format!("teamlog-stack-{}", std::process::id()));
+            let folder = std::env::temp_dir().join(format!("teamlog-{name}-{}", std::process::id()));
             let undertaker = Command::new("bash")
                 .args(["-c", "cat >/dev/null; exec \"$0\" clean"])
                 .arg(script())
@@ -38,11 +54,9 @@ impl Stack {
                 .process_group(0)
                 .spawn()
                 .expect("bash is there");
-            *running = Some(Running { folder, _undertaker: undertaker });
+            *running = Some(Running { folder, env: env(), _undertaker: undertaker });
         }
-        let stack = Stack { running };
-        stack.run(&["up"]).await;
-        Some(stack)
+        Some(Stack { running })
     }
 
     /// The configuration of a server on it.
@@ -50,22 +64,48 @@ impl Stack {
         self.folder().join("teamlog.toml")
     }
 
-    /// `kill -9`, and no return before they are gone: `kafka1`, `dc1`, `dc2`, `memcached1`, `memcached2`.
+    /// `kill -9`, and no return before they are gone: `kafka1`, `dc1`, `dc2`, `memcached1`, `memcached2`; of a
+    /// [`Cluster`](crate::Cluster) `ingest1`, `gateway2` and so on, too.
     pub async fn kill(&self, parts: &[&str]) {
-        self.run(&[&["kill"], parts].concat()).await;
+        self.on("kill", parts).await;
+    }
+
+    /// SIGTERM, and no return before they have stopped.
+    pub async fn stop(&self, parts: &[&str]) {
+        self.on("stop", parts).await;
     }
 
     /// Starts them again on what they left, and waits until they answer.
     pub async fn start(&self, parts: &[&str]) {
-        self.run(&[&["start"], parts].concat()).await;
+        self.on("start", parts).await;
     }
 
-    fn folder(&self) -> &Path {
-        &self.running.as_ref().expect("it was brought up").folder
+    /// SIGSTOP: they keep their connections and hear nothing.
+    pub async fn pause(&self, parts: &[&str]) {
+        self.on("pause", parts).await;
     }
 
-    async fn run(&self, args: &[&str]) {
+    /// SIGCONT.
+    pub async fn resume(&self, parts: &[&str]) {
+        self.on("resume", parts).await;
+    }
+
+    async fn on(&self, command: &str, parts: &[&str]) {
+        self.run(&[&[command], parts].concat()).await;
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.running().folder
+    }
+
+    fn running(&self) -> &Running {
+        self.running.as_ref().expect("it was brought up")
+    }
+
+    /// Runs the script.
+    pub(crate) async fn run(&self, args: &[&str]) {
         let mut command = tokio::process::Command::new(script());
+        command.envs(self.running().env.iter().map(|(name, value)| (name, value)));
         let output = command.args(args).env("STACK_DIR", self.folder()).stdin(Stdio::null()).output().await;
         let output = output.expect("scripts/stack can be run");
         assert!(output.status.success(), "scripts/stack {args:?}: {}", String::from_utf8_lossy(&output.stderr));

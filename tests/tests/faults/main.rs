@@ -9,5 +9,6 @@ mod databases;
 mod load;
 mod parts;
 mod readable;
+mod roles;
 mod rows;
 mod views;

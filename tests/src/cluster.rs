@@ -1,0 +1,120 @@
+//! teamlog in roles on servers of this process's own, whose processes a test may kill, pause and stop.
+
+use std::{collections::BTreeMap, fs, ops::Deref, path::PathBuf};
+
+use serde_json::Value;
+use tokio::sync::Mutex;
+
+use crate::{Api, Stack, binary, server, stack::Place};
+
+/// Every process of it that runs the binary under test.
+pub const ROLES: [&str; 6] = ["ingest1", "ingest2", "project1", "project2", "gateway1", "gateway2"];
+
+static CLUSTER: Place = Mutex::const_new(None);
+
+/// Three brokers, the other servers, and two processes each of `ingest`, `project` and `gateway`, without limits on rates.
+/// For one test at a time, and on one log: every test makes teams of its own. The test fails if a role's log has a line on
+/// level ERROR that nobody expected.
+pub struct Cluster {
+    stack: Stack,
+    gateways: Vec<String>,
+    admin_key: String,
+    expected_errors: Vec<&'static str>,
+    /// Bytes in each role's log before this test.
+    said_before: BTreeMap<&'static str, u64>,
+}
+
+impl Cluster {
+    /// Waits for the test before, and starts what is down or paused. None if this run is to do without servers.
+    /// `expected_errors` are parts of lines on level ERROR that the test provokes.
+    pub async fn lease(expected_errors: &[&'static str]) -> Option<Cluster> {
+        let env = || {
+            vec![
+                ("TEAMLOG_BIN", binary().into_os_string()),
+                ("TEAMLOG_LOG_FORMAT", "json".into()),
+                ("TEAMLOG_LIMITS__ENABLED", "false".into()),
+            ]
+        };
+        let stack = Stack::lease_at(&CLUSTER, "cluster", env).await?;
+        let told = stack.folder().join("cluster.json");
+        if told.exists() {
+            // A test that failed may have left some of them paused, and those would be waited for.
+            stack.resume(&ROLES).await;
+        }
+        stack.run(&["cluster"]).await;
+        let told = fs::read(&told).expect("a cluster that is up says where it is");
+        let told: Value = serde_json::from_slice(&told).expect("it says so in JSON");
+        let gateways = told["gateways"].as_array().expect("a list").iter().map(server::text).collect();
+        let admin_key = server::text(&told["admin_key"]);
+        let expected_errors = expected_errors.to_vec();
+        let mut cluster = Cluster { stack, gateways, admin_key, expected_errors, said_before: BTreeMap::new() };
+        cluster.said_before = ROLES
+            .iter()
+            .map(|role| (*role, fs::metadata(cluster.log_file(role)).map_or(0, |file| file.len())))
+            .collect();
+        Some(cluster)
+    }
+
+    /// The addresses of `gateway1` and `gateway2`, which outlive these.
+    pub fn gateways(&self) -> &[String] {
+        &self.gateways
+    }
+
+    /// The operators' key to each of them.
+    pub fn admin_key(&self) -> &str {
+        &self.admin_key
+    }
+
+    /// A client of `gateway1`, without a token; [`Api::at`] takes it to another gateway.
+    pub fn api(&self) -> Api {
+        Api::new(&self.gateways[0])
+    }
+
+    /// Where a process answers `/readyz` and `/metrics`.
+    pub fn address(&self, part: &str) -> String {
+        let ports = fs::read_to_string(self.folder().join("ports")).expect("a stack has its ports written down");
+        let port = ports.lines().find_map(|line| line.strip_prefix(part)?.strip_prefix('='));
+        format!("http://127.0.0.1:{}", port.unwrap_or_else(|| panic!("no part is called {part}")))
+    }
+
+    /// The data directory of a process.
+    pub fn data_dir(&self, part: &str) -> PathBuf {
+        self.folder().join("data").join(part)
+    }
+
+    /// Everything that a process said during this test.
+    pub fn log(&self, part: &str) -> String {
+        let said = fs::read(self.log_file(part)).unwrap_or_default();
+        let before = self.said_before.get(part).copied().unwrap_or(0) as usize;
+        String::from_utf8_lossy(said.get(before..).unwrap_or_default()).into_owned()
+    }
+
+    fn log_file(&self, part: &str) -> PathBuf {
+        self.folder().join("logs").join(format!("{part}.log"))
+    }
+}
+
+/// What kills, pauses, stops and starts parts.
+impl Deref for Cluster {
+    type Target = Stack;
+
+    fn deref(&self) -> &Stack {
+        &self.stack
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        let logs = ROLES.map(|role| (role, self.log(role)));
+        if std::thread::panicking() {
+            for (role, log) in logs {
+                eprintln!("the last words of {role}:\n{}", server::last_lines(&log, 20));
+            }
+            return;
+        }
+        for (role, log) in logs {
+            let errors = server::unexpected_errors(&log, &self.expected_errors);
+            assert!(errors.is_empty(), "{role}'s log has errors that nobody expected:\n{}", errors.join("\n"));
+        }
+    }
+}
