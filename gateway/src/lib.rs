@@ -23,7 +23,7 @@ pub use auth::Caller;
 pub use config::{GatewayConfig, Rates, Signup};
 pub use error::{ApiError, Done, Retry, settle};
 pub use gateway::{Credentials, Gateway, GatewayParts, Health, HealthReport};
-pub use http::{router, serve, serve_waiting};
+pub use http::{router, search_service, serve, serve_waiting};
 pub use methods::Reply;
 pub use realtime::{Incoming, Mark, Outgoing, Presence, Realtime, SocketError, SocketSink, SocketStream};
 pub use rtm::{Rtm, RtmConfig};

@@ -6,6 +6,7 @@ mod form;
 mod ops;
 mod parse;
 mod registry;
+mod search;
 mod serve;
 mod ws;
 
@@ -17,6 +18,7 @@ use axum::{
 
 use crate::{Gateway, limits};
 
+pub use search::search_service;
 pub use serve::{serve, serve_waiting};
 
 /// Everything that the gateway serves. Serve it with the peers' addresses
