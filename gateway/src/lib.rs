@@ -25,7 +25,7 @@ pub use config::{GatewayConfig, Rates, Signup};
 pub use error::{ApiError, Done, Retry, settle};
 pub use gateway::{Credentials, Gateway, GatewayParts, Health, HealthReport};
 pub use homes::Homes;
-pub use http::{internal, ops, router, serve, serve_waiting};
+pub use http::{internal, ops, router, search_service, serve, serve_waiting};
 pub use methods::Reply;
 pub use realtime::{Incoming, Mark, Outgoing, Presence, Realtime, SocketError, SocketSink, SocketStream};
 pub use rtm::{Rtm, RtmConfig};

@@ -28,6 +28,8 @@ pub const PASSWORD_BYTES_MAX: usize = 1024;
 pub const PASSWORD_BYTES_MIN: usize = 8;
 /// A search's text, in bytes.
 pub const SEARCH_BYTES_MAX: usize = 4096;
+/// A gateway's question to a search node, in bytes: it names all conversations that the reader may read, half a million here.
+pub const INTERNAL_SEARCH_BYTES_MAX: usize = 8 << 20;
 /// Keys that a rate limiter remembers before it forgets the idle ones.
 pub const RATE_KEYS_MAX: usize = 100_000;
 

@@ -1,14 +1,26 @@
 //! teamlog in roles on servers of this process's own, whose processes a test may kill, pause and stop.
 
-use std::{collections::BTreeMap, fs, ops::Deref, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    ops::Deref,
+    path::PathBuf,
+};
 
 use serde_json::Value;
+use teamlog_ingest::{Membership, Peer, Role};
+use teamlog_log::{Partition, TopicPartition};
+use teamlog_schemas::partition_of;
 use tokio::sync::Mutex;
+use uuid::Uuid;
 
 use crate::{Api, Stack, binary, server, stack::Place};
 
 /// Every process of it that runs the binary under test.
 pub const ROLES: [&str; 6] = ["ingest1", "ingest2", "project1", "project2", "gateway1", "gateway2"];
+
+/// Of a stack's `events`.
+const PARTITIONS: u32 = 16;
 
 static CLUSTER: Place = Mutex::const_new(None);
 
@@ -89,9 +101,60 @@ impl Cluster {
         String::from_utf8_lossy(said.get(before..).unwrap_or_default()).into_owned()
     }
 
+    /// The process that writes a partition, if all are there.
+    pub fn owner(&self, partition: u32) -> String {
+        let table = self.table(Role::Ingest);
+        self.named(
+            table.owner(TopicPartition::events(Partition(partition))).expect("there are some").node,
+            Role::Ingest,
+        )
+    }
+
+    /// The process where a partition's teams are at home, if all are there.
+    pub fn home(&self, partition: u32) -> String {
+        self.named(self.table(Role::Gateway).home(Partition(partition)).expect("there are some").node, Role::Gateway)
+    }
+
+    fn table(&self, role: Role) -> Membership {
+        let peer = |part: String| {
+            let node = self.node(&part);
+            let (address, version, schemas) = (String::new(), String::new(), BTreeSet::new());
+            Peer { node, life: node, role, address, url: None, version, schemas, views: Vec::new(), serving: true }
+        };
+        Membership::of(Uuid::nil(), names(role).map(peer).collect())
+    }
+
+    fn named(&self, node: Uuid, role: Role) -> String {
+        names(role).find(|part| self.node(part) == node).expect("it is one of them")
+    }
+
+    fn node(&self, part: &str) -> Uuid {
+        let id = fs::read_to_string(self.data_dir(part).join("node-id")).expect("a node that ran has an id");
+        id.trim().parse().expect("a UUID")
+    }
+
+    /// The partition that a team lives in.
+    pub fn partition(team: &str) -> u32 {
+        partition_of(team.parse().expect("a team's id"), PARTITIONS)
+    }
+
+    /// Runs another command of the binary on the same configuration: its exit status, and all that it printed.
+    pub async fn command(&self, args: &[&str]) -> (i32, String) {
+        let mut command = tokio::process::Command::new(binary());
+        command.arg("--config").arg(self.config()).arg("--data-dir").arg(self.data_dir("operator"));
+        let output = command.args(args).kill_on_drop(true).output().await.expect("the binary starts");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        (output.status.code().unwrap_or(-1), said)
+    }
+
     fn log_file(&self, part: &str) -> PathBuf {
         self.folder().join("logs").join(format!("{part}.log"))
     }
+}
+
+/// Both processes of a role.
+fn names(role: Role) -> impl Iterator<Item = String> {
+    (1..=2).map(move |number| format!("{role}{number}"))
 }
 
 /// What kills, pauses, stops and starts parts.

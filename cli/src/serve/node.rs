@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use metrics_exporter_prometheus::PrometheusHandle;
 use teamlog_gateway::{
     Gateway, GatewayParts, Homes, Rtm,
-    read::{IndexReader, SearchReader},
+    read::{IndexReader, LocalIndex, MessageIndex, RemoteIndex, SearchReader, Searchers},
 };
 use teamlog_ingest::{
     Clock, Ingest, IngestParts, Membership, Random, Role, Writing,
@@ -146,7 +146,12 @@ impl Node {
             clock: start.clock.clone(),
             partitions,
         });
-        let index = search.map(|search| Arc::new(IndexReader::new(search, ingest.clone(), shards.clone())));
+        let index: Option<Arc<dyn MessageIndex>> = match (role, search) {
+            (Role::Gateway, _) => Some(Arc::new(RemoteIndex::new(Arc::new(link.clone()), searchers(members.clone())))),
+            (_, Some(search)) => Some(Arc::new(LocalIndex::new(search, feed.clone()))),
+            (_, None) => None,
+        };
+        let reader = index.clone().map(|index| IndexReader::over(index, ingest.clone(), shards.clone()));
         let gateway = matches!(role, Role::Serve | Role::Gateway).then(|| {
             Gateway::new(GatewayParts {
                 ingest: ingest.clone(),
@@ -155,7 +160,7 @@ impl Node {
                 feed: feed.clone(),
                 realtime: Arc::new(rtm.clone()),
                 homes: (role == Role::Gateway).then(|| Homes::new(members.clone(), link)),
-                search: index.map(|index| index as Arc<dyn SearchReader>),
+                search: reader.map(|reader| Arc::new(reader) as Arc<dyn SearchReader>),
                 credentials: Some(credentials(ingest.clone(), shards.clone(), feed.clone(), partitions)),
                 health: health.clone(),
                 metrics: Some(metrics.clone()),
@@ -165,7 +170,7 @@ impl Node {
         let calls = match (role, &gateway) {
             (Role::Ingest, _) => teamlog_ingest::http::commands(ingest.writers().clone()),
             (_, Some(gateway)) => teamlog_gateway::internal(gateway.clone()),
-            (_, None) => Default::default(),
+            (_, None) => index.map(teamlog_gateway::search_service).unwrap_or_default(),
         };
         let open = teamlog_gateway::ops(health, Some(metrics));
         let internal = (role != Role::Serve).then(|| Internal::new(calls, open, start.secrets.clone()));
@@ -288,6 +293,13 @@ impl Node {
             tokio::time::sleep(LOOK_AGAIN).await;
         }
     }
+}
+
+/// Who may be asked what is found in a partition's messages, by the table of the moment.
+fn searchers(members: watch::Receiver<Arc<Membership>>) -> Searchers {
+    Arc::new(move |partition| {
+        members.borrow().searchers(partition).into_iter().map(|peer| peer.address.clone()).collect()
+    })
 }
 
 /// The sources of a view on a replica that the table gives to this node, as it changes.

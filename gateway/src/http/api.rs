@@ -30,7 +30,7 @@ pub(super) async fn passed_on(
     request: Request,
 ) -> Response<Body> {
     let peer = pass_on::peer(request.headers());
-    answer(&gateway, &name, peer, request, false).await
+    pass_on::served(answer(&gateway, &name, peer, request, false).await)
 }
 
 async fn answer(gateway: &Gateway, name: &str, peer: Peer, request: Request, may_pass_on: bool) -> Response<Body> {

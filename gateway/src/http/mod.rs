@@ -7,6 +7,7 @@ mod ops;
 mod parse;
 mod pass_on;
 mod registry;
+mod search;
 mod serve;
 mod ws;
 
@@ -19,6 +20,7 @@ use axum::{
 use crate::{Gateway, limits};
 
 pub use ops::ops;
+pub use search::search_service;
 pub use serve::{serve, serve_waiting};
 
 /// What other gateways may ask of this one: calls that arrived there, of teams whose home is here.

@@ -5,7 +5,7 @@ use std::{net::IpAddr, time::Duration};
 use axum::{
     body::{Body, Bytes},
     extract::Request,
-    http::{HeaderMap, HeaderName, Response, request::Parts},
+    http::{HeaderMap, HeaderName, HeaderValue, Response, request::Parts},
 };
 use teamlog_ingest::{Peer as Node, http::LinkError};
 use tokio::time::Instant;
@@ -20,6 +20,9 @@ use crate::{
 
 /// The address that a call came from, on its way between gateways.
 const PEER: HeaderName = HeaderName::from_static("teamlog-peer");
+
+/// On every answer of a call that was served, whatever became of it: one without is the listener's own.
+const SERVED: HeaderName = HeaderName::from_static("teamlog-served");
 
 /// How much longer than the call itself its answer may take.
 const GRACE: Duration = Duration::from_secs(1);
@@ -63,7 +66,12 @@ impl Raw {
         }
         let deadline = Instant::now() + time + GRACE;
         match homes.link().call(&home.address, self.parts.method, &path, headers, self.body, deadline).await {
-            Ok(answer) => Ok(Some(answer.map(Body::from))),
+            Ok(mut answer) if answer.headers().contains_key(SERVED) => {
+                answer.headers_mut().remove(SERVED);
+                Ok(Some(answer.map(Body::from)))
+            }
+            // It starts, stops, or has another key.
+            Ok(_) => Ok(None),
             Err(why) => {
                 debug!(home = %home.node, method = method.name, %why, "a call could not be passed on");
                 metrics::counter!("teamlog_api_not_passed_on_total").increment(1);
@@ -75,6 +83,12 @@ impl Raw {
             }
         }
     }
+}
+
+/// As it goes back to the gateway where the call arrived.
+pub(super) fn served(mut answer: Response<Body>) -> Response<Body> {
+    answer.headers_mut().insert(SERVED, HeaderValue::from_static("1"));
+    answer
 }
 
 /// Whose call another gateway passed on.

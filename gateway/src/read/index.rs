@@ -1,33 +1,71 @@
-//! Search as the gateway asks for it: names from the index, and the messages themselves from rows and tail.
+//! Search as the gateway asks for it: names from an index, and the messages themselves from rows and tail.
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use teamlog_ingest::Ingest;
-use teamlog_log::{Partition, TopicPartition};
-use teamlog_projectors::{MatchOrder, MessageQuery, Search, Shards};
-use teamlog_schemas::{TeamId, UserId};
+use teamlog_log::{Feed, Offset, Partition, TopicPartition};
+use teamlog_projectors::{MatchOrder, Matches, MessageQuery, Search, Shards};
+use teamlog_schemas::{Event, TeamId, UserId};
 use teamlog_state::{Facts, FactsWanted, SourceError, TeamSource};
 
 use super::{SearchFound, SearchHit, SearchOrder, SearchQuery, SearchReader, of_team};
 
-/// Reads the index of this process.
-pub struct IndexReader {
+/// Where the names of messages come from: the index of this process, or those of search nodes.
+#[async_trait]
+pub trait MessageIndex: Send + Sync + 'static {
+    /// Finds messages of a partition, at least all below `at_least`, as they are then. Permission is not known there.
+    ///
+    /// # Errors
+    /// If there is no answer in time, or none that reaches so far.
+    async fn find(&self, partition: Partition, at_least: Offset, query: MessageQuery) -> Result<Matches, SourceError>;
+}
+
+/// The index of this process, with the tail out of its feed.
+pub struct LocalIndex {
     search: Search,
+    feed: Feed<Event>,
+}
+
+impl LocalIndex {
+    /// An index that is built from `feed`.
+    pub fn new(search: Search, feed: Feed<Event>) -> LocalIndex {
+        LocalIndex { search, feed }
+    }
+}
+
+#[async_trait]
+impl MessageIndex for LocalIndex {
+    async fn find(&self, partition: Partition, at_least: Offset, query: MessageQuery) -> Result<Matches, SourceError> {
+        let reached = self.feed.wait_for(TopicPartition::events(partition), at_least).await;
+        reached.map_err(|why| away(&why))?;
+        self.search.query(&self.feed, partition, query).await.map_err(|why| {
+            tracing::warn!(%why, "search does not answer");
+            away(&why)
+        })
+    }
+}
+
+/// Reads names from an index, and what they name from rows and tail.
+pub struct IndexReader {
+    index: Arc<dyn MessageIndex>,
     ingest: Ingest,
     shards: Shards,
 }
 
 impl IndexReader {
-    /// The reader of an index that is built from the feed of `ingest`.
+    /// The reader of this process's index, which is built from the feed of `ingest`.
     pub fn new(search: Search, ingest: Ingest, shards: Shards) -> IndexReader {
-        IndexReader { search, ingest, shards }
+        let index = Arc::new(LocalIndex::new(search, ingest.teams().feed().clone()));
+        IndexReader::over(index, ingest, shards)
     }
 
-    async fn names(
-        &self,
-        partition: Partition,
-        team: TeamId,
-        query: SearchQuery,
-    ) -> Result<teamlog_projectors::Matches, SourceError> {
+    /// The reader of any index.
+    pub fn over(index: Arc<dyn MessageIndex>, ingest: Ingest, shards: Shards) -> IndexReader {
+        IndexReader { index, ingest, shards }
+    }
+
+    async fn names(&self, partition: Partition, team: TeamId, query: SearchQuery) -> Result<Matches, SourceError> {
         let order = match query.order {
             SearchOrder::Score => MatchOrder::Score,
             SearchOrder::Newest => MatchOrder::Newest,
@@ -45,14 +83,13 @@ impl IndexReader {
             skip: query.skip,
             count: query.count,
         };
-        self.search.query(self.ingest.teams().feed(), partition, query).await.map_err(|why| {
-            tracing::warn!(%why, "search does not answer");
-            away(&why)
-        })
+        // What was acknowledged here has been read here.
+        let at_least = self.ingest.teams().feed().position(TopicPartition::events(partition)).offset;
+        self.index.find(partition, at_least, query).await
     }
 }
 
-fn away(why: &impl ToString) -> SourceError {
+pub(super) fn away(why: &impl ToString) -> SourceError {
     SourceError::Away { shard: "search".to_owned(), why: why.to_string() }
 }
 

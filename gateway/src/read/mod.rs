@@ -3,11 +3,14 @@
 mod history;
 mod index;
 mod overlay;
+mod remote_index;
 mod search;
 mod unread;
 
 pub use history::{Page, Paged, history, message, replies};
-pub use index::IndexReader;
+pub use index::{IndexReader, LocalIndex, MessageIndex};
+pub use remote_index::{LinkError, RemoteIndex, SEARCH_PATH, SearchLink, Searchers};
+pub(crate) use remote_index::{SEARCH_VERSION, SearchAnswer, SearchRequest};
 pub use search::{SearchFound, SearchHit, SearchOrder, SearchQuery, SearchReader};
 pub use unread::unread;
 pub(crate) use unread::unread_and;

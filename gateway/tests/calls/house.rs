@@ -23,6 +23,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 use uuid::Uuid;
 
+use crate::elsewhere;
+
 const PARTITIONS: u32 = 2;
 pub(crate) const ADMIN_KEY: &str = "an operator's key";
 
@@ -110,7 +112,22 @@ impl House {
         House::built(Shard::Follows, config, Some(vault)).await
     }
 
+    /// One that searches with a node of its own, behind a socket, whose name comes second.
+    pub(crate) async fn searching_elsewhere(shard: Shard) -> House {
+        let config = GatewayConfig { admin_key: Some(ADMIN_KEY.to_owned()), ..GatewayConfig::default() };
+        House::found_by(shard, config, None, true).await
+    }
+
     async fn built(shard: Shard, config: GatewayConfig, credentials: Option<Arc<dyn Credentials>>) -> House {
+        House::found_by(shard, config, credentials, false).await
+    }
+
+    async fn found_by(
+        shard: Shard,
+        config: GatewayConfig,
+        credentials: Option<Arc<dyn Credentials>>,
+        elsewhere: bool,
+    ) -> House {
         let dir = tempfile::tempdir().unwrap();
         let settings = EmbeddedConfig { partitions: PARTITIONS, ..EmbeddedConfig::default() };
         let log = EmbeddedLog::open(&dir.path().join("log.db"), settings).await.unwrap();
@@ -119,7 +136,8 @@ impl House {
         for topic in [Topic::Events, Topic::Marks, Topic::Credentials] {
             from.extend((0..PARTITIONS).map(|n| (TopicPartition { topic, partition: Partition(n) }, Position::START)));
         }
-        let feed = Feed::start(log, decoder(), FeedConfig::default(), from, stop.clone());
+        let follow = || Feed::start(log.clone(), decoder(), FeedConfig::default(), from.clone(), stop.clone());
+        let feed = follow();
         let url = format!("sqlite://{}", dir.path().join("s1.db").display());
         let shards = Shards::new(PARTITIONS, &[ShardConfig { name: "s1".into(), replicas: vec![url] }]).unwrap();
         let search = Search::open(&dir.path().join("search")).unwrap();
@@ -145,7 +163,12 @@ impl House {
         };
         let ingest = Ingest::start(parts, &tasks, &stop);
         let sockets = Arc::new(Nobody::default());
-        let search = read::IndexReader::new(search, ingest.clone(), shards.clone());
+        let search = if elsewhere {
+            let index = elsewhere::searched_by(read::LocalIndex::new(search, follow())).await;
+            read::IndexReader::over(Arc::new(index), ingest.clone(), shards.clone())
+        } else {
+            read::IndexReader::new(search, ingest.clone(), shards.clone())
+        };
         let gateway = Gateway::new(GatewayParts {
             ingest: ingest.clone(),
             shards,

@@ -1,6 +1,7 @@
 //! Calls from end to end in one process: the transport, the write path, the rows and the tail.
 #![allow(clippy::unwrap_used)]
 
+mod elsewhere;
 mod house;
 mod search;
 mod signup;

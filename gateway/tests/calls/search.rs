@@ -20,8 +20,9 @@ async fn say(house: &House, token: &str, channel: &Value, said: &str) -> String 
 
 #[tokio::test]
 async fn queries_find_what_the_reader_may_read() {
-    for shard in [Shard::Follows, Shard::StandsStill] {
-        let house = House::new(shard).await;
+    let local = [House::new(Shard::Follows).await, House::new(Shard::StandsStill).await];
+    let elsewhere = [Shard::Follows, Shard::StandsStill].map(House::searching_elsewhere);
+    for house in local.into_iter().chain(futures::future::join_all(elsewhere).await) {
         let Team { ada, bob, bob_id, .. } = Team::new(&house).await;
         let made = |name, is_private| json!({ "name": name, "is_private": is_private });
         let engines = house.good("conversations.create", &ada, made("engines", false)).await["channel"]["id"].clone();

@@ -43,6 +43,8 @@ impl Link {
             .http2_keep_alive_while_idle(true)
             .connect_timeout(CONNECT_TIMEOUT)
             .no_proxy()
+            // What carries the cluster's key goes where it was sent, and nowhere else.
+            .redirect(reqwest::redirect::Policy::none())
             .build()
             .expect("a client without TLS can be made");
         let mut key = HeaderValue::from_str(&secrets.internal_key()).expect("hex is a header's value");
@@ -53,7 +55,7 @@ impl Link {
     /// Asks a node, by its address, and waits for the whole answer until the deadline.
     ///
     /// # Errors
-    /// Both of [`LinkError`]. A node that answers 503 has not begun: it starts, stops, or has too much to do.
+    /// Both of [`LinkError`].
     pub async fn call(
         &self,
         address: &str,

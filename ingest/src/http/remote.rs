@@ -83,8 +83,10 @@ impl RemoteWriters {
             if again >= deadline {
                 return if is_lost { Answer::Unknown } else { Answer::not_accepted(why) };
             }
-            // One that ends has ended for good with this process.
-            let _ = tokio::time::timeout_at(again, members.changed()).await;
+            if let Ok(Err(_)) = tokio::time::timeout_at(again, members.changed()).await {
+                // The table has ended with this process's heartbeats.
+                tokio::time::sleep_until(again).await;
+            }
             pause = (pause * 2).min(AGAIN_MAX);
         }
     }
@@ -100,10 +102,12 @@ impl RemoteWriters {
                     }
                     answer => Tried::Answered(answer),
                 },
-                Err(_) => Tried::Lost,
+                // It was understood and answered, as a newer node answers: what it said nobody here can tell.
+                Err(_) => Tried::Answered(Answer::Unknown),
             },
             // Starting, or stopping.
             Ok(answer) if answer.status() == StatusCode::SERVICE_UNAVAILABLE => Tried::NotThere(NotAccepted::NotOwner),
+            Ok(answer) if answer.status().is_server_error() => Tried::Lost,
             // Refused as such: a wrong key, or another version.
             Ok(answer) => {
                 debug!(address, status = %answer.status(), "another node refuses a command");

@@ -25,6 +25,12 @@ pub(super) struct Pending<R, F> {
 }
 
 impl<R, F> Pending<R, F> {
+    /// Nobody waits for it any more: its time is up, or who asked has gone. A node that was paused must not do then
+    /// what its caller has long asked another one for.
+    pub(super) fn is_late(&self, now: Instant) -> bool {
+        self.deadline <= now || self.reply.as_ref().is_none_or(oneshot::Sender::is_closed)
+    }
+
     pub(super) fn answer(&mut self, answer: Answer) {
         if let Some(reply) = self.reply.take() {
             // Who asked may have gone away.

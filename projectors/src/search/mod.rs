@@ -98,7 +98,9 @@ impl Search {
         let index = self.open.current().await?;
         let committed = index.committed();
         let source = TopicPartition::events(partition);
-        let entries = feed.scan(source, committed.position(source)).await?;
+        let from = committed.position(source);
+        let entries = feed.scan(source, from).await?;
+        let end = entries.last().map_or(from, |entry| entry.after).offset;
         let find = move || {
             let _turn = turn;
             let mut tail = Changes::default();
@@ -107,7 +109,7 @@ impl Search {
                 .filter(|event| event.team() == Some(query.team))
                 .try_for_each(|event| tail.apply(event, |name| committed.document(&index.fields, name)));
             let found = found.and_then(|()| query::find(&committed, &index.fields, &tail, &query));
-            found.map_err(|why| index.wrong(&why))
+            found.map(|found| query::Matches { end, ..found }).map_err(|why| index.wrong(&why))
         };
         tokio::task::spawn_blocking(find).await.map_err(|_| gone())?
     }

@@ -2,6 +2,7 @@
 
 use std::{cmp::Ordering, collections::HashSet, ops::Bound};
 
+use serde::{Deserialize, Serialize};
 use tantivy::{
     Order, TantivyError, Term,
     collector::{
@@ -14,6 +15,7 @@ use tantivy::{
     },
     schema::IndexRecordOption,
 };
+use teamlog_log::Offset;
 use teamlog_schemas::{ConversationId, TeamId, Ts, UserId};
 
 use super::{
@@ -27,7 +29,8 @@ const K1: f32 = 1.2;
 const B: f32 = 0.75;
 
 /// How matches are put in order; what is equal comes newest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum MatchOrder {
     /// The best first; without words the newest.
     Score,
@@ -38,7 +41,7 @@ pub enum MatchOrder {
 }
 
 /// What is looked for.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MessageQuery {
     /// Whose messages.
     pub team: TeamId,
@@ -64,7 +67,7 @@ pub struct MessageQuery {
 }
 
 /// A message that was found.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Match {
     /// Where.
     pub conversation: ConversationId,
@@ -75,12 +78,14 @@ pub struct Match {
 }
 
 /// What was found.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Matches {
     /// How many in all.
     pub total: usize,
     /// The wanted page of them.
     pub hits: Vec<Match>,
+    /// Everything of the partition below this was searched.
+    pub end: Offset,
 }
 
 /// Finds messages in what was committed and in what `tail` changed since.
@@ -110,7 +115,7 @@ pub(super) fn find(
         }
     });
     let hits = hits.into_iter().skip(query.skip).take(query.count).collect();
-    Ok(Matches { total, hits })
+    Ok(Matches { total, hits, end: Offset::ZERO })
 }
 
 struct Sought<'a> {

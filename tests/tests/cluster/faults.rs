@@ -7,10 +7,8 @@ use std::{
 };
 
 use rand::{Rng, rngs::StdRng};
-use teamlog_tests::Cluster;
+use teamlog_tests::{Cluster, ROLES};
 use tokio::sync::watch;
-
-pub(crate) const ROLES: [&str; 6] = ["ingest1", "ingest2", "gateway1", "gateway2", "project1", "project2"];
 
 /// How long a paused node is paused: well past its take-over.
 const PAUSED: Duration = Duration::from_secs(4);
@@ -53,22 +51,22 @@ impl Fault {
             Fault::MemcachedKilled => format!("memcached{number}"),
             Fault::RollingRestart => {
                 for part in ROLES {
-                    cluster.stop(part).await;
+                    cluster.stop(&[part]).await;
                     stalls.goes_on().await;
-                    cluster.start(part).await;
+                    cluster.start(&[part]).await;
                     stalls.goes_on().await;
                 }
                 return stalls.end();
             }
         };
         if self == Fault::OwnerPaused {
-            cluster.signal(&part, "STOP");
+            cluster.pause(&[&part]).await;
             tokio::time::sleep(PAUSED).await;
-            cluster.signal(&part, "CONT");
+            cluster.resume(&[&part]).await;
         } else {
-            cluster.kill(&part).await;
+            cluster.kill(&[&part]).await;
             stalls.goes_on().await;
-            cluster.start(&part).await;
+            cluster.start(&[&part]).await;
         }
         stalls.goes_on().await;
         stalls.end();

@@ -80,7 +80,7 @@ impl<F: Fold> Service<F> {
             let it = self.lanes.lane(lane);
             let Held::Here(state) = &mut it.state else { return };
             let Some(mut pending) = it.queue.pop_front() else { break };
-            if pending.deadline <= Instant::now() {
+            if pending.is_late(Instant::now()) {
                 pending.answer(Answer::not_accepted(NotAccepted::Late));
                 continue;
             }
