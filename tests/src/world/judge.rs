@@ -270,6 +270,7 @@ mod tests {
         public: 0,
         private: 1,
         messages: 0,
+        pause: std::time::Duration::ZERO,
     };
 
     fn ts(at: usize) -> Ts {
