@@ -41,10 +41,12 @@ impl Health for Parts {
         let stopped = (0..self.partitions).find_map(|number| feed.stopped(TopicPartition::events(Partition(number))));
         let founded = self.ingest.directory().with(|directory| directory.cluster().is_some());
         let directory = self.ingest.writes_directory();
-        let ready = founded && directory && claimed == self.partitions as usize && stopped.is_none();
+        // From here on readers can do without the log.
+        let current = teams.are_current();
+        let ready = founded && directory && current && claimed == self.partitions as usize && stopped.is_none();
         let log = json!({
             "partitions": self.partitions, "claimed": claimed, "directory_claimed": directory, "founded": founded,
-            "stopped": stopped.map(|why| why.to_string()),
+            "current": current, "stopped": stopped.map(|why| why.to_string()),
         });
         let off_seconds = self.clock.off_micros() as f64 / 1e6;
         let clock = json!({ "off_seconds": off_seconds, "may_claim": self.clock.may_claim() });

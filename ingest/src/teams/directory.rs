@@ -73,6 +73,11 @@ impl DirectoryHandle {
         Ok(self)
     }
 
+    /// Whether [`DirectoryHandle::current`] need not wait.
+    pub(crate) fn is_current(&self) -> bool {
+        self.fresh.initialized()
+    }
+
     /// The team of a domain.
     pub fn by_domain(&self, domain: &str) -> Option<DirectoryEntry> {
         self.directory.read().by_domain(domain).cloned()
