@@ -9,5 +9,7 @@ mod databases;
 mod load;
 mod parts;
 mod readable;
+mod reading;
+mod replicas;
 mod rows;
 mod views;
