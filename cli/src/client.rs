@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::parts::DataDir;
 
@@ -35,8 +36,23 @@ pub(crate) struct Client {
 /// One attempt at a call that may be repeated.
 enum Attempt {
     Answered(Value),
+    /// It surely did nothing.
     Again(Duration, String),
+    /// It may have done what it was for.
+    Unknown(Duration, String),
 }
+
+/// A call of which nobody could say in time whether it was carried out.
+#[derive(Debug)]
+pub(crate) struct OutcomeUnknown(String);
+
+impl std::fmt::Display for OutcomeUnknown {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}; whether it was done is not known: look before you repeat it", self.0)
+    }
+}
+
+impl std::error::Error for OutcomeUnknown {}
 
 impl Client {
     pub(crate) fn new(url: &str, key: &str) -> Client {
@@ -72,7 +88,7 @@ impl Client {
         &self.key
     }
 
-    /// Calls a method with the operators' key.
+    /// Calls a method that reads, or is safe to repeat, with the operators' key.
     pub(crate) async fn call(&self, method: &str, args: &Value) -> anyhow::Result<Value> {
         self.call_as(&self.key, method, args).await
     }
@@ -81,7 +97,29 @@ impl Client {
     pub(crate) async fn call_as(&self, token: &str, method: &str, args: &Value) -> anyhow::Result<Value> {
         match self.attempt(token, method, args, None).await? {
             Attempt::Answered(body) => Ok(body),
-            Attempt::Again(_, why) => Err(Away(format!("{method}: {why}")).into()),
+            Attempt::Again(_, why) | Attempt::Unknown(_, why) => Err(Away(format!("{method}: {why}")).into()),
+        }
+    }
+
+    /// Calls a method that writes, with the operators' key. One that surely did nothing is not repeated; one that may have
+    /// is, under its key, until somebody knows: from then on a refusal to take it says nothing of the first attempt.
+    ///
+    /// # Errors
+    /// [`OutcomeUnknown`] if nobody knows in time.
+    pub(crate) async fn write(&self, method: &str, args: &Value) -> anyhow::Result<Value> {
+        let (key, begun) = (Uuid::new_v4().to_string(), Instant::now());
+        let mut is_unknown = false;
+        loop {
+            let (wait, why) = match self.attempt(&self.key, method, args, Some(&key)).await? {
+                Attempt::Answered(body) => return Ok(body),
+                Attempt::Again(_, why) if !is_unknown => return Err(Away(format!("{method}: {why}")).into()),
+                Attempt::Again(wait, why) | Attempt::Unknown(wait, why) => (wait, why),
+            };
+            is_unknown = true;
+            if begun.elapsed() > REPEATED_FOR {
+                return Err(OutcomeUnknown(format!("{method}: {why}")).into());
+            }
+            tokio::time::sleep(wait).await;
         }
     }
 
@@ -91,10 +129,10 @@ impl Client {
         loop {
             match self.attempt(token, method, args, Some(key)).await? {
                 Attempt::Answered(body) => return Ok(body),
-                Attempt::Again(_, why) if begun.elapsed() > REPEATED_FOR => {
+                Attempt::Again(_, why) | Attempt::Unknown(_, why) if begun.elapsed() > REPEATED_FOR => {
                     return Err(Away(format!("{method}: {why}")).into());
                 }
-                Attempt::Again(wait, _) => tokio::time::sleep(wait).await,
+                Attempt::Again(wait, _) | Attempt::Unknown(wait, _) => tokio::time::sleep(wait).await,
             }
         }
     }
@@ -107,22 +145,86 @@ impl Client {
         let answer = match request.send().await {
             Ok(answer) => answer,
             Err(why) if why.is_builder() => return Err(why).with_context(|| format!("{} is no address", self.url)),
-            Err(why) => return Ok(Attempt::Again(PAUSE, format!("no server answers at {}: {why}", self.url))),
+            Err(why) if why.is_connect() => {
+                return Ok(Attempt::Again(PAUSE, format!("no server answers at {}: {why}", self.url)));
+            }
+            Err(why) => return Ok(Attempt::Unknown(PAUSE, format!("the call broke off: {why}"))),
         };
         let status = answer.status().as_u16();
         let wait = answer.headers().get("retry-after").and_then(|wait| wait.to_str().ok()?.parse().ok());
         let body: Value = match answer.json().await {
             Ok(body) => body,
             Err(why) if why.is_decode() => return Err(why).context("the server's answer is no JSON"),
-            Err(why) => return Ok(Attempt::Again(PAUSE, format!("the answer broke off: {why}"))),
+            Err(why) => return Ok(Attempt::Unknown(PAUSE, format!("the answer broke off: {why}"))),
         };
         let error = body["error"].as_str().unwrap_or("no error code");
         if matches!(status, 429 | 503) {
-            return Ok(Attempt::Again(wait.map_or(PAUSE, Duration::from_secs), error.to_owned()));
+            let wait = wait.map_or(PAUSE, Duration::from_secs);
+            let attempt = if error == "outcome_unknown" { Attempt::Unknown } else { Attempt::Again };
+            return Ok(attempt(wait, error.to_owned()));
         }
         if body["ok"] != Value::Bool(true) {
             bail!("{method}: {error}");
         }
         Ok(Attempt::Answered(body))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+
+    use super::*;
+
+    const DONE: &str = r#"{"ok":true,"done":1}"#;
+    const UNKNOWN: &str = r#"{"ok":false,"error":"outcome_unknown"}"#;
+    const NOT_ACCEPTED: &str = r#"{"ok":false,"error":"not_accepted"}"#;
+
+    /// What a write comes to at a server that gives these answers (none: it hangs up), and the keys that it was sent.
+    async fn check(answers: &[Option<(u16, &str)>]) -> (anyhow::Result<Value>, Vec<String>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = Client::new(&format!("http://{}", listener.local_addr().unwrap()), "a key");
+        let mut keys = Vec::new();
+        let serve = async {
+            for answer in answers {
+                let (mut connection, _) = listener.accept().await.unwrap();
+                let (mut request, mut part) = (String::new(), [0; 4096]);
+                while !request.ends_with("{}") {
+                    let read = connection.read(&mut part).await.unwrap();
+                    request.push_str(std::str::from_utf8(&part[..read]).unwrap());
+                }
+                let key = request.lines().find_map(|line| line.strip_prefix("idempotency-key: ")).unwrap();
+                keys.push(key.to_owned());
+                if let Some((status, body)) = answer {
+                    let head =
+                        format!("HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+                    connection.write_all((head + body).as_bytes()).await.unwrap();
+                }
+            }
+            std::future::pending::<()>().await;
+        };
+        let args = serde_json::json!({});
+        let outcome = tokio::select! {
+            outcome = client.write("teamlog.teams.create", &args) => outcome,
+            () = serve => unreachable!("a server serves for ever"),
+        };
+        (outcome, keys)
+    }
+
+    #[tokio::test]
+    async fn a_write_of_unknown_outcome_is_repeated_under_its_key_until_it_is_known() {
+        let (outcome, keys) = check(&[Some((503, UNKNOWN)), None, Some((503, NOT_ACCEPTED)), Some((200, DONE))]).await;
+        assert_eq!(outcome.unwrap()["done"], 1);
+        assert!(keys.len() == 4 && keys.iter().all(|key| *key == keys[0]), "{keys:?}");
+    }
+
+    #[tokio::test]
+    async fn a_write_that_surely_did_nothing_is_not_repeated() {
+        let (outcome, keys) = check(&[Some((503, NOT_ACCEPTED))]).await;
+        assert!(outcome.unwrap_err().is::<Away>());
+        assert_eq!(keys.len(), 1);
     }
 }

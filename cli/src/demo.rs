@@ -11,7 +11,7 @@ const DOMAIN: &str = "demo";
 pub(crate) async fn run(url: &str, admin_key: &str) -> anyhow::Result<()> {
     let client = Client::new(url, admin_key);
     let ada = json!({ "domain": DOMAIN, "name": "Demo", "owner_name": "ada", "owner_email": "ada@example.com" });
-    let made = client.call("teamlog.teams.create", &ada).await;
+    let made = client.write("teamlog.teams.create", &ada).await;
     let token = match made {
         Ok(made) => {
             let token = made["token"].as_str().context("a team without a token")?.to_owned();
@@ -20,7 +20,7 @@ pub(crate) async fn run(url: &str, admin_key: &str) -> anyhow::Result<()> {
         }
         Err(why) if why.to_string().contains("domain_taken") => {
             let asked = json!({ "domain": DOMAIN, "team": DOMAIN, "user": "ada", "name": "ada" });
-            let given = client.call("teamlog.users.token", &asked).await?;
+            let given = client.write("teamlog.users.token", &asked).await?;
             given["token"].as_str().context("no token")?.to_owned()
         }
         Err(why) => return Err(why),

@@ -16,7 +16,7 @@ pub use limits::open_files;
 pub use scripts::{node_modules, python};
 pub use server::{Engine, Options, Server, binary};
 pub use socket::{Frame, Socket};
-pub use stack::Stack;
+pub use stack::{Hung, Stack};
 
 use std::time::Duration;
 

@@ -85,6 +85,18 @@ impl Stack {
         self.on("pause", parts).await;
     }
 
+    /// Stops a part in its tracks, until what this gives is dropped: as of a machine that hangs, its connections stay open
+    /// and nobody answers on them.
+    ///
+    /// # Panics
+    /// If it does not run.
+    pub fn hang(&self, part: &str) -> Hung {
+        let pid = std::fs::read_to_string(self.folder().join("pids").join(part)).expect("the part runs");
+        let hung = Hung { pid: pid.trim().to_owned() };
+        assert!(hung.signal("-STOP"), "{part} could not be stopped");
+        hung
+    }
+
     /// SIGCONT.
     pub async fn resume(&self, parts: &[&str]) {
         self.on("resume", parts).await;
@@ -109,6 +121,24 @@ impl Stack {
         let output = command.args(args).env("STACK_DIR", self.folder()).stdin(Stdio::null()).output().await;
         let output = output.expect("scripts/stack can be run");
         assert!(output.status.success(), "scripts/stack {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+/// A part that hangs. It goes on when this is dropped.
+#[must_use]
+pub struct Hung {
+    pid: String,
+}
+
+impl Hung {
+    fn signal(&self, signal: &str) -> bool {
+        Command::new("kill").args([signal, &self.pid]).status().is_ok_and(|status| status.success())
+    }
+}
+
+impl Drop for Hung {
+    fn drop(&mut self) {
+        self.signal("-CONT");
     }
 }
 

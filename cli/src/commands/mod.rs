@@ -20,7 +20,7 @@ use teamlog_bench::BenchError;
 use teamlog_log::{FeedError, LogError};
 use teamlog_projectors::{DbError, ProjectError, SearchError, VerifyError};
 
-use crate::client::Away;
+use crate::client::{Away, OutcomeUnknown};
 
 /// How a command ended, beside an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +45,7 @@ fn is_away(cause: &(dyn std::error::Error + 'static)) -> bool {
     let db = |why: &DbError| matches!(why, DbError::Away { .. } | DbError::Contended { .. });
     let project = |why: &ProjectError| matches!(why, ProjectError::Db(why) if db(why));
     cause.is::<Away>()
+        || cause.is::<OutcomeUnknown>()
         || cause.downcast_ref().is_some_and(BenchError::is_away)
         || cause.downcast_ref().is_some_and(log)
         || cause.downcast_ref().is_some_and(feed)

@@ -78,7 +78,7 @@ impl TeamCommand {
                     "domain": domain, "name": name.unwrap_or_else(|| domain.clone()), "owner_name": owner,
                     "owner_email": email,
                 });
-                let made = client.call("teamlog.teams.create", &args).await?;
+                let made = client.write("teamlog.teams.create", &args).await?;
                 output::object(as_json, &made, || {
                     let (team, user, token) = (text(&made, "/team/id"), text(&made, "/user/id"), text(&made, "/token"));
                     format!("team {team}\nowner {user}\ntoken {token}")
@@ -110,11 +110,11 @@ impl UserCommand {
         match self {
             UserCommand::Create { team, name, email, admin } => {
                 let args = json!({ "domain": team, "name": name, "email": email, "is_admin": admin });
-                let made = client.call("teamlog.users.create", &args).await?;
+                let made = client.write("teamlog.users.create", &args).await?;
                 output::object(as_json, &made, || format!("{}  {}", text(&made, "/user/id"), text(&made, "/token")));
             }
             UserCommand::Token { team, user } => {
-                let given = client.call("teamlog.users.token", &json!({ "domain": team, "user": user })).await?;
+                let given = client.write("teamlog.users.token", &json!({ "domain": team, "user": user })).await?;
                 output::object(as_json, &given, || text(&given, "/token").to_owned());
             }
             UserCommand::List { team } => {

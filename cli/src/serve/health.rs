@@ -56,11 +56,13 @@ impl Health for Parts {
                 directory_chosen = is_me(TopicPartition::DIRECTORY);
             }
         }
+        // From here on readers can do without the log.
+        let current = teams.are_current();
         let writes = claimed >= chosen && directory >= directory_chosen && (self.role != Role::Serve || directory);
-        let ready = founded && writes && stopped.is_none();
+        let ready = founded && current && writes && stopped.is_none();
         let log = json!({
             "partitions": self.partitions, "chosen": chosen, "claimed": claimed, "directory_claimed": directory, "founded": founded,
-            "stopped": stopped.map(|why| why.to_string()),
+            "current": current, "stopped": stopped.map(|why| why.to_string()),
         });
         let off_seconds = self.clock.off_micros() as f64 / 1e6;
         let clock = json!({ "off_seconds": off_seconds, "may_claim": self.clock.may_claim() });

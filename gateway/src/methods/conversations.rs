@@ -85,8 +85,9 @@ pub(super) async fn kick(call: &Call<'_>) -> Result<Reply, ApiError> {
 
 /// `conversations.open`
 pub(super) async fn open(call: &Call<'_>) -> Result<Reply, ApiError> {
-    let (conversation, was_open) = opened(call).await?;
+    // Before anything is done: a bad argument is refused, and what is refused was not done.
     let whole = call.args.flag("return_im")?.unwrap_or(false);
+    let (conversation, was_open) = opened(call).await?;
     let caller = call.caller()?;
     let team = caller.team.read();
     let found = team.conversation(conversation).ok_or(ApiError::outcome_unknown())?;

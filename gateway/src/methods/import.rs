@@ -9,9 +9,9 @@ use teamlog_ingest::{
     Answer, Command, ImportedConversation, ImportedMessage, LiveTeam, NewConversation, NewPerson, NewTeam, Nothing,
     Request,
 };
-use teamlog_schemas::{ConversationKind, Edited, Event, Message, Reaction, Text, Ts, UserId};
+use teamlog_schemas::{ConversationKind, Edited, Event, Message, Reaction, TeamId, Text, Ts, UserId};
 
-use super::{Call, Reply};
+use super::{Call, Reply, write::event_of};
 use crate::{
     ApiError,
     error::{Done, settle},
@@ -22,20 +22,26 @@ const ITEMS_MAX: usize = 200;
 
 /// `teamlog.import.begin`: the team of an archive, owned by one of the archive's own people, with no channel yet.
 pub(super) async fn begin(call: &Call<'_>) -> Result<Reply, ApiError> {
+    let domain = call.args.required("domain", "invalid_domain")?.into_owned();
+    let team = match call.gateway.ingest().directory().current().await?.by_domain(&domain) {
+        Some(_) => the_team(call).await?.id(),
+        None => make_team(call, domain.clone()).await?,
+    };
+    Ok(json!({ "team": { "id": team, "domain": domain } }).into())
+}
+
+/// Its id comes out of the event: once the team is made, nothing may fail as if it had not been.
+async fn make_team(call: &Call<'_>, domain: String) -> Result<TeamId, ApiError> {
     let args = call.args;
-    let domain = args.required("domain", "invalid_domain")?.into_owned();
-    if call.gateway.ingest().directory().current().await?.by_domain(&domain).is_none() {
-        let owner = args.json("owner", "invalid_owner")?.unwrap_or_default();
-        let Value::Object(owner) = owner else { return Err(ApiError::refused("invalid_owner")) };
-        let owner = NewPerson { is_admin: true, ..person(owner).ok_or(ApiError::refused("invalid_owner"))? };
-        let name = args.filled("name")?.map_or_else(|| domain.clone(), |name| name.into_owned());
-        let key = Some(format!("import/{domain}"));
-        let channels = Some(Vec::new());
-        let new = NewTeam { domain: domain.clone(), name, owner, team: None, channels, key, deadline: call.deadline() };
-        settle(call.gateway.ingest().create_team(new).await)?;
-    }
-    let team = the_team(call).await?;
-    Ok(json!({ "team": { "id": team.id(), "domain": domain } }).into())
+    let owner = args.json("owner", "invalid_owner")?.unwrap_or_default();
+    let Value::Object(owner) = owner else { return Err(ApiError::refused("invalid_owner")) };
+    let owner = NewPerson { is_admin: true, ..person(owner).ok_or(ApiError::refused("invalid_owner"))? };
+    let name = args.filled("name")?.map_or_else(|| domain.clone(), |name| name.into_owned());
+    let key = Some(format!("import/{domain}"));
+    let channels = Some(Vec::new());
+    let new = NewTeam { domain, name, owner, team: None, channels, key, deadline: call.deadline() };
+    let event = event_of(settle(call.gateway.ingest().create_team(new).await)?)?;
+    event.team().ok_or(ApiError::outcome_unknown())
 }
 
 async fn the_team(call: &Call<'_>) -> Result<std::sync::Arc<LiveTeam>, ApiError> {

@@ -11,13 +11,13 @@ use crate::{ApiError, limits, render};
 /// `channels.create`
 pub(super) async fn channel_create(call: &Call<'_>) -> Result<Reply, ApiError> {
     let conversation = conversations::begin(call, ConversationKind::PublicChannel).await?;
-    whole(call, "channel", conversation).await
+    changed(call, "channel", conversation).await
 }
 
 /// `groups.create`
 pub(super) async fn group_create(call: &Call<'_>) -> Result<Reply, ApiError> {
     let conversation = conversations::begin(call, ConversationKind::PrivateChannel).await?;
-    whole(call, "group", conversation).await
+    changed(call, "group", conversation).await
 }
 
 /// `channels.info`
@@ -33,13 +33,13 @@ pub(super) async fn group_info(call: &Call<'_>) -> Result<Reply, ApiError> {
 /// `channels.invite`
 pub(super) async fn channel_invite(call: &Call<'_>) -> Result<Reply, ApiError> {
     let conversation = conversations::bring(call).await?;
-    whole(call, "channel", conversation).await
+    changed(call, "channel", conversation).await
 }
 
 /// `groups.invite`
 pub(super) async fn group_invite(call: &Call<'_>) -> Result<Reply, ApiError> {
     let conversation = conversations::bring(call).await?;
-    whole(call, "group", conversation).await
+    changed(call, "group", conversation).await
 }
 
 /// `channels.join`: by name. Unlike the old method it makes no channel.
@@ -55,7 +55,7 @@ pub(super) async fn channel_join(call: &Call<'_>) -> Result<Reply, ApiError> {
         found.map(|c| c.conversation).ok_or(ApiError::refused("channel_not_found"))?
     };
     let was_in = conversations::enter(call, conversation).await?;
-    let reply = whole(call, "channel", conversation).await?;
+    let reply = changed(call, "channel", conversation).await?;
     Ok(match reply {
         Reply::Object(mut object) if was_in => {
             object.insert("already_in_channel".to_owned(), json!(true));
@@ -91,7 +91,7 @@ pub(super) async fn mpims(call: &Call<'_>) -> Result<Reply, ApiError> {
 /// `mpim.open`
 pub(super) async fn mpim_open(call: &Call<'_>) -> Result<Reply, ApiError> {
     let (conversation, _) = conversations::opened(call).await?;
-    let group = rendered(call, conversation, None)?;
+    let group = rendered(call, conversation, None).map_err(|_| ApiError::outcome_unknown())?;
     Ok(Reply::from(json!({ "channel": { "id": conversation }, "group": group })))
 }
 
@@ -133,6 +133,14 @@ fn list(call: &Call<'_>, key: &str, wanted: impl Fn(&Team, &Conversation) -> boo
 async fn whole(call: &Call<'_>, key: &str, conversation: ConversationId) -> Result<Reply, ApiError> {
     let reader = listing::reader(call, conversation).await?;
     let rendered = rendered(call, conversation, reader.as_ref())?;
+    Ok(Map::from_iter([(key.to_owned(), rendered)]).into())
+}
+
+/// The same, of one that this call has changed. That is done, so what cannot be counted now is left out, and what is not in
+/// view is an unknown outcome: neither may read as if nothing had happened.
+async fn changed(call: &Call<'_>, key: &str, conversation: ConversationId) -> Result<Reply, ApiError> {
+    let reader = listing::reader(call, conversation).await.unwrap_or_default();
+    let rendered = rendered(call, conversation, reader.as_ref()).map_err(|_| ApiError::outcome_unknown())?;
     Ok(Map::from_iter([(key.to_owned(), rendered)]).into())
 }
 

@@ -223,6 +223,15 @@ async fn a_call_that_panics_is_answered() {
     house.good("auth.test", &ada, json!({})).await;
 }
 
+#[tokio::test]
+async fn what_is_refused_was_not_done() {
+    let house = House::new(Shard::Follows).await;
+    let Team { ada, bob_id, .. } = Team::new(&house).await;
+    house.bad("conversations.open", &ada, json!({"users": bob_id, "return_im": "perhaps"}), "invalid_arguments").await;
+    let opened = house.good("conversations.open", &ada, json!({"users": bob_id})).await;
+    assert_eq!(opened.get("already_open"), None);
+}
+
 /// Who calls with a method that writes must know that it may have written.
 #[tokio::test]
 async fn a_write_that_takes_too_long_has_an_unknown_outcome() {

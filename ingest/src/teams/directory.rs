@@ -78,6 +78,11 @@ impl DirectoryHandle {
         self.wait_for(end).await
     }
 
+    /// Whether [`DirectoryHandle::current`] need not wait.
+    pub(crate) fn is_current(&self) -> bool {
+        self.fresh.initialized()
+    }
+
     /// The team of a domain.
     pub fn by_domain(&self, domain: &str) -> Option<DirectoryEntry> {
         self.directory.read().by_domain(domain).cloned()

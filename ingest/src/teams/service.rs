@@ -9,7 +9,10 @@ use std::{
     time::Duration,
 };
 
-use futures::future::{BoxFuture, Shared};
+use futures::{
+    StreamExt,
+    future::{BoxFuture, Shared},
+};
 use parking_lot::{Mutex, RwLock};
 use teamlog_log::{Body, Entry, Feed, FeedError, Offset, Partition, Position, TopicPartition};
 use teamlog_schemas::{Event, TeamId};
@@ -32,6 +35,11 @@ impl Default for TeamsConfig {
         TeamsConfig { bytes_max: 512 << 20 }
     }
 }
+
+/// Partitions whose end is asked for at once.
+const AT_ONCE: usize = 4;
+/// How long to wait before a log that is away is asked again.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// Why a team cannot be had.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
@@ -97,7 +105,14 @@ pub(super) struct PartitionTeams {
     progress: watch::Sender<Offset>,
     stopped: OnceLock<TeamsError>,
     /// Set once the fold has come to where the log ended after this process started: what earlier processes
-    /// acknowledged is seen from the first answer on.
+    /// acknowledged is seen from the first answer on. Whoever starts while the log is away cannot know, and gives none.
+    ///
+    /// Set once, it is set for good, and the log may go away: teams are had all the same, cold ones from their rows and
+    /// the ring, as of the partition's position, which is the end as far as it was read. A caller sees their own last
+    /// write: it was acknowledged because the feed had read it, and they waited for the fold. A session misses nothing
+    /// and sees nothing of others (invariants 3 and 4), for its team, tail and cursor are all of that one position, and
+    /// the feed goes on from exactly there. What another process may append meanwhile is not seen, as it is not while
+    /// it is on its way.
     fresh: tokio::sync::OnceCell<()>,
 }
 
@@ -135,7 +150,28 @@ impl Teams {
             let fold = teams.clone().fold(number, *position);
             tokio::spawn(stop.clone().run_until_cancelled_owned(fold));
         }
+        // Not at the first call, by when the log may be away.
+        tokio::spawn(stop.clone().run_until_cancelled_owned(teams.clone().become_current()));
         teams
+    }
+
+    /// Brings the directory and every partition to the end once, however long the log takes.
+    async fn become_current(self) {
+        while matches!(self.inner.directory.current().await, Err(TeamsError::Away(_))) {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        let partitions = futures::stream::iter(&self.inner.partitions);
+        let come = async |here: &PartitionTeams| {
+            while matches!(self.come_to_the_end(here).await, Err(TeamsError::Away(_))) {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        };
+        partitions.for_each_concurrent(AT_ONCE, come).await;
+    }
+
+    /// Whether all that earlier processes acknowledged has been read, so that teams can be had while the log is away.
+    pub fn are_current(&self) -> bool {
+        self.inner.directory.is_current() && self.inner.partitions.iter().all(|here| here.fresh.initialized())
     }
 
     /// The team, loaded if need be: once, however many ask.
@@ -147,7 +183,7 @@ impl Teams {
             self.inner.directory.current().await?.with(|d| d.by_team(team).map(|e| (e.partition, e.shard.clone())));
         let (number, shard) = entry.ok_or(TeamsError::NotFound)?;
         let partition = self.inner.partition(Partition(number))?;
-        partition.fresh.get_or_try_init(|| self.come_to_the_end(Partition(number))).await?;
+        self.come_to_the_end(partition).await?;
         if let Some(live) = partition.live.lock().get(&team) {
             live.touch(self.inner.clock.fetch_add(1, Ordering::Relaxed));
             return Ok(live.clone());
@@ -171,9 +207,13 @@ impl Teams {
         load.await
     }
 
-    async fn come_to_the_end(&self, partition: Partition) -> Result<(), TeamsError> {
-        let end = self.inner.feed.log().end(TopicPartition::events(partition)).await;
-        self.wait_for(partition, end.map_err(FeedError::from)?).await
+    /// Ends once a partition has come to where the log ended at the first call.
+    async fn come_to_the_end(&self, here: &PartitionTeams) -> Result<(), TeamsError> {
+        let come = || async {
+            let end = self.inner.feed.log().end(TopicPartition::events(here.partition)).await;
+            self.wait_for(here.partition, end.map_err(FeedError::from)?).await
+        };
+        here.fresh.get_or_try_init(come).await.copied()
     }
 
     /// The team as of a position that reflects everything below `reflect`; none if it has not begun by then.

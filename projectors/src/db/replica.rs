@@ -216,6 +216,11 @@ impl Replica {
         Ok(())
     }
 
+    /// Whether it is open, so that the next question need not begin with that.
+    pub(crate) fn is_open(&self) -> bool {
+        self.inner.current.read().is_some()
+    }
+
     /// Opens everything anew at the next use: a database that was dropped or restored is seen then.
     pub(crate) fn forget(&self) {
         *self.inner.current.write() = None;

@@ -9,6 +9,8 @@ mod databases;
 mod load;
 mod parts;
 mod readable;
+mod reading;
+mod replicas;
 mod roles;
 mod rows;
 mod views;

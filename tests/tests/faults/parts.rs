@@ -113,6 +113,9 @@ async fn a_team_in_memory_talks_on_while_every_database_is_away() {
     let mut fresh = ada.connect(json!({})).await;
     ada.say(&here, "to a fresh socket").await;
     fresh.message("to a fresh socket").await;
+    // What was done is not called a failure because nobody can count what is unread in it.
+    let made = ada.good("channels.create", json!({ "name": "made-meanwhile" })).await;
+    assert_eq!(made["channel"]["name"], "made-meanwhile");
     for (method, args, code) in [
         ("conversations.history", json!({ "channel": here }), "service_unavailable"),
         ("chat.update", json!({ "channel": here, "ts": before, "text": "edited" }), "not_accepted"),
