@@ -2,11 +2,13 @@
 //! together, over a wire that can fail.
 
 use std::{
+    pin::Pin,
     sync::{Arc, Mutex},
+    task::{Context, Poll},
     time::Duration,
 };
 
-use futures::{SinkExt, StreamExt, channel::mpsc};
+use futures::{Sink, SinkExt, StreamExt, channel::mpsc};
 use rand::Rng;
 use serde_json::{Value, json};
 use teamlog_gateway::{
@@ -170,7 +172,7 @@ impl Life {
         let (say, incoming) = mpsc::unbounded();
         let (outgoing, mut sent) = mpsc::channel::<Outgoing>(1);
         let (mut deliver, hear) = mpsc::channel::<Outgoing>(4);
-        let sink = outgoing.sink_map_err(|why| SocketError::Broken(why.to_string()));
+        let sink = ToClient(outgoing);
         let (gateway, rtm) = (self.gateway.clone(), self.rtm.clone());
         tokio::spawn(async move { rtm.serve(gateway, ticket, Box::pin(incoming), Box::pin(sink)).await });
         let wire = self.wire.clone();
@@ -209,6 +211,33 @@ fn rtm_config(plan: &Plan) -> RtmConfig {
 fn decode(record: &Record) -> Result<Event, Undecodable> {
     let value = record.value.as_deref().unwrap_or_default();
     Event::decode(value).map_err(|why| Undecodable { schema_id: record.schema_id(), why: why.to_string() })
+}
+
+/// The node's end of a socket. As a websocket it says again that it is broken, however often it is asked.
+struct ToClient(mpsc::Sender<Outgoing>);
+
+impl Sink<Outgoing> for ToClient {
+    type Error = SocketError;
+
+    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SocketError>> {
+        Pin::new(&mut self.0).poll_ready(cx).map_err(broken)
+    }
+
+    fn start_send(mut self: Pin<&mut Self>, frame: Outgoing) -> Result<(), SocketError> {
+        Pin::new(&mut self.0).start_send(frame).map_err(broken)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SocketError>> {
+        Pin::new(&mut self.0).poll_flush(cx).map_err(broken)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SocketError>> {
+        Pin::new(&mut self.0).poll_close(cx).map_err(broken)
+    }
+}
+
+fn broken(why: mpsc::SendError) -> SocketError {
+    SocketError::Broken(why.to_string())
 }
 
 /// The client's end of a socket.

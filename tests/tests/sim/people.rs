@@ -176,13 +176,21 @@ struct Doer {
 impl Doer {
     fn choose(&mut self) -> Deed {
         self.deeds += 1;
-        let conversation = *pick(&mut self.rng, &self.crew.channels);
         let user = pick(&mut self.rng, &self.crew.people).user;
-        match self.rng.random_range(0..10) {
+        let me = self.crew.people[self.number].user;
+        let now = self.world.shadow().memberships(self.crew.partition, self.crew.team);
+        let (own, others): (Vec<_>, Vec<_>) = self.crew.channels.iter().partition(|channel| now.is_in(**channel, me));
+        // Mostly what can be done, now and then what cannot: memberships are only what they were a moment ago anyway.
+        let fitting = |rng: &mut StdRng, from: &[ConversationId]| {
+            if from.is_empty() || rng.random_bool(0.1) { *pick(rng, &self.crew.channels) } else { *pick(rng, from) }
+        };
+        let deed = self.rng.random_range(0..12);
+        let conversation = fitting(&mut self.rng, if deed < 2 { &others } else { &own });
+        match deed {
             0 | 1 => Deed::Join { conversation },
             2 => Deed::Leave { conversation },
-            3 => Deed::Invite { conversation, user },
-            4 => Deed::Kick { conversation, user },
+            3 | 4 => Deed::Invite { conversation, user },
+            5 => Deed::Kick { conversation, user },
             _ => Deed::Post { conversation, text: format!("{} {}", self.who, self.deeds) },
         }
     }
@@ -209,7 +217,7 @@ impl Doer {
                 self.world.fail(&format!("{} was acknowledged, and refused when asked again: {deed:?}", self.who));
             }
             // Now and then one who knows asks again.
-            let again = if first.is_some() { self.rng.random_bool(0.1) } else { one.0 == Known::Open || number < 2 };
+            let again = if first.is_some() { self.rng.random_bool(0.1) } else { !one.2 };
             if !again {
                 break;
             }

@@ -53,8 +53,10 @@ async fn play(world: World, trace: &Trace) -> Outcome {
             listeners.push(tokio::spawn(sessions::listen(world.clone(), crew.clone(), number)));
         }
     }
+    let blackouts = tokio::spawn(world.clone().blackouts());
     world.trouble().await;
     world.heal().await;
+    blackouts.await.unwrap();
     for doer in doers {
         doer.await.unwrap();
     }

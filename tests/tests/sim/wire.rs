@@ -154,24 +154,25 @@ impl Log for Wire {
             Link::Dead => futures::future::pending().boxed(),
             Link::Open => self.clone().hear(self.inner.log.append(to, records)).boxed(),
             Link::Stopped | Link::CutOff => {
-                let (reply, mut outcome) = oneshot::channel();
+                let (reply, outcome) = oneshot::channel();
                 let (number, count) = (state.next, records.len());
                 state.next += 1;
                 state.waiting.push_back(Waiting { number, to, records, reply });
                 let wire = self.clone();
                 async move {
+                    let mut outcome = Box::pin(async move {
+                        match outcome.await {
+                            Ok(outcomes) => outcomes,
+                            // The node is dead, and hears nothing any more.
+                            Err(_) => futures::future::pending().await,
+                        }
+                    });
                     tokio::select! {
                         biased;
-                        Ok(outcomes) = &mut outcome => return outcomes,
+                        outcomes = &mut outcome => return outcomes,
                         () = tokio::time::sleep(GIVES_UP) => {}
                     }
-                    if wire.link() == Link::CutOff {
-                        return wire.give_up(number, count);
-                    }
-                    match outcome.await {
-                        Ok(outcomes) => outcomes,
-                        Err(_) => futures::future::pending().await,
-                    }
+                    if wire.link() == Link::CutOff { wire.give_up(number, count) } else { outcome.await }
                 }
                 .boxed()
             }

@@ -181,7 +181,8 @@ impl World {
     pub(crate) async fn trouble(&self) {
         let plan = &self.inner.plan;
         let mut rng = self.rng("trouble");
-        while self.inner.began.elapsed() < plan.chaos {
+        let until = Instant::now() + plan.chaos;
+        while Instant::now() < until {
             tokio::time::sleep(rng.random_range(plan.calm.clone())).await;
             let number = rng.random_range(0..plan.nodes);
             let lasts = Duration::from_millis(*pick(&mut rng, &[100, 500, 2_000, 6_000])).mul_f64(rng.random());
@@ -190,14 +191,39 @@ impl World {
         }
     }
 
+    /// Now and then, while an epoch is closed by a gap, the power fails everywhere: the record that was left out may yet come,
+    /// and only positions say that it must not count.
+    pub(crate) async fn blackouts(self) {
+        let mut rng = self.rng("blackouts");
+        let mut was_closed = false;
+        while !self.is_ending() {
+            tokio::time::sleep(Duration::from_millis(25)).await;
+            let is_closed = self.shadow().is_closed();
+            if is_closed && !std::mem::replace(&mut was_closed, is_closed) && rng.random_bool(0.5) {
+                tokio::time::sleep(Duration::from_millis(rng.random_range(0..100))).await;
+                let lasts = Duration::from_millis(rng.random_range(20..1_500));
+                self.say("world", format_args!("is dark for {lasts:?}"));
+                let dark: Vec<_> = (0..self.inner.plan.nodes).filter(|number| self.crash(*number)).collect();
+                tokio::time::sleep(lasts).await;
+                dark.into_iter().for_each(|number| self.start(number));
+            }
+            was_closed = is_closed;
+        }
+    }
+
+    /// Whether it was up.
+    fn crash(&self, number: usize) -> bool {
+        let life = self.take(number);
+        life.inspect(|life| life.crash()).is_some()
+    }
+
     fn one_trouble(&self, number: usize, which: u32, lasts: Duration) {
         let life = self.inner.nodes[number].lock().unwrap().life.clone();
         let (world, Some(life)) = (self.clone(), life) else { return };
         match which {
             0..4 => {
                 self.say(&life.name, format_args!("crashes for {lasts:?}"));
-                life.crash();
-                self.take(number);
+                self.crash(number);
                 tokio::spawn(async move {
                     tokio::time::sleep(lasts).await;
                     world.start(number);

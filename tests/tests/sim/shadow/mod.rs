@@ -140,6 +140,12 @@ impl Shadow {
         self.partitions[partition.0 as usize].positions.get(offset.0 as usize).copied()
     }
 
+    /// Whether the newest epoch of some partition is closed by a gap, and no other one has begun.
+    pub(crate) fn is_closed(&self) -> bool {
+        let ends = self.partitions.iter().filter_map(|here| here.positions.last());
+        ends.into_iter().any(|end| end.epoch > 0 && end.next_seq.is_none())
+    }
+
     /// How many events count in all.
     pub(crate) fn counted_len(&self) -> usize {
         self.partitions.iter().map(|here| here.counted.len()).sum()

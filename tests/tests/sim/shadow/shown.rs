@@ -28,6 +28,9 @@ pub(crate) struct Memberships {
 }
 
 impl Memberships {
+    pub(crate) fn is_in(&self, conversation: ConversationId, user: UserId) -> bool {
+        self.members.get(&conversation).is_some_and(|members| members.contains(&user))
+    }
 
     /// Every pair, in order.
     pub(crate) fn pairs(&self) -> Vec<(ConversationId, UserId)> {
