@@ -65,12 +65,27 @@ impl DirectoryHandle {
     /// # Errors
     /// [`TeamsError::Away`] if it is not there in time.
     pub async fn current(&self) -> Result<&DirectoryHandle, TeamsError> {
-        let come_to_the_end = || async {
-            let end = self.feed.log().end(TopicPartition::DIRECTORY).await.map_err(FeedError::from)?;
-            self.wait_for(end).await
-        };
-        self.fresh.get_or_try_init(come_to_the_end).await?;
+        self.fresh.get_or_try_init(|| self.come_to_the_end()).await?;
         Ok(self)
+    }
+
+    async fn come_to_the_end(&self) -> Result<(), TeamsError> {
+        let end = self.feed.log().end(TopicPartition::DIRECTORY).await.map_err(FeedError::from)?;
+        self.wait_for(end).await
+    }
+
+    /// A team's line. That there is none is so at some moment of this call, not only as far as this node has read: whoever
+    /// made a team by another node may use it by this one at once.
+    ///
+    /// # Errors
+    /// [`TeamsError::Away`] if that cannot be known in time.
+    pub async fn find(&self, team: TeamId) -> Result<Option<DirectoryEntry>, TeamsError> {
+        self.current().await?;
+        if let Some(entry) = self.by_team(team) {
+            return Ok(Some(entry));
+        }
+        self.come_to_the_end().await?;
+        Ok(self.by_team(team))
     }
 
     /// The team of a domain.

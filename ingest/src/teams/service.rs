@@ -143,9 +143,8 @@ impl Teams {
     /// # Errors
     /// All of [`TeamsError`].
     pub async fn get(&self, team: TeamId) -> Result<Arc<LiveTeam>, TeamsError> {
-        let entry =
-            self.inner.directory.current().await?.with(|d| d.by_team(team).map(|e| (e.partition, e.shard.clone())));
-        let (number, shard) = entry.ok_or(TeamsError::NotFound)?;
+        let entry = self.inner.directory.find(team).await?.ok_or(TeamsError::NotFound)?;
+        let (number, shard) = (entry.partition, entry.shard);
         let partition = self.inner.partition(Partition(number))?;
         partition.fresh.get_or_try_init(|| self.come_to_the_end(Partition(number))).await?;
         if let Some(live) = partition.live.lock().get(&team) {
@@ -171,7 +170,12 @@ impl Teams {
         load.await
     }
 
-    async fn come_to_the_end(&self, partition: Partition) -> Result<(), TeamsError> {
+    /// Ends once the live teams of a partition reflect all that lies in the log by now: what is not there then was not there
+    /// when this was called.
+    ///
+    /// # Errors
+    /// If the log does not answer, or the partition stops or does not come so far in ten seconds.
+    pub async fn come_to_the_end(&self, partition: Partition) -> Result<(), TeamsError> {
         let end = self.inner.feed.log().end(TopicPartition::events(partition)).await;
         self.wait_for(partition, end.map_err(FeedError::from)?).await
     }
