@@ -1,55 +1,28 @@
-//! Many seeds, each in a process of its own, and what must hold of all of them.
+//! Many seeds, each in a process of its own, and how many of them run at a time.
 
 use std::{
     process::{Command, Stdio},
-    sync::Mutex,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
-    time::Instant,
 };
 
 use teamlog_log::testing::Rule;
 
-/// Set for a process that runs one seed.
+/// Set for a process that runs one seed and says nothing but its outcome.
 pub(crate) const SEED_OF_CHILD: &str = "TEAMLOG_SIM_SEED";
-/// The rule that it leaves out, if any.
+/// The rule that a process leaves out, if any.
 pub(crate) const LEFT_OUT: &str = "TEAMLOG_SIM_LEFT_OUT";
 /// Every rule that can be.
 pub(crate) const RULES: [Rule; 5] = [Rule::Seq, Rule::ReadBack, Rule::Barrier, Rule::Closed, Rule::MembershipAtX];
 
-/// Runs all tests, and ends the process with what the harness of others would.
-pub(crate) fn run(seeds: u64) {
-    let began = Instant::now();
-    let failed: Vec<String> = all(1..=seeds);
-    failed.iter().take(5).for_each(|why| println!("{why}"));
-    println!("{seeds} seeds, {} failed, {:?}", failed.len(), began.elapsed());
-    if !failed.is_empty() {
-        std::process::exit(101);
-    }
-}
+/// What a seed says: one line of a run that went well, or what failed.
+pub(crate) type Said = Result<String, String>;
 
-fn all(seeds: std::ops::RangeInclusive<u64>) -> Vec<String> {
-    let (next, failed) = (AtomicU64::new(*seeds.start()), Mutex::new(Vec::new()));
-    thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed > *seeds.end() {
-                        return;
-                    }
-                    if let Err(why) = one(seed, None) {
-                        failed.lock().unwrap().push(why);
-                    }
-                }
-            });
-        }
-    });
-    failed.into_inner().unwrap()
-}
-
-/// Runs one seed; its line, or what failed.
-pub(crate) fn one(seed: u64, left_out: Option<Rule>) -> Result<String, String> {
+/// Runs one seed.
+pub(crate) fn one(seed: u64, left_out: Option<Rule>) -> Said {
     let mut command = Command::new(std::env::current_exe().expect("this program"));
     command.env(SEED_OF_CHILD, seed.to_string()).env_remove("SEED").stdin(Stdio::null());
     if let Some(rule) = left_out {
@@ -57,5 +30,32 @@ pub(crate) fn one(seed: u64, left_out: Option<Rule>) -> Result<String, String> {
     }
     let output = command.output().map_err(|why| why.to_string())?;
     let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    if output.status.success() { Ok(said) } else { Err(format!("{said}{}", String::from_utf8_lossy(&output.stderr))) }
+    if output.status.success() {
+        return Ok(said);
+    }
+    let errors = String::from_utf8_lossy(&output.stderr);
+    Err(format!("{said}{errors}\nrun it again: SEED={seed} cargo test -p teamlog-tests --test sim"))
+}
+
+/// Runs seeds, as many at a time as there are cores, until all have run or so many have failed. What each said, in the
+/// order of the seeds.
+pub(crate) fn many(seeds: &[u64], left_out: Option<Rule>, failed_max: usize) -> Vec<(u64, Said)> {
+    let (next, failed, said) = (AtomicUsize::new(0), AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        for _ in 0..cores {
+            scope.spawn(|| {
+                while failed.load(Ordering::Relaxed) < failed_max
+                    && let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed))
+                {
+                    let outcome = one(*seed, left_out);
+                    failed.fetch_add(usize::from(outcome.is_err()), Ordering::Relaxed);
+                    said.lock().unwrap().push((*seed, outcome));
+                }
+            });
+        }
+    });
+    let mut said = said.into_inner().unwrap();
+    said.sort_by_key(|(seed, _)| *seed);
+    said
 }
