@@ -49,6 +49,10 @@ impl Gateway {
             Err(why) => return Err(why.into()),
         };
         let token = teamlog_ingest::token_hash(token);
+        // One that another node gave out a moment ago may not have been read here yet.
+        if team.read().token(&token).is_none() {
+            self.ingest().teams().come_to_the_end(team.partition()).await?;
+        }
         let (user, kind) = check(&team.read(), &token)?;
         Ok(Caller { team, user, kind, token })
     }

@@ -4,7 +4,10 @@ use std::{
     hash::Hash,
     net::IpAddr,
     num::NonZeroU32,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use governor::{
@@ -57,24 +60,26 @@ impl Rates {
 }
 
 struct Buckets<K: Hash + Eq + Clone> {
-    limiter: DefaultKeyedRateLimiter<K>,
-    clock: DefaultClock,
+    quota: Quota,
+    /// Made at its first use: its clock is calibrated against the machine's, which takes real time to pass.
+    limiter: OnceLock<(DefaultKeyedRateLimiter<K>, DefaultClock)>,
     taken: AtomicUsize,
 }
 
 impl<K: Hash + Eq + Clone> Buckets<K> {
     fn new(quota: Quota) -> Self {
-        Buckets { limiter: RateLimiter::keyed(quota), clock: DefaultClock::default(), taken: AtomicUsize::new(0) }
+        Buckets { quota, limiter: OnceLock::new(), taken: AtomicUsize::new(0) }
     }
 
     fn take(&self, key: &K) -> Result<(), ApiError> {
+        let (limiter, clock) = self.limiter.get_or_init(|| (RateLimiter::keyed(self.quota), DefaultClock::default()));
         // A full bucket says nothing that an absent one does not: forgetting the full ones bounds the rest.
-        if self.taken.fetch_add(1, Ordering::Relaxed) % 1024 == 1023 && self.limiter.len() > limits::RATE_KEYS_MAX {
-            self.limiter.retain_recent();
+        if self.taken.fetch_add(1, Ordering::Relaxed) % 1024 == 1023 && limiter.len() > limits::RATE_KEYS_MAX {
+            limiter.retain_recent();
         }
-        self.limiter.check_key(key).map_err(|not_until| {
+        limiter.check_key(key).map_err(|not_until| {
             metrics::counter!("teamlog_rate_limited_total").increment(1);
-            ApiError::rate_limited(not_until.wait_time_from(self.clock.now()))
+            ApiError::rate_limited(not_until.wait_time_from(clock.now()))
         })
     }
 }

@@ -77,19 +77,10 @@ impl LocalWriters {
     /// Whether a team lives in a partition, by a directory that has come to where whoever asks has read it. Its events
     /// must never lie in another one.
     async fn lives_in(&self, request: &Request, partition: Partition) -> Result<(), Answer> {
-        let found = || self.directory.with(|directory| directory.by_team(request.team).map(|entry| entry.partition));
-        let number = match found() {
-            Some(number) => Some(number),
-            // Registered a moment ago, perhaps.
-            None => {
-                let current = self.directory.come_to_the_end().await;
-                current.map_err(|_| Answer::not_accepted(NotAccepted::LogAway))?;
-                found()
-            }
-        };
-        match number {
-            Some(number) if number == partition.0 => Ok(()),
-            Some(_) | None => Err(Answer::Refused(Refusal::TeamNotFound)),
+        match self.directory.find(request.team).await {
+            Ok(Some(entry)) if entry.partition == partition.0 => Ok(()),
+            Ok(Some(_) | None) => Err(Answer::Refused(Refusal::TeamNotFound)),
+            Err(_) => Err(Answer::not_accepted(NotAccepted::LogAway)),
         }
     }
 }

@@ -185,11 +185,10 @@ impl Ingest {
 
     /// Hands a command in and waits for what becomes of it, at most to its deadline.
     pub async fn submit(&self, request: Request) -> Answer {
-        let Ok(directory) = self.inner.directory.current().await else {
-            return Answer::not_accepted(NotAccepted::LogAway);
-        };
-        let Some(entry) = directory.by_team(request.team) else {
-            return Answer::Refused(Refusal::TeamNotFound);
+        let entry = match self.inner.directory.find(request.team).await {
+            Ok(Some(entry)) => entry,
+            Ok(None) => return Answer::Refused(Refusal::TeamNotFound),
+            Err(_) => return Answer::not_accepted(NotAccepted::LogAway),
         };
         self.inner.writers.submit(Partition(entry.partition), request).await
     }

@@ -2,11 +2,16 @@
 #![allow(clippy::unwrap_used)]
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use async_trait::async_trait;
 use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use teamlog_log::testing::FaultyLog;
 use teamlog_log::{
-    Feed, FeedConfig, FeedError, Log, NewRecord, Offset, Partition, Position, Stamp, TopicPartition, claim_value,
+    Appended, Batch, Feed, FeedConfig, FeedError, Log, LogError, NewRecord, Offset, Partition, Position, Reader, Stamp,
+    Topic, TopicPartition, claim_value,
 };
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -19,8 +24,7 @@ fn record(stamp: Stamp, value: Bytes) -> NewRecord {
 }
 
 /// A log of some hundred records, and a feed whose ring holds a few of them and whose scans hold some more.
-async fn house(stop: &CancellationToken) -> Feed<Bytes> {
-    let log = FaultyLog::plain(1);
+async fn house(log: Arc<dyn Log>, stop: &CancellationToken) -> Feed<Bytes> {
     let claim = Stamp::Claim { epoch: 1, claim: Uuid::from_u128(1), log_id: Uuid::from_u128(2) };
     let mut records = vec![record(claim, claim_value("node", 0))];
     let stamps = (0..COUNT).map(|seq| Stamp::Seq { epoch: 1, seq });
@@ -40,7 +44,7 @@ fn at(offset: u64) -> Position {
 #[tokio::test]
 async fn who_stands_too_far_back_spoils_it_for_nobody() {
     let stop = CancellationToken::new();
-    let feed = house(&stop).await;
+    let feed = house(FaultyLog::plain(1), &stop).await;
     assert!(feed.reaches_back(EVENTS, &at(COUNT)) && !feed.reaches_back(EVENTS, &at(COUNT - 60)));
     for _ in 0..3 {
         // All at once, so that one scan is to serve them all.
@@ -55,5 +59,64 @@ async fn who_stands_too_far_back_spoils_it_for_nobody() {
         assert!(matches!(alien, Err(FeedError::OtherLog { .. })), "{:?}", alien.map(|entries| entries.len()));
         assert_eq!(near.unwrap().len(), 71);
     }
+    stop.cancel();
+}
+
+/// A log whose first reader, the feed's, can be held up.
+struct Holding {
+    log: Arc<FaultyLog>,
+    read: AtomicBool,
+    held: Arc<AtomicBool>,
+}
+
+struct HeldReader(Box<dyn Reader>, Arc<AtomicBool>);
+
+#[async_trait]
+impl Reader for HeldReader {
+    async fn next(&mut self) -> Result<Batch, LogError> {
+        let batch = self.0.next().await;
+        if self.1.load(Ordering::Relaxed) { futures::future::pending().await } else { batch }
+    }
+}
+
+#[async_trait]
+impl Log for Holding {
+    async fn partitions(&self, topic: Topic) -> Result<u32, LogError> {
+        self.log.partitions(topic).await
+    }
+
+    fn append(&self, to: TopicPartition, records: Vec<NewRecord>) -> BoxFuture<'static, Vec<Appended>> {
+        self.log.append(to, records)
+    }
+
+    async fn end(&self, of: TopicPartition) -> Result<Offset, LogError> {
+        self.log.end(of).await
+    }
+
+    async fn reader(&self, from: Vec<(TopicPartition, Offset)>) -> Result<Box<dyn Reader>, LogError> {
+        let reader = self.log.reader(from).await?;
+        let is_first = !self.read.swap(true, Ordering::Relaxed);
+        Ok(if is_first { Box::new(HeldReader(reader, self.held.clone())) } else { reader })
+    }
+}
+
+/// Who fell out of the ring and reads by itself would else be ahead of what everybody else finds: what lies between would
+/// be missing for those who trust that the ring has it.
+#[tokio::test]
+async fn nobody_gets_ahead_of_the_feed() {
+    let (stop, log) = (CancellationToken::new(), FaultyLog::plain(1));
+    let held = Arc::new(AtomicBool::new(false));
+    let feed =
+        house(Arc::new(Holding { log: log.clone(), read: AtomicBool::new(false), held: held.clone() }), &stop).await;
+    held.store(true, Ordering::Relaxed);
+    let more = (COUNT..COUNT + 50).map(|seq| record(Stamp::Seq { epoch: 1, seq }, Bytes::from(vec![7; 300])));
+    log.append(EVENTS, more.collect()).await;
+    let mut subscriber = feed.subscribe(EVENTS, Position::START);
+    let mut read = 0;
+    while subscriber.position() != feed.position(EVENTS) {
+        read += subscriber.next().await.unwrap().len() as u64;
+    }
+    assert_eq!((read, subscriber.position()), (COUNT + 1, at(COUNT + 1)));
+    assert!(subscriber.next().now_or_never().is_none(), "the feed has read no more");
     stop.cancel();
 }

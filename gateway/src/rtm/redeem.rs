@@ -75,6 +75,13 @@ pub(super) async fn redeem(
             return Err(NotRedeemed::Away(Box::new(ticket)));
         }
     };
+    // Another node may have given out the token, and the ticket, a moment ago.
+    if team.read().token(&ticket.token).is_none()
+        && let Err(why) = gateway.ingest().teams().come_to_the_end(team.partition()).await
+    {
+        debug!(team = %ticket.team, %why, "a session cannot begin now");
+        return Err(NotRedeemed::Away(Box::new(ticket)));
+    }
     let person = person(&team, &ticket).ok_or(NotRedeemed::Expired)?;
     Ok((ticket, team, person))
 }

@@ -25,6 +25,10 @@ impl Inside {
         entries: &[Arc<Entry<Event>>],
     ) -> Inside {
         let mut inside = Inside { team, user, conversations: at_the_end };
+        #[cfg(feature = "testing")]
+        if teamlog_log::testing::is_left_out(teamlog_log::testing::Rule::MembershipAtX) {
+            return inside;
+        }
         for event in entries.iter().rev().filter_map(|entry| entry.event()) {
             if event.team() == Some(team) {
                 for change in event.memberships().into_iter().rev().filter(|change| change.user == user) {

@@ -73,7 +73,7 @@ impl DirectoryHandle {
     ///
     /// # Errors
     /// [`TeamsError::Away`] if it is not there in time.
-    pub(crate) async fn come_to_the_end(&self) -> Result<(), TeamsError> {
+    async fn come_to_the_end(&self) -> Result<(), TeamsError> {
         let end = self.feed.log().end(TopicPartition::DIRECTORY).await.map_err(FeedError::from)?;
         self.wait_for(end).await
     }
@@ -81,6 +81,20 @@ impl DirectoryHandle {
     /// Whether [`DirectoryHandle::current`] need not wait.
     pub(crate) fn is_current(&self) -> bool {
         self.fresh.initialized()
+    }
+
+    /// A team's line. That there is none is so at some moment of this call, not only as far as this node has read: whoever
+    /// made a team by another node may use it by this one at once.
+    ///
+    /// # Errors
+    /// [`TeamsError::Away`] if that cannot be known in time.
+    pub async fn find(&self, team: TeamId) -> Result<Option<DirectoryEntry>, TeamsError> {
+        self.current().await?;
+        if let Some(entry) = self.by_team(team) {
+            return Ok(Some(entry));
+        }
+        self.come_to_the_end().await?;
+        Ok(self.by_team(team))
     }
 
     /// The team of a domain.

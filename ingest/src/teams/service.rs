@@ -162,7 +162,7 @@ impl Teams {
         }
         let partitions = futures::stream::iter(&self.inner.partitions);
         let come = async |here: &PartitionTeams| {
-            while matches!(self.come_to_the_end(here).await, Err(TeamsError::Away(_))) {
+            while matches!(self.come_to_the_end_once(here).await, Err(TeamsError::Away(_))) {
                 tokio::time::sleep(LOOK_AGAIN).await;
             }
         };
@@ -179,11 +179,10 @@ impl Teams {
     /// # Errors
     /// All of [`TeamsError`].
     pub async fn get(&self, team: TeamId) -> Result<Arc<LiveTeam>, TeamsError> {
-        let entry =
-            self.inner.directory.current().await?.with(|d| d.by_team(team).map(|e| (e.partition, e.shard.clone())));
-        let (number, shard) = entry.ok_or(TeamsError::NotFound)?;
+        let entry = self.inner.directory.find(team).await?.ok_or(TeamsError::NotFound)?;
+        let (number, shard) = (entry.partition, entry.shard);
         let partition = self.inner.partition(Partition(number))?;
-        self.come_to_the_end(partition).await?;
+        self.come_to_the_end_once(partition).await?;
         if let Some(live) = partition.live.lock().get(&team) {
             live.touch(self.inner.clock.fetch_add(1, Ordering::Relaxed));
             return Ok(live.clone());
@@ -208,12 +207,22 @@ impl Teams {
     }
 
     /// Ends once a partition has come to where the log ended at the first call.
-    async fn come_to_the_end(&self, here: &PartitionTeams) -> Result<(), TeamsError> {
+    async fn come_to_the_end_once(&self, here: &PartitionTeams) -> Result<(), TeamsError> {
         let come = || async {
             let end = self.inner.feed.log().end(TopicPartition::events(here.partition)).await;
             self.wait_for(here.partition, end.map_err(FeedError::from)?).await
         };
         here.fresh.get_or_try_init(come).await.copied()
+    }
+
+    /// Ends once the live teams of a partition reflect all that lies in the log by now: what is not there then was not there
+    /// when this was called.
+    ///
+    /// # Errors
+    /// If the log does not answer, or the partition stops or does not come so far in ten seconds.
+    pub async fn come_to_the_end(&self, partition: Partition) -> Result<(), TeamsError> {
+        let end = self.inner.feed.log().end(TopicPartition::events(partition)).await;
+        self.wait_for(partition, end.map_err(FeedError::from)?).await
     }
 
     /// The team as of a position that reflects everything below `reflect`; none if it has not begun by then.

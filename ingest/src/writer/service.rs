@@ -12,6 +12,8 @@ use std::{
 };
 
 use bytes::Bytes;
+#[cfg(feature = "testing")]
+use teamlog_log::testing::{Rule, is_left_out};
 use teamlog_log::{
     Appended, Body, Entry, Feed, FeedError, Log, LogError, Offset, Position, Subscriber, TopicPartition,
 };
@@ -282,7 +284,13 @@ impl<F: Fold> Service<F> {
                 let mut failed = false;
                 for (outcome, seq) in outcomes.iter().zip(first_seq..) {
                     match (outcome, self.in_flight.get_mut(seq)) {
-                        (Appended::At(_), Some(record)) => record.acked = true,
+                        (Appended::At(_), Some(record)) => {
+                            record.acked = true;
+                            #[cfg(feature = "testing")]
+                            if let (true, Appended::At(offset)) = (is_left_out(Rule::ReadBack), outcome) {
+                                record.counted = Some(Position { offset: offset.next(), ..self.position });
+                            }
+                        }
                         (Appended::At(_), None) => {}
                         (Appended::Failed(why) | Appended::Unknown(why), _) => {
                             if !std::mem::replace(&mut failed, true) {

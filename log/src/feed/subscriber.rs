@@ -32,7 +32,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
         self.position
     }
 
-    /// The next entries, at least one; waits for them. Cancel safe.
+    /// The next entries, at least one; waits for them. Never beyond what the feed has read. Cancel safe.
     ///
     /// # Errors
     /// [`FeedError::may_pass`] tells whether to call again.
@@ -62,7 +62,9 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
                 }
                 Found::FellOut => {
                     let entries = self.read_by_itself().await?;
-                    return Ok(self.give(entries));
+                    if !entries.is_empty() {
+                        return Ok(self.give(entries));
+                    }
                 }
                 Found::Rewritten => {
                     return Err(FeedError::Rewritten { source_partition: self.source, offset: self.position.offset });
@@ -89,7 +91,18 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
             }
         };
         let batch = reader.next().await?;
-        let judged = batch.records.iter().map(|record| Arc::new(judge(self.source, fence, record, &inner.decode)));
-        Ok(judged.collect())
+        // No further than the feed: who counts on its ring to have what others saw here would else miss what lies between.
+        let end = inner.partition(self.source)?.ring.read().end_offset();
+        let below = batch.records.partition_point(|record| record.offset < end);
+        let (below, beyond) = batch.records.split_at(below);
+        let judged = below.iter().map(|record| Arc::new(judge(self.source, fence, record, &inner.decode))).collect();
+        if !beyond.is_empty() {
+            self.own = None;
+            if below.is_empty() {
+                // A hole of a compacted topic.
+                self.position.offset = end;
+            }
+        }
+        Ok(judged)
     }
 }

@@ -58,9 +58,20 @@ impl FaultyLog {
         self.change(|memory, now| memory.set_away(away, now));
     }
 
+    /// From now on nothing goes wrong any more, though it takes as long as in [`Faults::slow`]. What is under way keeps
+    /// its fate.
+    pub fn calm(&self) {
+        self.change(|memory, _| memory.calm());
+    }
+
     /// Everything that lies in a partition.
     pub fn records(&self, of: TopicPartition) -> Vec<Record> {
-        self.shared.memory.lock().read(of, Offset::ZERO, usize::MAX)
+        self.records_from(of, Offset::ZERO)
+    }
+
+    /// What lies in a partition from an offset on.
+    pub fn records_from(&self, of: TopicPartition, from: Offset) -> Vec<Record> {
+        self.shared.memory.lock().read(of, from, usize::MAX)
     }
 
     /// What it stamps records with that land now: milliseconds since 1970, from the same moment on in every run.
@@ -91,6 +102,12 @@ impl Drop for FaultyLog {
     fn drop(&mut self) {
         self.shared.memory.lock().close();
         self.shared.wake.notify_one();
+    }
+}
+
+impl Shared {
+    fn read_away(&self) -> f64 {
+        self.memory.lock().faults().read_away
     }
 }
 
@@ -228,7 +245,7 @@ impl Reader for FaultyReader {
                 tokio::time::sleep(std::mem::take(&mut delay)).await;
                 continue;
             }
-            if self.rng.random_bool(self.shared.faults.read_away) {
+            if self.rng.random_bool(self.shared.read_away()) {
                 return Err(LogError::Away("a read failed, by the seed".into()));
             }
             let batch = self.take(turn);

@@ -98,6 +98,14 @@ impl Memory {
         self.readers
     }
 
+    pub(super) const fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
+    pub(super) fn calm(&mut self) {
+        self.faults = Faults { queue_records_max: self.faults.queue_records_max, ..Faults::slow(self.faults.seed) };
+    }
+
     pub(super) const fn is_away(&self) -> bool {
         self.away
     }

@@ -6,7 +6,9 @@ mod faults;
 mod faulty;
 mod memory;
 mod raw;
+mod rules;
 
 pub use faults::Faults;
 pub use faulty::FaultyLog;
 pub use raw::{RawAppend, stray};
+pub use rules::{Rule, is_left_out, leave_out};

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+#[cfg(feature = "testing")]
+use teamlog_log::testing::{Rule, is_left_out};
 use teamlog_log::{NewRecord, Stamp, barrier_value};
 use tokio::time::Instant;
 use tracing::warn;
 use uuid::Uuid;
 
-use super::{Done, Role, Service};
+use super::{Done, PendingOf, Role, Service};
 use crate::{
     Answer, CLOCK_BOUND, Decision, NotAccepted, Now, Refusal,
     writer::{
@@ -100,7 +102,7 @@ impl<F: Fold> Service<F> {
                 let under_way = self.in_flight.holds(lane, &event);
                 let answer = self.acked(event, self.position, true);
                 if under_way {
-                    self.riders.push((answer, pending));
+                    self.ride(answer, pending);
                 } else {
                     pending.answer(answer);
                 }
@@ -141,8 +143,8 @@ impl<F: Fold> Service<F> {
                     self.in_flight.push(InFlight { seq: *next_seq, event, riders, counted: None, acked: false });
                     *next_seq += 1;
                 }
-                Ok(Err(nothing)) => self.riders.push((Answer::Nothing(nothing), pending)),
-                Err(refusal) => self.riders.push((Answer::Refused(refusal), pending)),
+                Ok(Err(nothing)) => self.ride(Answer::Nothing(nothing), pending),
+                Err(refusal) => self.ride(Answer::Refused(refusal), pending),
             }
         }
         let it = self.lanes.lane(lane);
@@ -151,6 +153,16 @@ impl<F: Fold> Service<F> {
             self.lanes.wake(lane);
         }
         self.read_facts(lane);
+    }
+
+    /// An answer waits for the next record of this writer.
+    fn ride(&mut self, answer: Answer, pending: PendingOf<F>) {
+        #[cfg(feature = "testing")]
+        if is_left_out(Rule::Barrier) {
+            let mut pending = pending;
+            return pending.answer(answer);
+        }
+        self.riders.push((answer, pending));
     }
 
     fn load(&self, lane: F::Lane) {

@@ -1,0 +1,316 @@
+//! Those who do something: posting, coming and going, with keys and without, again where they do not know.
+
+use std::{sync::Arc, time::Duration};
+
+use rand::{Rng, rngs::StdRng};
+use teamlog_ingest::{
+    Answer, Command, NewConversation, NewPerson, NewTeam, NotAccepted, Nothing, Post, Refusal, Request,
+};
+use teamlog_log::{Offset, Partition};
+use teamlog_schemas::{ConversationId, ConversationKind, Event, UserId, partition_of};
+use tokio::time::Instant;
+
+use crate::{
+    plan::pick,
+    wire::Lost,
+    world::{Crew, Person, REST, World},
+};
+
+/// What somebody wants to do.
+#[derive(Clone, Debug)]
+enum Deed {
+    Post { conversation: ConversationId, text: String },
+    Join { conversation: ConversationId },
+    Leave { conversation: ConversationId },
+    Invite { conversation: ConversationId, user: UserId },
+    Kick { conversation: ConversationId, user: UserId },
+}
+
+/// What is known of a deed after all tries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Known {
+    /// It counts.
+    Done,
+    /// It surely did not happen.
+    NotDone,
+    /// Nobody knows.
+    Open,
+}
+
+impl Deed {
+    fn command(&self) -> Command {
+        match self.clone() {
+            Deed::Post { conversation, text } => {
+                Command::Post(Box::new(Post { conversation: Some(conversation), text, ..Post::default() }))
+            }
+            Deed::Join { conversation } => Command::Join { conversation },
+            Deed::Leave { conversation } => Command::Leave { conversation },
+            Deed::Invite { conversation, user } => Command::Invite { conversation, users: vec![user] },
+            Deed::Kick { conversation, user } => Command::Kick { conversation, user },
+        }
+    }
+
+    fn method(&self) -> &'static str {
+        match self {
+            Deed::Post { .. } => "chat.postMessage",
+            Deed::Join { .. } => "conversations.join",
+            Deed::Leave { .. } => "conversations.leave",
+            Deed::Invite { .. } => "conversations.invite",
+            Deed::Kick { .. } => "conversations.kick",
+        }
+    }
+
+    const fn conversation(&self) -> ConversationId {
+        match self {
+            Deed::Post { conversation, .. }
+            | Deed::Join { conversation }
+            | Deed::Leave { conversation }
+            | Deed::Invite { conversation, .. }
+            | Deed::Kick { conversation, .. } => *conversation,
+        }
+    }
+}
+
+/// Makes a team with its people and channels, whatever goes wrong meanwhile.
+pub(crate) async fn settle_in(world: &World, number: usize) -> Crew {
+    let mut rng = world.rng(&format!("crew {number}"));
+    let owner = NewPerson { name: "p0".to_owned(), with_token: true, ..NewPerson::default() };
+    let owner = NewPerson { email: Some("p0@example.com".to_owned()), ..owner };
+    let made = until_done(world, &mut rng, async |world, rng| {
+        let new = NewTeam {
+            domain: format!("team{number}"),
+            name: format!("Team {number}"),
+            owner: owner.clone(),
+            team: None,
+            channels: None,
+            key: Some("make".to_owned()),
+            deadline: Instant::now() + Duration::from_secs(10),
+        };
+        world.any(rng).await.create_team(new).await
+    })
+    .await;
+    let Event::TeamRegistered(registered) = &*made else { world.fail(&format!("no registration: {made:?}")) };
+    let secrets = world.any(&mut rng).await.ingest.secrets().clone();
+    let token = |event: &Event| secrets.token_of(event).unwrap_or_default();
+    let team = registered.meta.team;
+    let mut crew = Crew {
+        team,
+        partition: Partition(partition_of(team, world.plan().partitions)),
+        people: vec![Person { user: registered.owner.user, token: token(&made) }],
+        channels: registered.channels.iter().map(|channel| channel.conversation).collect(),
+    };
+    for person in 1..world.plan().people {
+        let person = NewPerson { name: format!("p{person}"), with_token: true, ..NewPerson::default() };
+        let event = as_owner(world, &mut rng, &crew, Command::CreateUser(Box::new(person))).await;
+        let Event::UserCreated(created) = &*event else { world.fail(&format!("no person: {event:?}")) };
+        crew.people.push(Person { user: created.person.user, token: token(&event) });
+    }
+    let (public, private) = world.plan().channels;
+    for channel in 0..public + private {
+        let kind = if channel < public { ConversationKind::PublicChannel } else { ConversationKind::PrivateChannel };
+        let members = crew.people[1..].iter().map(|person| person.user).filter(|_| rng.random_bool(0.5)).collect();
+        let name = Some(format!("c{channel}"));
+        let new = NewConversation { conversation: None, kind, name, members, imported: None };
+        let event = as_owner(world, &mut rng, &crew, Command::CreateConversation(Box::new(new))).await;
+        crew.channels.extend(event.conversation());
+    }
+    crew
+}
+
+async fn as_owner(world: &World, rng: &mut StdRng, crew: &Crew, command: Command) -> Arc<Event> {
+    let key = Some(format!("{:016x}", rng.random::<u64>()));
+    until_done(world, rng, async |world, rng| {
+        let request = Request {
+            team: crew.team,
+            actor: Some(crew.people[0].user),
+            method: "settle.in".into(),
+            key: key.clone(),
+            deadline: Instant::now() + Duration::from_secs(10),
+            traceparent: None,
+            command: command.clone(),
+        };
+        world.any(rng).await.submit(request).await
+    })
+    .await
+}
+
+async fn until_done(
+    world: &World,
+    rng: &mut StdRng,
+    ask: impl AsyncFn(&World, &mut StdRng) -> Result<Answer, Lost>,
+) -> Arc<Event> {
+    let deadline = Instant::now() + REST;
+    while Instant::now() < deadline {
+        match ask(world, rng).await {
+            Ok(Answer::Acked(acked)) => return acked.event,
+            Ok(Answer::NotAccepted { .. } | Answer::Unknown) | Err(Lost) => {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            Ok(other) => world.fail(&format!("settling in was refused: {other:?}")),
+        }
+    }
+    world.fail("nobody could settle in")
+}
+
+/// Does one thing after the other until the world is ending.
+pub(crate) async fn busy(world: World, crew: Arc<Crew>, number: usize) {
+    let who = format!("{}/p{number}", crew.team);
+    let mut doer = Doer { rng: world.rng(&format!("busy {who}")), world, crew, number, who, deeds: 0 };
+    while !doer.world.is_ending() {
+        let idle = doer.rng.random_range(doer.world.plan().idle.clone());
+        tokio::time::sleep(idle).await;
+        let deed = doer.choose();
+        doer.try_all(&deed).await;
+    }
+}
+
+struct Doer {
+    rng: StdRng,
+    world: World,
+    crew: Arc<Crew>,
+    number: usize,
+    who: String,
+    deeds: u32,
+}
+
+impl Doer {
+    fn choose(&mut self) -> Deed {
+        self.deeds += 1;
+        let user = pick(&mut self.rng, &self.crew.people).user;
+        let me = self.crew.people[self.number].user;
+        let now = self.world.shadow().memberships(self.crew.partition, self.crew.team);
+        let (own, others): (Vec<_>, Vec<_>) = self.crew.channels.iter().partition(|channel| now.is_in(**channel, me));
+        // Mostly what can be done, now and then what cannot: memberships are only what they were a moment ago anyway.
+        let fitting = |rng: &mut StdRng, from: &[ConversationId]| {
+            if from.is_empty() || rng.random_bool(0.1) { *pick(rng, &self.crew.channels) } else { *pick(rng, from) }
+        };
+        let deed = self.rng.random_range(0..12);
+        let conversation = fitting(&mut self.rng, if deed < 2 { &others } else { &own });
+        match deed {
+            0 | 1 => Deed::Join { conversation },
+            2 => Deed::Leave { conversation },
+            3 | 4 => Deed::Invite { conversation, user },
+            5 => Deed::Kick { conversation, user },
+            _ => Deed::Post { conversation, text: format!("{} {}", self.who, self.deeds) },
+        }
+    }
+
+    /// Under a key: again and again until it is known what became of it. Without: once.
+    async fn try_all(&mut self, deed: &Deed) {
+        let key = self.rng.random_bool(0.7).then(|| format!("k{}", self.deeds));
+        let tries = if key.is_some() { 8 } else { 1 };
+        let (mut known, mut first) = (Known::NotDone, None);
+        for number in 0..tries {
+            let one = self.try_once(deed, key.as_deref(), number).await;
+            if let (Known::Done, Some(event), _) = &one {
+                if first.as_ref().is_some_and(|first: &Arc<Event>| first != event) {
+                    self.world.fail(&format!("{} was told two answers to {deed:?}: {first:?}, {event:?}", self.who));
+                }
+                first = Some(event.clone());
+            }
+            known = match (known, one.0) {
+                (Known::Done, _) | (_, Known::Done) => Known::Done,
+                (Known::Open, _) | (_, Known::Open) => Known::Open,
+                _ => Known::NotDone,
+            };
+            if first.is_some() && one.0 == Known::NotDone && one.2 {
+                self.world.fail(&format!("{} was acknowledged, and refused when asked again: {deed:?}", self.who));
+            }
+            // Now and then one who knows asks again.
+            let again = if first.is_some() { self.rng.random_bool(0.1) } else { !one.2 };
+            if !again {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(self.rng.random_range(10..300))).await;
+        }
+        if let Deed::Post { text, .. } = deed {
+            let counts = self.world.shadow().counts(text);
+            if known == Known::NotDone && counts {
+                self.world.fail(&format!("invariant 1: {text:?} was said not to be done, and counts"));
+            }
+            if known == Known::NotDone {
+                self.world.never(text.clone());
+            }
+        }
+    }
+
+    /// What is known of it, its event, and whether it was decided.
+    async fn try_once(&mut self, deed: &Deed, key: Option<&str>, number: u32) -> (Known, Option<Arc<Event>>, bool) {
+        let life = self.world.any(&mut self.rng).await;
+        let deadline = Duration::from_millis(self.rng.random_range(200..8_000));
+        let request = Request {
+            team: self.crew.team,
+            actor: Some(self.crew.people[self.number].user),
+            method: deed.method().into(),
+            key: key.map(str::to_owned),
+            deadline: Instant::now() + deadline,
+            traceparent: None,
+            command: deed.command(),
+        };
+        let from = self.world.shadow().end(self.crew.partition);
+        let patience = deadline + Duration::from_secs(2);
+        let answer = match tokio::time::timeout(patience, life.submit(request)).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(Lost)) | Err(_) => Answer::Unknown,
+        };
+        let brief = match &answer {
+            Answer::Acked(acked) => format!("acked at {} {}", acked.seen_at.offset, acked.repeated),
+            other => format!("{other:?}"),
+        };
+        self.world.say(&self.who, format_args!("{} {deed:?} #{number}: {brief}", life.name));
+        match answer {
+            Answer::Acked(acked) => {
+                if let Err(why) = self.world.shadow().acknowledged(&acked.event, acked.seen_at) {
+                    self.world.fail(&why);
+                }
+                (Known::Done, Some(acked.event), true)
+            }
+            Answer::Refused(refusal) => {
+                self.check(deed, &format!("{refusal:?}"), self.premises(deed, refusal), from);
+                (Known::NotDone, None, true)
+            }
+            Answer::Nothing(nothing) => {
+                self.check(deed, &format!("{nothing:?}"), self.nothing(deed, nothing), from);
+                (Known::NotDone, None, true)
+            }
+            Answer::NotAccepted { why: NotAccepted::Unreadable, .. } => self.world.fail("a partition is unreadable"),
+            Answer::NotAccepted { .. } => (Known::NotDone, None, false),
+            Answer::Unknown => (Known::Open, None, false),
+        }
+    }
+
+    /// What must have been so for a refusal to be right: any of these.
+    fn premises(&self, deed: &Deed, refusal: Refusal) -> Vec<(UserId, bool)> {
+        let me = self.crew.people[self.number].user;
+        match (refusal, deed) {
+            (Refusal::NotInChannel, Deed::Kick { user, .. }) => vec![(me, false), (*user, false)],
+            (Refusal::NotInChannel | Refusal::ChannelNotFound, _) => vec![(me, false)],
+            (Refusal::AlreadyInChannel, Deed::Invite { user, .. }) => vec![(*user, true)],
+            _ => Vec::new(),
+        }
+    }
+
+    fn nothing(&self, deed: &Deed, nothing: Nothing) -> Vec<(UserId, bool)> {
+        let me = self.crew.people[self.number].user;
+        match (nothing, deed) {
+            (Nothing::AlreadyIn(_), Deed::Join { .. }) => vec![(me, true)],
+            (Nothing::NotIn, Deed::Leave { .. }) => vec![(me, false)],
+            _ => Vec::new(),
+        }
+    }
+
+    /// An answer that appends nothing is true as of some moment between the call and the answer.
+    fn check(&self, deed: &Deed, answer: &str, premises: Vec<(UserId, bool)>, from: Offset) {
+        let shadow = self.world.shadow();
+        let (place, during) = ((self.crew.partition, self.crew.team), (from, shadow.end(self.crew.partition)));
+        let was = |(user, is_in): &(UserId, bool)| shadow.was_in(place, (deed.conversation(), *user), *is_in, during);
+        if !premises.is_empty() && !premises.iter().any(was) {
+            drop(shadow);
+            let Offset(from) = from;
+            self.world.fail(&format!(
+                "{} was told {answer} of {deed:?}, which was never so between offsets {from} and {}",
+                self.who, during.1
+            ));
+        }
+    }
+}
