@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use teamlog_log::LogError;
+use teamlog_projectors::VerifyError;
 
 /// Why a bench has no figures.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +50,9 @@ pub enum BenchError {
     /// The raw file beside the server.
     #[error("the raw file")]
     RawFile(#[from] sqlx::Error),
+    /// A view, or the log that it is built from.
+    #[error("a view")]
+    View(#[from] VerifyError),
     /// A task of the bench's own is gone.
     #[error("a part of the bench ended early: {0}")]
     Lost(&'static str),

@@ -3,24 +3,21 @@
 use std::sync::Arc;
 
 use clap::Args;
-use futures::{StreamExt, TryStreamExt, future::try_join_all, stream};
+use futures::future::try_join_all;
 use serde_json::{Value, json};
 
 use crate::{
     BenchError, Common, Report,
-    caller::Caller,
     figures::{Figures, ratio, rounded},
     heard::{Heard, Listeners},
     http::{Flush, Publication, Stub},
     load::{Worker, closed, paced},
     post::Poster,
     raw::RawLog,
-    socket::Socket,
+    socket::{Socket, join, open},
     team::Team,
 };
 
-/// Sockets that are opened at once.
-const OPENING: usize = 64;
 /// Posters of the even rate; each waits for its post's last socket.
 const PACED_POSTERS: usize = 32;
 
@@ -105,7 +102,7 @@ impl Fanout {
     }
 
     async fn stub(&self, flush: Flush, frame: &str) -> Result<Spread, BenchError> {
-        let stub = Stub::start(flush, |_| "{}".into()).await?;
+        let stub = Stub::start(&self.common.cpus(), flush, |_| "{}".into()).await?;
         let url = stub.socket_url();
         let sockets = open((0..self.sockets).map(|_| Socket::open(&url))).await?;
         let ways = |count: usize| {
@@ -196,18 +193,4 @@ impl Worker for Speaker {
         }
         self.heard.all(self.number).await
     }
-}
-
-/// `rtm.connect`, and the socket that it names.
-pub(crate) async fn join(url: &str, token: &str) -> Result<Socket, BenchError> {
-    let answer = Caller::open(url).await?.ask("rtm.connect", token, &json!({})).await?;
-    let missing = || BenchError::Refused { method: "rtm.connect".to_owned(), error: "no url".to_owned() };
-    Socket::open(answer["url"].as_str().ok_or_else(missing)?).await
-}
-
-async fn open<F>(sockets: impl Iterator<Item = F>) -> Result<Vec<Socket>, BenchError>
-where
-    F: Future<Output = Result<Socket, BenchError>>,
-{
-    stream::iter(sockets).buffer_unordered(OPENING).try_collect().await
 }

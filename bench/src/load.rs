@@ -55,7 +55,7 @@ pub(crate) async fn closed<W: Worker>(workers: Vec<W>, window: Window) -> Result
 
 /// At an even rate, whoever is free takes the next one. A time begins when it was due, or, where its worker waited for
 /// that, when the timer let it go: so a slow answer counts against all that it holds up, and the timer's own grain of a
-/// millisecond does not.
+/// millisecond does not. Where those that were due end later than the time that counts, that much longer it took.
 pub(crate) async fn paced<W: Worker>(workers: Vec<W>, per_second: f64, window: Window) -> Result<Figures, BenchError> {
     let start = Instant::now();
     let from = start + window.warm_up;
@@ -85,7 +85,9 @@ pub(crate) async fn paced<W: Worker>(workers: Vec<W>, per_second: f64, window: W
             }
         });
     }
-    collect(running, window.time).await
+    let mut figures = collect(running, window.time).await?;
+    figures.time = from.elapsed().max(window.time);
+    Ok(figures)
 }
 
 /// All at once, each worker once. The time is that of the last one.
@@ -166,6 +168,7 @@ mod tests {
         // One worker that takes twice the pause falls behind by half of the time.
         let figures = paced(slow(100, 1), 20.0, WINDOW).await.unwrap();
         assert!(figures.quantile_ms(1.0) > 9_000.0, "{}", figures.quantile_ms(1.0));
+        assert!((figures.rate() - 10.0).abs() < 1.0, "{}", figures.rate());
     }
 
     #[tokio::test(start_paused = true)]

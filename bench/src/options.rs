@@ -1,6 +1,6 @@
 //! What all benches can be told, and what they say of the machine.
 
-use std::{net::IpAddr, path::PathBuf, time::Duration};
+use std::{net::IpAddr, path::PathBuf, process::Stdio, time::Duration};
 
 use clap::Args;
 use hyper::Uri;
@@ -40,30 +40,94 @@ pub struct Common {
     /// Cores that the server has, for the report. Without it: those of this machine, if the server is on it.
     #[arg(long, value_name = "N")]
     pub server_cores: Option<u32>,
+    /// The cores that the server was held to, as `taskset -c` takes them: every stub is held to the same.
+    #[arg(long, value_name = "LIST", conflicts_with = "server_cores", value_parser = cpus)]
+    pub server_cpus: Option<Cpus>,
     /// Where the raw SQLite file lies for as long as it is measured: on the disk that the server's log is on.
     #[arg(long, value_name = "DIR", default_value_os_t = std::env::temp_dir())]
     pub scratch: PathBuf,
 }
 
+/// Cores that a stub runs on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cpus {
+    /// As `taskset -c` takes it; none for all that this process may use.
+    list: Option<String>,
+    count: usize,
+}
+
+impl Cpus {
+    /// All that this process may use.
+    pub(crate) fn all() -> Cpus {
+        Cpus { list: None, count: cores() }
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Holds the calling thread to them, and says whether that was done. Threads are held and not the process: the client
+    /// in it is not to share the server's cores.
+    pub(crate) fn hold_this_thread(&self) -> bool {
+        let Some(list) = &self.list else { return true };
+        let thread = std::fs::read_link("/proc/thread-self").ok();
+        let Some(thread) = thread.as_deref().and_then(std::path::Path::file_name) else { return false };
+        let mut taskset = std::process::Command::new("taskset");
+        taskset.args(["-pc", list]).arg(thread).stdout(Stdio::null()).stderr(Stdio::null());
+        taskset.status().is_ok_and(|status| status.success())
+    }
+}
+
+impl std::fmt::Display for Cpus {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.list.as_deref().unwrap_or("of this machine"))
+    }
+}
+
+/// `0`, `0,2`, `1-3`.
+fn cpus(list: &str) -> Result<Cpus, String> {
+    let number = |text: &str| text.parse::<u16>().map_err(|_| "cores are told as 0, 0,2 or 1-3".to_owned());
+    let mut count = 0;
+    for part in list.split(',') {
+        let (from, to) = part.split_once('-').unwrap_or((part, part));
+        count += (number(from)?..=number(to)?).count();
+    }
+    if count == 0 { Err("no cores".to_owned()) } else { Ok(Cpus { list: Some(list.to_owned()), count }) }
+}
+
 impl Common {
+    /// The cores of a stub: the server's.
+    pub(crate) fn cpus(&self) -> Cpus {
+        self.server_cpus.clone().unwrap_or_else(Cpus::all)
+    }
+
     pub(crate) fn window(&self) -> Window {
         Window { warm_up: Duration::from_secs_f64(self.warm_up), time: Duration::from_secs_f64(self.seconds) }
     }
 
     /// What a report begins with.
     pub(crate) fn heading(&self, bench: &str, url: &str) -> Value {
-        let build = if cfg!(debug_assertions) { "debug" } else { "release" };
         let shared = is_local(url);
-        let server_cores = self.server_cores.map(|cores| cores as usize).or(shared.then(cores));
+        let told = self.server_cpus.as_ref().map(Cpus::count).or(self.server_cores.map(|cores| cores as usize));
+        let server_cores = told.or(shared.then(cores));
         json!({
             "bench": bench,
             "engine": if self.brokers.is_some() { "kafka" } else { "embedded" },
-            "client": { "cores": cores(), "build": build },
+            "client": client(),
             "server": { "cores": server_cores, "on_the_clients_machine": shared },
             "seconds": self.seconds,
             "text_bytes": self.text_bytes,
         })
     }
+}
+
+/// The same for a bench that runs against no server.
+pub(crate) fn heading(bench: &str, engine: &str) -> Value {
+    json!({ "bench": bench, "engine": engine, "client": client() })
+}
+
+fn client() -> Value {
+    json!({ "cores": cores(), "build": if cfg!(debug_assertions) { "debug" } else { "release" } })
 }
 
 /// The cores that this process may use.
@@ -83,6 +147,33 @@ fn seconds(text: &str) -> Result<f64, String> {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn cores_are_counted() {
+        for (list, count) in [("0", 1), ("0,2", 2), ("1-3", 3), ("0,4-5", 3)] {
+            assert_eq!(super::cpus(list).unwrap().count(), count, "{list}");
+        }
+        for wrong in ["", "x", "3-1", "0,", "-1"] {
+            assert!(super::cpus(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_thread_is_held_to_its_cores_and_others_are_not() {
+        let allowed = || {
+            let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+            status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap().trim().to_owned()
+        };
+        let before = allowed();
+        let first = before.split([',', '-']).next().unwrap().to_owned();
+        let cpus = super::cpus(&first).unwrap();
+        let held = std::thread::spawn(move || (cpus.hold_this_thread(), allowed())).join().unwrap();
+        assert_eq!(held, (true, first));
+        let after = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+        assert!(after.contains(&format!("Cpus_allowed_list:\t{before}\n")), "{after}");
+        assert!(!super::cpus("4095").unwrap().hold_this_thread());
+    }
+
     #[test]
     fn a_server_on_this_machine_is_told_from_others() {
         for (url, local) in [

@@ -45,7 +45,7 @@ impl Post {
         let body = first.caller.call(&first.call).await?;
         let append = self.append().await?;
         let handler = {
-            let stub = Stub::start(Flush::Once, |_| body).await?;
+            let stub = Stub::start(&self.common.cpus(), Flush::Once, |_| body).await?;
             closed(self.posters(&stub.url(), &teams, in_flight).await?, window).await?
         };
         let posts = closed(self.posters(url, &teams, in_flight).await?, window).await?;

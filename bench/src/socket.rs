@@ -1,16 +1,22 @@
 //! A websocket as a client of RTM has it, with small buffers.
 
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt, stream};
+use serde_json::json;
 use tokio::net::TcpStream;
 use tokio_tungstenite::{
     WebSocketStream, client_async_with_config,
     tungstenite::{Error, Message, Utf8Bytes, protocol::WebSocketConfig},
 };
 
-use crate::{BenchError, caller::connect};
+use crate::{
+    BenchError,
+    caller::{Caller, connect},
+};
 
 /// The default of 128 KiB a socket would make the client's memory what is measured.
 const BUFFER_BYTES: usize = 4096;
+/// Sockets that are opened at once, where all are not to come at once.
+const OPENING: usize = 64;
 
 /// One open socket.
 pub(crate) struct Socket {
@@ -52,6 +58,21 @@ impl Socket {
             }
         }
     }
+}
+
+/// `rtm.connect`, and the socket that it names.
+pub(crate) async fn join(url: &str, token: &str) -> Result<Socket, BenchError> {
+    let answer = Caller::open(url).await?.ask("rtm.connect", token, &json!({})).await?;
+    let missing = || BenchError::Refused { method: "rtm.connect".to_owned(), error: "no url".to_owned() };
+    Socket::open(answer["url"].as_str().ok_or_else(missing)?).await
+}
+
+/// Opens sockets, some at once.
+pub(crate) async fn open<F, T>(sockets: impl Iterator<Item = F>) -> Result<Vec<T>, BenchError>
+where
+    F: Future<Output = Result<T, BenchError>>,
+{
+    stream::iter(sockets).buffer_unordered(OPENING).try_collect().await
 }
 
 fn broken(why: &Error) -> BenchError {

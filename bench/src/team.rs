@@ -26,11 +26,17 @@ impl Team {
         }
         if teams.is_empty() {
             for _ in 0..common.teams {
-                let tokens = make(&mut caller, common.users).await?;
-                teams.push(Team::of(&mut caller, tokens).await?);
+                teams.push(Team::make(url, common.users).await?);
             }
         }
         Ok(teams)
+    }
+
+    /// A new one with so many people.
+    pub(crate) async fn make(url: &str, users: u32) -> Result<Team, BenchError> {
+        let mut caller = Caller::open(url).await?;
+        let tokens = make(&mut caller, users).await?;
+        Team::of(&mut caller, tokens).await
     }
 
     async fn of(caller: &mut Caller, tokens: Vec<String>) -> Result<Team, BenchError> {

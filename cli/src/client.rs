@@ -78,6 +78,13 @@ impl Client {
         Ok(Client::new(url.unwrap_or(&of("url")), key.unwrap_or(&of("admin_key"))))
     }
 
+    /// The process of the server that runs on the data directory.
+    pub(crate) fn process(data: &DataDir) -> Option<u32> {
+        let text = std::fs::read_to_string(data.server_file()).ok()?;
+        let run: Value = serde_json::from_str(&text).ok()?;
+        u32::try_from(run["pid"].as_u64()?).ok()
+    }
+
     /// Its address.
     pub(crate) fn url(&self) -> &str {
         &self.url

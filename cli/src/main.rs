@@ -107,7 +107,7 @@ enum Command {
     Import(ImportCommand),
     /// A large, believable team, through a running server. Example: teamlog seed --domain big --users 1000
     Seed(Seed),
-    /// Load against a running server, which needs `[limits] enabled = false`. Example: teamlog bench post --in-flight 256
+    /// Load beside the machine's limits; a server that is measured needs `[limits] enabled = false`. Example: teamlog bench post --in-flight 256
     #[command(subcommand)]
     Bench(BenchCommand),
     /// The effective configuration, secrets masked. Example: teamlog config --config teamlog.toml
@@ -179,13 +179,7 @@ async fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::User(command) => command.run(&client()?, cli.json).await,
         Command::Import(command) => command.run(&client()?, cli.json).await,
         Command::Seed(command) => command.run(&client()?, cli.json).await,
-        Command::Bench(command) => {
-            let url = match cli.url {
-                Some(url) => url,
-                None => client()?.url().to_owned(),
-            };
-            command.run(&url, cli.json).await
-        }
+        Command::Bench(command) => command.run(cli.url, &config, &data, cli.json).await,
         Command::Config => {
             let masked = config.masked();
             let shown = if cli.json { serde_json::to_string(&masked)? } else { toml::to_string(&masked)? };

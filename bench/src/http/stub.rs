@@ -1,6 +1,11 @@
 //! A server on a runtime of its own, as many threads as the real one has: every call gets the same bytes, every socket
 //! gets `hello` and then what is published.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
 use axum::{
     Router,
     body::{Body, Bytes},
@@ -19,7 +24,7 @@ use tokio::{
     sync::mpsc,
 };
 
-use crate::{BenchError, options::cores};
+use crate::{BenchError, options::Cpus};
 
 /// Frames that may wait for one socket, as in the real server.
 const QUEUE_MAX: usize = 256;
@@ -64,12 +69,21 @@ impl Stub {
     /// Starts one. `body` is what every call gets; it is told the stub's `host:port`.
     ///
     /// # Errors
-    /// [`BenchError::Away`] if no port can be had.
-    pub(crate) async fn start(flush: Flush, body: impl FnOnce(&str) -> Bytes) -> Result<Stub, BenchError> {
+    /// [`BenchError::Away`] if no port can be had; [`BenchError::Usage`] if it cannot run on these cores.
+    pub(crate) async fn start(cpus: &Cpus, flush: Flush, body: impl FnOnce(&str) -> Bytes) -> Result<Stub, BenchError> {
         let failed = |why: &dyn std::error::Error| BenchError::Away { at: "a stub".to_owned(), why: why.to_string() };
-        let runtime = Builder::new_multi_thread().worker_threads(cores()).thread_name("stub").enable_all().build();
-        let threads = Threads(Some(runtime.map_err(|why| failed(&why))?));
+        let mut builder = Builder::new_multi_thread();
+        builder.worker_threads(cpus.count()).thread_name("stub").enable_all();
+        let is_elsewhere = Arc::new(AtomicBool::new(false));
+        let (own, elsewhere) = (cpus.clone(), is_elsewhere.clone());
+        builder.on_thread_start(move || {
+            elsewhere.fetch_or(!own.hold_this_thread(), Ordering::Relaxed);
+        });
+        let threads = Threads(Some(builder.build().map_err(|why| failed(&why))?));
         let bound = threads.runtime().spawn(async { listen() }).await.map_err(|why| failed(&why))?;
+        if is_elsewhere.load(Ordering::Relaxed) {
+            return Err(BenchError::Usage(format!("`taskset` cannot hold a stub to the cores {cpus}")));
+        }
         let listener = bound.map_err(|why| failed(&why))?;
         let address = listener.local_addr().map_err(|why| failed(&why))?.to_string();
         let (published, frames) = mpsc::channel(QUEUE_MAX);
@@ -82,6 +96,11 @@ impl Stub {
         threads.runtime().spawn(async move { axum::serve(listener, app).await });
         threads.runtime().spawn(broadcast(frames, arrived));
         Ok(Stub { _threads: threads, address, published })
+    }
+
+    /// Its `host:port`.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
     }
 
     /// Where its calls go.

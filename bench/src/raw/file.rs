@@ -14,7 +14,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::BenchError;
+use crate::{BenchError, process::own_folder};
 
 /// Records of one transaction at most, and rows of a statement: as the server's embedded log has it.
 const COMMIT_RECORDS_MAX: usize = 4096;
@@ -35,8 +35,7 @@ pub(crate) struct Appender {
 
 impl RawFile {
     pub(super) async fn open(scratch: &Path) -> Result<RawFile, BenchError> {
-        let folder = tempfile::Builder::new().prefix("teamlog-bench-").tempdir_in(scratch);
-        let folder = folder.map_err(|why| BenchError::File { path: scratch.to_owned(), why })?;
+        let folder = own_folder(scratch)?;
         let options = SqliteConnectOptions::new()
             .filename(folder.path().join("raw.sqlite"))
             .create_if_missing(true)

@@ -125,7 +125,12 @@ impl ViewCommand {
 }
 
 /// Does something with a feed of the whole log, which has ended when this does: the log may be closed then.
-async fn reading<T>(log: &OpenLog, config: &Config, partitions: u32, work: impl AsyncFnOnce(&Feed<Event>) -> T) -> T {
+pub(super) async fn reading<T>(
+    log: &OpenLog,
+    config: &Config,
+    partitions: u32,
+    work: impl AsyncFnOnce(&Feed<Event>) -> T,
+) -> T {
     let stop = CancellationToken::new();
     let feed = feed(log.shared(), config.log.feed(), sources(partitions, &Default::default()), stop.clone());
     let done = work(&feed).await;
@@ -273,7 +278,8 @@ pub(super) fn say(as_json: bool, of: &ViewReplica, rest: Value, text: impl FnOnc
     output::object(as_json, &object, || format!("{} on {}: {}", of.view(), of.name(), text()));
 }
 
-fn chosen(all: &[View], view: Option<&str>, replica: Option<&str>) -> anyhow::Result<Vec<ViewReplica>> {
+/// The replicas that are meant; that there are none is an error.
+pub(super) fn chosen(all: &[View], view: Option<&str>, replica: Option<&str>) -> anyhow::Result<Vec<ViewReplica>> {
     let views = all.iter().filter(|one| view.is_none_or(|name| one.name() == name));
     let fits = |one: &ViewReplica| replica.is_none_or(|text| one.name().contains(text));
     let chosen: Vec<_> = views.flat_map(View::replicas).filter(fits).collect();

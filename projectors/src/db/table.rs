@@ -119,8 +119,6 @@ impl Table {
 
     /// An insert of `rows` rows. One whose key is there already is replaced, or kept if not `replace`.
     pub(super) fn insert(&self, dialect: Dialect, rows: usize, replace: bool) -> String {
-        let row = format!("({})", vec!["?"; self.columns.len()].join(", "));
-        let values = vec![row.as_str(); rows].join(", ");
         let rest = if replace { &self.columns[self.key..] } else { &[] };
         let set = |of: fn(&str) -> String| {
             let sets: Vec<String> =
@@ -136,7 +134,14 @@ impl Table {
                 format!("ON CONFLICT ({}) DO UPDATE SET {}", self.key_names(), set(|name| format!("excluded.{name}")))
             }
         };
-        format!("INSERT INTO {} ({}) VALUES {values} {on_conflict}", self.name, self.names())
+        format!("{} {on_conflict}", self.append(rows))
+    }
+
+    /// An insert of `rows` rows whose keys are not there yet.
+    pub(super) fn append(&self, rows: usize) -> String {
+        let row = format!("({})", vec!["?"; self.columns.len()].join(", "));
+        let values = vec![row.as_str(); rows].join(", ");
+        format!("INSERT INTO {} ({}) VALUES {values}", self.name, self.names())
     }
 
     /// A condition that holds for `keys` keys. Each term is whole, so that both databases look up key by key.

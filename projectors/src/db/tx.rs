@@ -14,6 +14,8 @@ const BOUND_MAX: usize = 30_000;
 const BOUND_BYTES_MAX: usize = 4 << 20;
 /// Keys looked up by one statement: SQLite's expressions are at most 1,000 deep.
 const KEYS_MAX: usize = 200;
+/// Rows of the statements that [`Tx::append`] keeps prepared.
+const APPENDED_ROWS: [usize; 5] = [512, 128, 32, 8, 1];
 
 enum Inner {
     MySql(Transaction<'static, MySql>),
@@ -130,6 +132,24 @@ impl Tx {
             let sql = table.insert(self.dialect(), count, replace);
             // A statement of many rows is hardly ever the same again: not worth a place among the prepared ones.
             self.run(sql, args, count == 1).await?;
+        }
+        Ok(())
+    }
+
+    /// Inserts rows of which no key is there yet, by few statements, each prepared once: as fast as the database takes
+    /// them.
+    pub(crate) async fn append(&mut self, table: &Table, rows: Vec<Cells>) -> Result<(), DbError> {
+        let statements = APPENDED_ROWS.map(|count| (count, table.append(count)));
+        let mut rest = rows.as_slice();
+        while !rest.is_empty() {
+            let fits = |count: usize| {
+                let bytes = || rest[..count].iter().flatten().map(size).sum::<usize>();
+                count == 1 || (count <= rest.len() && bytes() <= BOUND_BYTES_MAX)
+            };
+            let Some((count, sql)) = statements.iter().find(|(count, _)| fits(*count)) else { break };
+            let (now, behind) = rest.split_at(*count);
+            self.run(sql.clone(), now.concat(), true).await?;
+            rest = behind;
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ mod database;
 mod index;
 mod rebuild;
 mod rebuildable;
+mod timed;
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -20,6 +21,8 @@ pub(crate) use index::IndexReplica;
 pub use rebuild::{Rebuilt, Switched};
 pub(crate) use rebuild::{rebuild, switch};
 pub(crate) use rebuildable::{Fold, Rebuildable};
+pub use timed::BuildTimes;
+pub(crate) use timed::time_build;
 
 use crate::{db::DbError, projector::ProjectError, search::SearchError};
 

@@ -127,6 +127,35 @@ async fn a_rebuild_says_what_differed_and_takes_over() {
 }
 
 #[tokio::test]
+async fn a_timed_build_has_every_row_and_leaves_nothing() {
+    on_each(|house, url| async move {
+        let running = Running::new(&house, &url).await;
+        let waiting = soon(running.replica.rebuild(&running.feed, false)).await.unwrap();
+        let timed = soon(running.replica.time_build(&running.feed, u64::MAX)).await.unwrap().unwrap();
+        assert!(url.starts_with(timed.database), "{timed:?}");
+        // Beside the rows that are compared: three positions, and the keyed writes.
+        assert!(timed.rows >= waiting.differed.rows + 3, "{timed:?} {waiting:?}");
+        let ends = [Topic::Events, Topic::Marks, Topic::Credentials].map(source);
+        let mut entries = 0;
+        for source in ends {
+            entries += running.feed.position(source).offset.0;
+        }
+        assert_eq!(timed.entries, entries);
+        assert!(timed.batches.iter().sum::<std::time::Duration>() <= timed.build && !timed.inserts.is_zero());
+        let few = soon(running.replica.time_build(&running.feed, 5)).await.unwrap().unwrap();
+        assert!(few.entries == 5 && few.rows < timed.rows, "{few:?}");
+        assert_eq!((running.replica.generation().await.unwrap(), running.replica.built().await.unwrap()), (0, Some(1)));
+        if let Some(file) = url.strip_prefix("sqlite://") {
+            let left = std::fs::read_dir(std::path::Path::new(file).parent().unwrap()).unwrap();
+            let left = left.map(|file| file.unwrap().file_name().into_string().unwrap());
+            assert_eq!(left.filter(|name| name.contains(".g2") || name.contains(".g3")).collect::<Vec<_>>(), [""; 0]);
+        }
+        running.end().await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn what_was_built_and_not_switched_to_waits() {
     on_each(|house, url| async move {
         let running = Running::new(&house, &url).await;

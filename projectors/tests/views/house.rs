@@ -142,7 +142,7 @@ async fn drop_database(url: &str) {
     }
     let (server, database) = url.rsplit_once('/').unwrap();
     let mut connection = MySqlConnection::connect(&format!("{server}/")).await.unwrap();
-    for generation in ["", "_g1", "_g2"] {
+    for generation in ["", "_g1", "_g2", "_g3"] {
         let sql = format!("DROP DATABASE IF EXISTS `{database}{generation}`");
         sqlx::query(AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
     }
