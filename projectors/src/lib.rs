@@ -18,4 +18,4 @@ pub use runner::{Progress, Runner, ViewStatus, WaitError, lowest_positions};
 pub use search::{Match, MatchOrder, Matches, MessageQuery, Search, SearchError, SearchProjector, highlight};
 pub use shards::{HistoryPage, Misplaced, ShardConfig, ShardProjector, Shards, Unread};
 pub use verify::{BuildTimes, Difference, OneTeam, Rebuilt, Switched, Verified, VerifyError};
-pub use view::{UnknownView, View, ViewReplica};
+pub use view::{View, ViewReplica};

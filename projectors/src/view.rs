@@ -20,16 +20,6 @@ use crate::{
     },
 };
 
-/// A view was asked for that there is not.
-#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
-#[error("there is no view {name:?}; there are {}", known.join(", "))]
-pub struct UnknownView {
-    /// What was asked for.
-    pub name: String,
-    /// What there is.
-    pub known: Vec<String>,
-}
-
 /// A view.
 #[derive(Clone)]
 pub enum View {
@@ -47,28 +37,6 @@ impl View {
         let each = shards.names().map(|name| View::Shard(shards.clone(), name.to_owned()));
         let search = View::Search(search.to_owned(), shards.partitions());
         std::iter::once(View::Mains(mains.clone())).chain(each).chain([search]).collect()
-    }
-
-    /// Those of `all` that were asked for by name, in the order of `all`; all of them if none was.
-    ///
-    /// # Errors
-    /// If one was asked for that there is not.
-    pub fn chosen(all: Vec<View>, names: &[String]) -> Result<Vec<View>, UnknownView> {
-        let known: Vec<String> = all.iter().map(View::name).collect();
-        if let Some(name) = names.iter().find(|name| !known.contains(name)) {
-            return Err(UnknownView { name: name.clone(), known });
-        }
-        Ok(all.into_iter().filter(|view| names.is_empty() || names.contains(&view.name())).collect())
-    }
-
-    /// What projects it, one for each replica in a database: processes may share their sources. None for the search index,
-    /// which each process has whole and opens by itself: [`crate::Search::projector`].
-    pub fn projectors(&self) -> Vec<Arc<dyn Projector>> {
-        match self {
-            View::Mains(mains) => mains.projectors(),
-            View::Shard(shards, name) => shards.projectors_of(name),
-            View::Search(..) => Vec::new(),
-        }
     }
 
     /// As the runner and people call it: `mains`, `shard s1`, `search`.
@@ -213,43 +181,5 @@ impl ViewReplica {
             Kind::Database(replica) => time_build(feed, replica, entries_max).await.map(Some),
             Kind::Index(_) => Ok(None),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ShardConfig;
-
-    fn all() -> Vec<View> {
-        let url = |name: &str| format!("sqlite:///nowhere/{name}.db");
-        let shard = |name: &str, replicas: &[&str]| ShardConfig {
-            name: name.to_owned(),
-            replicas: replicas.iter().map(|replica| url(replica)).collect(),
-        };
-        let shards = Shards::new(4, &[shard("s1", &["a", "b"]), shard("s2", &["c"])]).unwrap();
-        View::all(&Mains::new(&[url("m")]).unwrap(), &shards, Path::new("/nowhere/search"))
-    }
-
-    #[test]
-    fn views_are_chosen_by_name() {
-        let check = |asked: &[&str], expected: &[(&str, usize)]| {
-            let asked: Vec<String> = asked.iter().map(|name| (*name).to_owned()).collect();
-            let chosen = View::chosen(all(), &asked).unwrap();
-            let found: Vec<_> = chosen.iter().map(|view| (view.name(), view.projectors().len())).collect();
-            let expected: Vec<_> = expected.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
-            assert_eq!(found, expected);
-            for view in chosen {
-                assert!(view.projectors().iter().all(|projector| projector.name() == view.name()));
-            }
-        };
-        check(&[], &[("mains", 1), ("shard s1", 2), ("shard s2", 1), ("search", 0)]);
-        check(&["search", "shard s2"], &[("shard s2", 1), ("search", 0)]);
-    }
-
-    #[test]
-    fn an_unknown_one_is_refused_with_those_there_are() {
-        let refused = View::chosen(all(), &["mains".to_owned(), "s1".to_owned()]).err().unwrap();
-        assert_eq!(refused.to_string(), "there is no view \"s1\"; there are mains, shard s1, shard s2, search");
     }
 }

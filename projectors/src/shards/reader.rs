@@ -137,14 +137,12 @@ impl Shards {
 
     /// One projector for each replica of each shard.
     pub fn projectors(&self) -> Vec<Arc<dyn Projector>> {
-        self.names().flat_map(|shard| self.projectors_of(shard)).collect()
-    }
-
-    /// One projector for each replica of a shard.
-    pub fn projectors_of(&self, shard: &str) -> Vec<Arc<dyn Projector>> {
-        let partitions = self.partitions_of(shard);
-        let one = |replica| Arc::new(ShardProjector::new(shard, partitions.iter().copied(), replica)) as _;
-        self.replicas(shard).into_iter().map(one).collect()
+        let one = |shard: &str, replica: Replica| {
+            Arc::new(ShardProjector::new(shard, self.partitions_of(shard), replica)) as Arc<dyn Projector>
+        };
+        self.names()
+            .flat_map(|shard| self.replicas(shard).into_iter().map(move |replica| one(shard, replica)))
+            .collect()
     }
 
     /// A page of messages. History leaves out replies that stay in their thread, and what was deleted; a deleted root
