@@ -309,3 +309,37 @@ async fn a_role_does_not_start_beside_a_server_of_everything() {
     let Err(JoinError::Taken { node, .. }) = Nodes::join(gateway).await else { panic!("two of them") };
     assert_eq!(node, serve);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_read_again_after_a_failure_moves_nothing() {
+    let log = FaultyLog::plain(1);
+    let (_, gateway) = placed(&log, Role::Gateway).await;
+    let (ingest, _nodes) = placed(&log, Role::Ingest).await;
+    until(&gateway, |table| owners(table)[0] == Some(ingest)).await;
+    // More than a reader hands over at once.
+    more(&log, 1_100).await;
+    let mut table = gateway.members();
+    table.mark_unchanged();
+    log.set_away(true);
+    tokio::time::advance(Duration::from_secs(1)).await;
+    log.set_away(false);
+    more(&log, 6).await;
+    assert!(!table.has_changed().unwrap(), "the last table stands: {:?}", table.borrow());
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_lives_of_one_node_the_newer_one_is_the_node() {
+    let log = FaultyLog::plain(1);
+    let (_, gateway) = placed(&log, Role::Gateway).await;
+    let node = Uuid::new_v4();
+    let older = beats(&log, node);
+    more(&log, 4).await;
+    let newer = beats(&log, node);
+    more(&log, 4).await;
+    let mut table = gateway.members();
+    table.mark_unchanged();
+    more(&log, 20).await;
+    assert!(!table.has_changed().unwrap(), "it is one of the two for good: {:?}", table.borrow());
+    older.abort();
+    newer.abort();
+}

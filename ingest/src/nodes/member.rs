@@ -191,8 +191,9 @@ impl Member {
         if node == self.parts.node && !self.is_in {
             return;
         }
-        let before = self.others.get(&life).map_or(self.span_ms.is_none(), |seen| seen.before);
-        self.others.insert(life, Seen { node, address, stamp_ms, peer, before });
+        let known = self.others.get(&life).map(|seen| (seen.first_ms, seen.before));
+        let (first_ms, before) = known.unwrap_or((stamp_ms, self.span_ms.is_none()));
+        self.others.insert(life, Seen { node, address, stamp_ms, first_ms, peer, before });
     }
 
     /// Once a life, of one that should not be beside this one: two that write do no harm to the truth, but take the
@@ -222,7 +223,7 @@ impl Member {
         let mut newest: BTreeMap<Uuid, &Seen> = BTreeMap::new();
         for seen in self.others.values().filter(|seen| seen.node != self.parts.node && seen.lives(self.newest_ms)) {
             let one = newest.entry(seen.node).or_insert(seen);
-            if seen.stamp_ms > one.stamp_ms {
+            if seen.first_ms > one.first_ms {
                 *one = seen;
             }
         }

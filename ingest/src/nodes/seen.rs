@@ -21,6 +21,9 @@ pub(super) struct Seen {
     pub(super) address: String,
     /// The broker's stamp, in milliseconds since 1970.
     pub(super) stamp_ms: i64,
+    /// The stamp of the first heartbeat that was heard of this process. Of two that beat under one id, as with a copied data
+    /// directory, the later one is the node: else it would be now this one, now that one.
+    pub(super) first_ms: i64,
     /// All that it said; none of a newer program's, whose heartbeats cannot be read here.
     pub(super) peer: Option<Arc<Peer>>,
     /// Whether it was there before the first heartbeat of who judges. Of two that start at the same time one was.
@@ -89,7 +92,8 @@ mod tests {
             views: Vec::new(),
             serving: true,
         };
-        Seen { node, address, stamp_ms: FIRST + after_first_ms, peer: Some(Arc::new(peer)), before }
+        let stamp_ms = FIRST + after_first_ms;
+        Seen { node, address, stamp_ms, first_ms: stamp_ms, peer: Some(Arc::new(peer)), before }
     }
 
     fn serve(number: u128, after_first_ms: i64, before: bool) -> Seen {

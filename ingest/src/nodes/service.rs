@@ -176,8 +176,11 @@ fn follow(log: Arc<dyn Log>, stop: CancellationToken) -> mpsc::Receiver<Vec<Reco
     // At its bound the topic is read later.
     let (heard, records) = mpsc::channel(16);
     let reading = async move {
-        let mut said = false;
-        while let Err(why) = read(&*log, &heard, &mut said).await {
+        let (mut said, mut next) = (false, None);
+        while let Err(why) = read(&*log, &heard, &mut next, &mut said).await {
+            if matches!(why, LogError::BeyondEnd { .. } | LogError::BeforeStart { .. }) {
+                next = None;
+            }
             if !std::mem::replace(&mut said, true) {
                 warn!(%why, "the nodes' heartbeats cannot be read");
             }
@@ -188,14 +191,23 @@ fn follow(log: Arc<dyn Log>, stop: CancellationToken) -> mpsc::Receiver<Vec<Reco
     records
 }
 
-/// Ends well once nobody listens any more.
-async fn read(log: &dyn Log, heard: &mpsc::Sender<Vec<Record>>, said: &mut bool) -> Result<(), LogError> {
-    let end = log.end(TopicPartition::NODES).await?;
-    let from = Offset(end.0.saturating_sub(BACK));
+/// Ends well once nobody listens any more. After a failure it goes on where it was: heartbeats that were heard before would
+/// be taken for the newest, and who lives for dead.
+async fn read(
+    log: &dyn Log,
+    heard: &mpsc::Sender<Vec<Record>>,
+    next: &mut Option<Offset>,
+    said: &mut bool,
+) -> Result<(), LogError> {
+    let from = match *next {
+        Some(next) => next,
+        None => Offset(log.end(TopicPartition::NODES).await?.0.saturating_sub(BACK)),
+    };
     let mut reader = log.reader(vec![(TopicPartition::NODES, from)]).await?;
     loop {
         let batch = reader.next().await?;
         *said = false;
+        *next = batch.records.last().map(|record| record.offset.next()).or(*next);
         if heard.send(batch.records).await.is_err() {
             return Ok(());
         }

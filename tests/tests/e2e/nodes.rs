@@ -45,13 +45,14 @@ async fn a_second_server_names_the_first_and_leaves_it_alone() {
     let (status, said) = server.run(&second).await;
     assert_eq!(status, 2, "{said}");
     let node = fs::read_to_string(server.data_dir().join("node-id")).unwrap();
-    for part in [WAITS, "serves this log", node.trim(), server.url()] {
+    for part in [WAITS, "is on this log", node.trim(), server.url()] {
         assert!(said.contains(part), "{part} is missing: {said}");
     }
     assert_eq!(count(&said, WRITES), 0, "the second one claimed: {said}");
 
     let metrics = reqwest::get(format!("{}/metrics", server.url())).await.unwrap().text().await.unwrap();
-    assert!(metrics.contains("teamlog_nodes_live 1\n") || metrics.contains("teamlog_nodes_live 2\n"), "{metrics}");
+    let live = |count: u32| metrics.contains(&format!("teamlog_nodes_live{{role=\"serve\"}} {count}\n"));
+    assert!(live(1) || live(2), "{metrics}");
     assert!(metrics.contains("teamlog_clock_off_seconds 0"), "{metrics}");
 
     ada.say("#general", "still here").await;
