@@ -13,7 +13,7 @@ dev: ## build and run a demo server on the embedded default, in the foreground
 test: ## install what is missing, start real servers on free ports, run every test, stop them
 	@scripts/test
 
-bench: ## build a release, run the benches on both engines, print each figure beside its limit (takes a quarter of an hour and all cores)
+bench: ## build a release, run the benches on both engines, print each figure beside its limit (takes half an hour and all cores)
 	@scripts/bench
 
 lint: ## rustfmt, clippy with warnings denied, cargo-deny, crate arrows

@@ -14,8 +14,9 @@ use crate::{
     team::Team,
 };
 
-/// Sockets that are opened and closed first: code that was never run and pools that were never used are no socket's.
-const COLD: u32 = 256;
+/// Sockets that are opened and closed first: code that was never run and pools that were never used are no socket's. Few,
+/// for what they leave free is used again.
+const COLD: u32 = 32;
 
 /// Memory an idle socket: what a server's resident memory grows by while so many are opened, as a multiple of what a stub's
 /// does, a process of its own with bare websockets. On the server's own machine only.

@@ -93,9 +93,7 @@ impl Reconnect {
         for (name, value) in most.to_json() {
             report.put(&name, value);
         }
-        // 1 where time grows as their number does.
-        let by_time = ratio(most.seconds(), least.seconds());
-        let growth = ratio(by_time, f64::from(most.sockets) / f64::from(least.sockets));
+        let growth = growth(least, most);
         report.put("growth", rounded(growth));
         report.say(format!("from {} to {} time grows {growth:.2} times as fast as n", least.sockets, most.sockets));
         report
@@ -122,6 +120,11 @@ impl Size {
         object.insert("ratio".to_owned(), json!(rounded(self.ratio())));
         object
     }
+}
+
+/// How much longer it took by how many more they were: 1 where time grows as their number does.
+fn growth(least: &Size, most: &Size) -> f64 {
+    ratio(ratio(most.seconds(), least.seconds()), f64::from(most.sockets) / f64::from(least.sockets))
 }
 
 fn joiners(url: &str, team: &Team, sockets: u32) -> Vec<Joiner> {
@@ -173,5 +176,6 @@ mod tests {
         assert_eq!(middle(vec![round(900), round(20), round(10)]).time, Duration::from_millis(20));
         let size = |sockets, ms| Size { sockets, server: round(ms), stub: round(100) };
         assert_eq!(size(10, 150).ratio(), 1.5);
+        assert_eq!(growth(&size(10, 100), &size(40, 200)), 0.5);
     }
 }
