@@ -242,6 +242,21 @@ async fn what_has_a_key_is_asked_again_of_the_next_owner() {
 }
 
 #[tokio::test]
+async fn who_is_among_the_nodes_no_longer_is_not_waited_for() {
+    let (next_address, _next) = listen(Scripted::answering([acked()]), secrets()).await;
+    let (address, heard) = broken(false).await;
+    let (remote, told) = remote(Some(&address));
+    let submitted = tokio::spawn(async move { remote.submit(Partition(0), request(Some("k"), WAIT)).await });
+    heard.await.unwrap();
+    let mut next = (*table(Some(&next_address)).peers()[0]).clone();
+    next.life = Uuid::from_u128(8);
+    let since = Instant::now();
+    told.send_replace(Arc::new(Membership::of(Uuid::from_u128(1), vec![next])));
+    assert!(matches!(submitted.await.unwrap(), Answer::Acked(_)));
+    assert!(since.elapsed() < Duration::from_millis(500), "before its connection is found dead: {:?}", since.elapsed());
+}
+
+#[tokio::test]
 async fn after_a_loss_nothing_is_called_not_done() {
     // The next owner has too much to do: that says nothing of the first try.
     let (next_address, _next) = listen(Scripted::answering([]), secrets()).await;

@@ -9,6 +9,7 @@ use serde::Serialize;
 use teamlog_log::{Partition, TopicPartition};
 use tokio::{sync::watch, time::Instant};
 use tracing::debug;
+use uuid::Uuid;
 
 use super::{
     link::{Link, LinkError},
@@ -58,7 +59,7 @@ impl RemoteWriters {
         let mut members = self.members.clone();
         let (mut request, mut pause, mut is_lost) = (request, AGAIN, false);
         loop {
-            let owner = members.borrow_and_update().owner(of).map(|owner| owner.address.clone());
+            let owner = members.borrow_and_update().owner(of).cloned();
             let asked = Asked::new(partition, request, deadline);
             let tried = match (owner, serde_json::to_vec(&asked)) {
                 (_, Err(why)) => {
@@ -66,7 +67,14 @@ impl RemoteWriters {
                     return Answer::not_accepted(NotAccepted::OtherVersion);
                 }
                 (None, _) => Tried::NotThere(NotAccepted::NotOwner),
-                (Some(address), Ok(body)) => self.try_once(&address, path, body.into(), deadline).await,
+                (Some(owner), Ok(body)) => {
+                    let tried = self.try_once(&owner.address, path, body.into(), deadline);
+                    tokio::select! {
+                        tried = tried => tried,
+                        // What may be asked again need not wait until a connection to a dead node is found to be dead.
+                        () = gone(members.clone(), owner.life), if may_repeat => Tried::Lost,
+                    }
+                }
             };
             request = asked.request;
             let why = match tried {
@@ -123,6 +131,15 @@ impl RemoteWriters {
                 Tried::Lost
             }
         }
+    }
+}
+
+/// Ends once a process is not among the nodes any more.
+async fn gone(mut members: watch::Receiver<Arc<Membership>>, life: Uuid) {
+    let is_gone = |members: &Arc<Membership>| members.peers().iter().all(|peer| peer.life != life);
+    if members.wait_for(is_gone).await.is_err() {
+        // The table has ended with this process's heartbeats: it tells nothing any more.
+        std::future::pending::<()>().await;
     }
 }
 
