@@ -16,6 +16,7 @@ use std::{
     time::Duration,
 };
 
+use futures::{StreamExt, stream};
 use rand::{SeedableRng, rngs::StdRng};
 use serde_json::{Value, json};
 use teamlog_schemas::Ts;
@@ -222,6 +223,24 @@ impl World {
     /// The team's id.
     pub fn team(&self) -> &str {
         &self.team
+    }
+
+    /// Checks that every message that was acknowledged is there, once, under its `ts`, and nothing else; that each session
+    /// heard what it had to; and that a repeat of a call gives the first answer. How many messages there are.
+    pub async fn check(&self, runs: &[Run], what: &str) -> usize {
+        let judge = self.judge().await;
+        let mut told = self.told();
+        told.sort_by_key(|one| one.number);
+        let acknowledged: Vec<_> = told.iter().map(|one| (one.number, one.ts)).collect();
+        assert_eq!(judge.said(), acknowledged, "{what}: what is there, and what the writers were told");
+        judge.check_all(runs);
+        let again = stream::iter(&told).map(|one| async move {
+            let again = self.api(one.writer).good("chat.postMessage", one.post.clone()).await;
+            assert_eq!(again["ts"], json!(one.ts.to_string()), "{what}: a retry of {one:?}");
+        });
+        again.buffer_unordered(16).collect::<()>().await;
+        assert_eq!(self.judge().await.said(), acknowledged, "{what}: a retry posted again");
+        told.len()
     }
 
     /// What the writers were told, in no order.

@@ -9,9 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::{StreamExt, stream};
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::SliceRandom};
-use serde_json::json;
 use teamlog_tests::{
     Cluster, size,
     world::{Size, World},
@@ -58,20 +56,7 @@ async fn whatever_dies_nobody_misses_anything() {
     };
     let runs = world.run(seed, happening).await;
     stalls.tell();
-    let judge = world.judge().await;
-    let mut told = world.told();
-    told.sort_by_key(|one| one.number);
-    let acknowledged: Vec<_> = told.iter().map(|one| (one.number, one.ts)).collect();
-    assert_eq!(judge.said(), acknowledged, "what is there, and what the writers were told");
-    judge.check_all(&runs);
-
-    let here = &world;
-    let again = stream::iter(&told).map(|one| async move {
-        let again = here.api(one.writer).good("chat.postMessage", one.post.clone()).await;
-        assert_eq!(again["ts"], json!(one.ts.to_string()), "a retry of {one:?}");
-    });
-    again.buffer_unordered(16).collect::<()>().await;
-    assert_eq!(world.judge().await.said(), acknowledged, "a retry posted again");
+    let messages = world.check(&runs, "the cluster").await;
     for check in [
         &["log", "verify"][..],
         &["view", "verify", "mains"],
@@ -81,5 +66,5 @@ async fn whatever_dies_nobody_misses_anything() {
         let (status, said) = cluster.command(check).await;
         assert_eq!(status, 0, "{check:?}: {said}");
     }
-    eprintln!("{} messages, {} runs, {:?}", told.len(), runs.len(), began.elapsed());
+    eprintln!("{messages} messages, {} runs, {:?}", runs.len(), began.elapsed());
 }

@@ -6,8 +6,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::{StreamExt, stream};
-use serde_json::json;
 use teamlog_tests::{
     Engine, Options, Server, size,
     world::{Size, World},
@@ -46,24 +44,11 @@ async fn nothing_that_was_acknowledged_is_lost_by_kills() {
             }
         };
         let runs = world.run(seed, killing).await;
-        let judge = world.judge().await;
-        let mut told = world.told();
-        told.sort_by_key(|one| one.number);
-        let acknowledged: Vec<_> = told.iter().map(|one| (one.number, one.ts)).collect();
-        assert_eq!(judge.said(), acknowledged, "{engine:?}: what is there, and what the writers were told");
-        judge.check_all(&runs);
-
-        let here = &world;
-        let again = stream::iter(&told).map(|one| async move {
-            let again = here.api(one.writer).good("chat.postMessage", one.post.clone()).await;
-            assert_eq!(again["ts"], json!(one.ts.to_string()), "{engine:?}: a retry of {one:?}");
-        });
-        again.buffer_unordered(16).collect::<()>().await;
-        assert_eq!(world.judge().await.said(), acknowledged, "{engine:?}: a retry posted again");
+        let messages = world.check(&runs, &format!("{engine:?}")).await;
         for check in [["view", "verify"], ["log", "verify"]] {
             let (status, said) = server.run(&check).await;
             assert_eq!(status, 0, "{engine:?}: {check:?}: {said}");
         }
-        eprintln!("{engine:?}: {} messages, {} runs, {:?}", told.len(), runs.len(), began.elapsed());
+        eprintln!("{engine:?}: {messages} messages, {} runs, {:?}", runs.len(), began.elapsed());
     }
 }
