@@ -174,8 +174,8 @@ mod tests {
     fn the_round_in_the_middle_counts_and_growth_is_that_of_time_over_that_of_n() {
         let round = |ms| Figures::of(1, Duration::from_millis(ms), [Duration::from_millis(ms)]);
         assert_eq!(middle(vec![round(900), round(20), round(10)]).time, Duration::from_millis(20));
-        let size = |sockets, ms| Size { sockets, server: round(ms), stub: round(100) };
-        assert_eq!(size(10, 150).ratio(), 1.5);
-        assert_eq!(growth(&size(10, 100), &size(40, 200)), 0.5);
+        let size = |sockets, ms| Size { sockets, server: round(ms), stub: round(250) };
+        assert_eq!(size(10, 500).ratio(), 2.0);
+        assert_eq!(growth(&size(10, 250), &size(40, 500)), 0.5);
     }
 }

@@ -17,7 +17,7 @@ use axum::{
     response::Response as Upgraded,
     routing::{get, post},
 };
-use futures::SinkExt;
+use futures::{FutureExt, SinkExt};
 use tokio::{
     net::{TcpListener, TcpSocket},
     runtime::{Builder, Runtime},
@@ -182,6 +182,8 @@ async fn serve(mut socket: WebSocket, shared: Shared) -> Result<(), axum::Error>
         return Ok(());
     }
     socket.send(Message::Text(Utf8Bytes::from_static(r#"{"type":"hello","fast_reconnect":false}"#))).await?;
+    // Until somebody reads, each socket holds on to the buffer that its HTTP request was read into.
+    let _ = socket.recv().now_or_never();
     while let Some(frame) = frames.recv().await {
         socket.feed(Message::Text(frame)).await?;
         if matches!(shared.flush, Flush::Once) {
