@@ -72,8 +72,7 @@ impl<K: Hash + Eq + Clone> Buckets<K> {
     }
 
     fn take(&self, key: &K) -> Result<(), ApiError> {
-        let (limiter, clock) =
-            self.limiter.get_or_init(|| (RateLimiter::keyed(self.quota), DefaultClock::default()));
+        let (limiter, clock) = self.limiter.get_or_init(|| (RateLimiter::keyed(self.quota), DefaultClock::default()));
         // A full bucket says nothing that an absent one does not: forgetting the full ones bounds the rest.
         if self.taken.fetch_add(1, Ordering::Relaxed) % 1024 == 1023 && limiter.len() > limits::RATE_KEYS_MAX {
             limiter.retain_recent();

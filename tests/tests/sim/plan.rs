@@ -71,9 +71,9 @@ impl Plan {
 
 /// Random numbers of a purpose's own: what one part draws moves no other.
 pub(crate) fn stream(seed: u64, purpose: &str) -> StdRng {
-    let mixed = purpose.bytes().fold(seed ^ 0xcbf2_9ce4_8422_2325, |mixed, byte| {
-        (mixed ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let mixed = purpose
+        .bytes()
+        .fold(seed ^ 0xcbf2_9ce4_8422_2325, |mixed, byte| (mixed ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
     StdRng::seed_from_u64(mixed)
 }
 

@@ -6,7 +6,9 @@ use teamlog_log::TopicPartition;
 use tokio::time::Instant;
 
 use crate::{
-    people, plan::Plan, sessions,
+    people,
+    plan::Plan,
+    sessions,
     trace::Trace,
     world::{Crew, REST, World},
 };
@@ -91,7 +93,11 @@ async fn views_are_equal(world: &World, crew: &Crew) {
             }
             if Instant::now() > deadline {
                 let at = life.ingest.teams().position(partition).offset;
-                world.fail(&format!("{} stands at {at} of {}, which ends at {target}", life.name, TopicPartition::events(partition)));
+                world.fail(&format!(
+                    "{} stands at {at} of {}, which ends at {target}",
+                    life.name,
+                    TopicPartition::events(partition)
+                ));
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         };

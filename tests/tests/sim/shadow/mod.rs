@@ -15,11 +15,11 @@ use teamlog_schemas::{ConversationId, Event, TeamId, Ts, UserId};
 use teamlog_state::{Team, WriteKey};
 use uuid::Uuid;
 
+use self::fence::Fence;
 pub(crate) use self::{
     places::{At, Place, cursor_place, ticket_place},
     shown::{Memberships, Shown},
 };
-use self::fence::Fence;
 
 /// What is true of all partitions of `events`.
 pub(crate) struct Shadow {
@@ -180,7 +180,10 @@ impl Shadow {
         wanted: bool,
         (from, to): (Offset, Offset),
     ) -> bool {
-        let changes = self.partitions[partition.0 as usize].teams.get(&team).and_then(|team| team.changes.get(&(conversation, user)));
+        let changes = self.partitions[partition.0 as usize]
+            .teams
+            .get(&team)
+            .and_then(|team| team.changes.get(&(conversation, user)));
         let changes = changes.map_or(&[][..], Vec::as_slice);
         let before = changes.iter().rev().find(|(offset, _)| *offset <= from).is_some_and(|(_, is_in)| *is_in);
         let meanwhile = changes.iter().filter(|(offset, _)| *offset > from && *offset <= to);
