@@ -208,7 +208,7 @@ impl Session<'_> {
                 note = heard_of.recv() => self.pass_on(note).await?,
                 Some(outcome) = self.under_way.next(), if !self.under_way.is_empty() => self.settle(outcome).await?,
                 incoming = stream.next(), if room => self.hear(incoming).await?,
-                () = tokio::time::sleep_until(url_at.into()), if self.sent_since_url => {
+                () = tokio::time::sleep_until(url_at), if self.sent_since_url => {
                     self.feed_reconnect_url().await?;
                 }
                 _ = tick.tick() => {
