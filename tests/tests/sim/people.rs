@@ -4,10 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use rand::{Rng, rngs::StdRng};
 use teamlog_ingest::{
-    Answer, Command, NewConversation, NewPerson, NewTeam, NotAccepted, Nothing, Post, Refusal, Request,
+    Answer, Command, Edit, NewConversation, NewPerson, NewTeam, NotAccepted, Nothing, Post, Refusal, Request,
 };
 use teamlog_log::{Offset, Partition};
-use teamlog_schemas::{ConversationId, ConversationKind, Event, UserId, partition_of};
+use teamlog_schemas::{ConversationId, ConversationKind, Event, Ts, UserId, partition_of};
 use tokio::time::Instant;
 
 use crate::{
@@ -19,11 +19,36 @@ use crate::{
 /// What somebody wants to do.
 #[derive(Clone, Debug)]
 enum Deed {
-    Post { conversation: ConversationId, text: String },
-    Join { conversation: ConversationId },
-    Leave { conversation: ConversationId },
-    Invite { conversation: ConversationId, user: UserId },
-    Kick { conversation: ConversationId, user: UserId },
+    Post {
+        conversation: ConversationId,
+        text: String,
+    },
+    Join {
+        conversation: ConversationId,
+    },
+    Leave {
+        conversation: ConversationId,
+    },
+    Invite {
+        conversation: ConversationId,
+        user: UserId,
+    },
+    Kick {
+        conversation: ConversationId,
+        user: UserId,
+    },
+    /// Of a message that is there for certain.
+    Edit {
+        conversation: ConversationId,
+        ts: Ts,
+        text: String,
+    },
+    /// To a message that is there for certain.
+    React {
+        conversation: ConversationId,
+        ts: Ts,
+        name: &'static str,
+    },
 }
 
 /// What is known of a deed after all tries.
@@ -47,6 +72,15 @@ impl Deed {
             Deed::Leave { conversation } => Command::Leave { conversation },
             Deed::Invite { conversation, user } => Command::Invite { conversation, users: vec![user] },
             Deed::Kick { conversation, user } => Command::Kick { conversation, user },
+            Deed::Edit { conversation, ts, text } => Command::Edit(Box::new(Edit {
+                conversation,
+                ts,
+                text: Some(text),
+                blocks: None,
+                attachments: None,
+                expected_edited_ts: None,
+            })),
+            Deed::React { conversation, ts, name } => Command::React { conversation, ts, name: name.to_owned() },
         }
     }
 
@@ -57,6 +91,8 @@ impl Deed {
             Deed::Leave { .. } => "conversations.leave",
             Deed::Invite { .. } => "conversations.invite",
             Deed::Kick { .. } => "conversations.kick",
+            Deed::Edit { .. } => "chat.update",
+            Deed::React { .. } => "reactions.add",
         }
     }
 
@@ -66,7 +102,9 @@ impl Deed {
             | Deed::Join { conversation }
             | Deed::Leave { conversation }
             | Deed::Invite { conversation, .. }
-            | Deed::Kick { conversation, .. } => *conversation,
+            | Deed::Kick { conversation, .. }
+            | Deed::Edit { conversation, .. }
+            | Deed::React { conversation, .. } => *conversation,
         }
     }
 }
@@ -155,7 +193,8 @@ async fn until_done(
 /// Does one thing after the other until the world is ending.
 pub(crate) async fn busy(world: World, crew: Arc<Crew>, number: usize) {
     let who = format!("{}/p{number}", crew.team);
-    let mut doer = Doer { rng: world.rng(&format!("busy {who}")), world, crew, number, who, deeds: 0 };
+    let mut doer =
+        Doer { rng: world.rng(&format!("busy {who}")), world, crew, number, who, deeds: 0, said: Vec::new() };
     while !doer.world.is_ending() {
         let idle = doer.rng.random_range(doer.world.plan().idle.clone());
         tokio::time::sleep(idle).await;
@@ -171,6 +210,8 @@ struct Doer {
     number: usize,
     who: String,
     deeds: u32,
+    /// Messages of theirs that count.
+    said: Vec<(ConversationId, Ts)>,
 }
 
 impl Doer {
@@ -191,6 +232,16 @@ impl Doer {
             2 => Deed::Leave { conversation },
             3 | 4 => Deed::Invite { conversation, user },
             5 => Deed::Kick { conversation, user },
+            6 if !self.said.is_empty() => {
+                let (conversation, ts) = *pick(&mut self.rng, &self.said);
+                match self.rng.random_bool(0.5) {
+                    true => Deed::Edit { conversation, ts, text: format!("{} edits {}", self.who, self.deeds) },
+                    false => {
+                        let name = *pick(&mut self.rng, &["wave", "eyes", "tada"]);
+                        Deed::React { conversation, ts, name }
+                    }
+                }
+            }
             _ => Deed::Post { conversation, text: format!("{} {}", self.who, self.deeds) },
         }
     }
@@ -206,7 +257,11 @@ impl Doer {
                 if first.as_ref().is_some_and(|first: &Arc<Event>| first != event) {
                     self.world.fail(&format!("{} was told two answers to {deed:?}: {first:?}, {event:?}", self.who));
                 }
-                first = Some(event.clone());
+                if first.replace(event.clone()).is_none()
+                    && let Event::MessagePosted(posted) = &**event
+                {
+                    self.said.push((posted.conversation, posted.message.ts));
+                }
             }
             known = match (known, one.0) {
                 (Known::Done, _) | (_, Known::Done) => Known::Done,
@@ -264,6 +319,9 @@ impl Doer {
                     self.world.fail(&why);
                 }
                 (Known::Done, Some(acked.event), true)
+            }
+            Answer::Refused(Refusal::MessageNotFound) => {
+                self.world.fail(&format!("invariant 1: {} was told that there is no such message: {deed:?}", self.who));
             }
             Answer::Refused(refusal) => {
                 self.check(deed, &format!("{refusal:?}"), self.premises(deed, refusal), from);

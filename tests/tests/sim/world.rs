@@ -146,6 +146,7 @@ impl World {
     // --- nodes ------------------------------------------------------------------------------------------------
 
     pub(crate) fn start(&self, number: usize) {
+        self.is_true(&self.inner.stores[number]);
         let mut node = self.inner.nodes[number].lock().unwrap();
         node.lives += 1;
         let plan = &self.inner.plan;
@@ -155,6 +156,16 @@ impl World {
         let life = Life::begin(Birth { plan, number, life: node.lives, wire, store, began });
         self.say(&life.name, format_args!("begins at {:?}", offsets(&self.inner.stores[number])));
         node.life = Some(Arc::new(life));
+    }
+
+    /// What a store has committed says how the fence stood there, the closed flag included.
+    fn is_true(&self, store: &Store) {
+        for (partition, position) in (0..).map(Partition).zip(store.positions()) {
+            let there = self.shadow().position(partition, position.offset);
+            if there != Some(position) {
+                self.fail(&format!("a store stands at {position:?}, where the log is at {there:?}"));
+            }
+        }
     }
 
     /// The nodes that are up.
