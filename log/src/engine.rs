@@ -97,7 +97,10 @@ pub enum LogError {
         /// Bytes of key and value.
         bytes: usize,
     },
-    /// A topic is not there, or has another number of partitions than it was made with.
+    /// A topic is not there: it was not made, or not every broker has heard of it yet.
+    #[error("there is no topic {0}: create the topics first")]
+    NoTopic(String),
+    /// A partition is not there, or a topic has another number of partitions than it was made with.
     #[error("{0}")]
     Topics(String),
     /// Anything that cannot pass by itself: a broken file, a full disk, a refused credential.

@@ -22,6 +22,8 @@ use crate::{
 
 /// Between two attempts to reach a log that is away.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// Between two looks for topics that were just made.
+const SOON: Duration = Duration::from_millis(100);
 /// Connections that wait to be accepted. A whole office comes back at once, and who finds no room is heard a second later,
 /// when its system tries again: the usual 128 made that half of a thousand. `net.core.somaxconn` bounds it as well.
 const BACKLOG: u32 = 4096;
@@ -148,6 +150,8 @@ impl Door {
                     }
                     tokio::time::sleep(ASK_AGAIN).await;
                 }
+                // Another node makes them at this moment, and not every broker has heard of it.
+                Err(LogError::NoTopic(_)) => tokio::time::sleep(SOON).await,
                 Err(why) => return Err(why.into()),
             }
         }

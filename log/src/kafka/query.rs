@@ -123,7 +123,7 @@ pub(super) fn count_partitions(consumer: &BaseConsumer<Quiet>, name: &str, timeo
     match topic.error().map(RDKafkaErrorCode::from) {
         None => {}
         Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
-            return Err(LogError::Topics(format!("there is no topic {name}: create the topics first")));
+            return Err(LogError::NoTopic(name.to_owned()));
         }
         Some(code) => return Err(failed(&KafkaError::MetadataFetch(code))),
     }
