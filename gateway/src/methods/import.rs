@@ -23,7 +23,7 @@ const ITEMS_MAX: usize = 200;
 /// `teamlog.import.begin`: the team of an archive, owned by one of the archive's own people, with no channel yet.
 pub(super) async fn begin(call: &Call<'_>) -> Result<Reply, ApiError> {
     let domain = call.args.required("domain", "invalid_domain")?.into_owned();
-    let team = match call.gateway.ingest().directory().current().await?.by_domain(&domain) {
+    let team = match call.gateway.ingest().directory().find_domain(&domain).await? {
         Some(_) => the_team(call).await?.id(),
         None => make_team(call, domain.clone()).await?,
     };
@@ -46,14 +46,8 @@ async fn make_team(call: &Call<'_>, domain: String) -> Result<TeamId, ApiError> 
 
 async fn the_team(call: &Call<'_>) -> Result<std::sync::Arc<LiveTeam>, ApiError> {
     let domain = call.args.required("domain", "invalid_domain")?;
-    let entry = call
-        .gateway
-        .ingest()
-        .directory()
-        .current()
-        .await?
-        .by_domain(&domain)
-        .ok_or(ApiError::refused("team_not_found"))?;
+    let entry = call.gateway.ingest().directory().find_domain(&domain).await?;
+    let entry = entry.ok_or(ApiError::refused("team_not_found"))?;
     Ok(call.gateway.ingest().team(entry.team).await?)
 }
 

@@ -144,7 +144,7 @@ pub(super) async fn signin(call: &Call<'_>) -> Result<Reply, ApiError> {
     let account: String = format!("{domain}/{}", email.to_lowercase()).chars().take(320).collect();
     call.gateway.rates().signin(format!("peer/{:?}", call.peer.address))?;
     call.gateway.rates().signin(format!("account/{account}"))?;
-    let team = match call.gateway.ingest().directory().current().await?.by_domain(&domain) {
+    let team = match call.gateway.ingest().directory().find_domain(&domain).await? {
         Some(entry) => Some(call.gateway.ingest().team(entry.team).await?),
         None => None,
     };
@@ -268,12 +268,12 @@ async fn place(call: &Call<'_>) -> Result<(Arc<LiveTeam>, Option<UserId>), ApiEr
         return Ok((caller.team.clone(), Some(caller.user)));
     }
     let not_found = || ApiError::refused("team_not_found");
-    let directory = call.gateway.ingest().directory().current().await?;
+    let directory = call.gateway.ingest().directory();
     let entry = match call.args.filled("domain")? {
-        Some(domain) => directory.by_domain(&domain),
+        Some(domain) => directory.find_domain(&domain).await?,
         None => {
             let team = call.args.required("team", "team_not_found")?;
-            directory.by_team(team.parse().map_err(|_| not_found())?)
+            directory.find(team.parse().map_err(|_| not_found())?).await?
         }
     };
     let team = entry.ok_or_else(not_found)?.team;

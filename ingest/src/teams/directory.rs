@@ -89,12 +89,24 @@ impl DirectoryHandle {
     /// # Errors
     /// [`TeamsError::Away`] if that cannot be known in time.
     pub async fn find(&self, team: TeamId) -> Result<Option<DirectoryEntry>, TeamsError> {
+        self.sought(|| self.by_team(team)).await
+    }
+
+    /// The same of a domain's team.
+    ///
+    /// # Errors
+    /// [`TeamsError::Away`] if that cannot be known in time.
+    pub async fn find_domain(&self, domain: &str) -> Result<Option<DirectoryEntry>, TeamsError> {
+        self.sought(|| self.by_domain(domain)).await
+    }
+
+    async fn sought(&self, look: impl Fn() -> Option<DirectoryEntry>) -> Result<Option<DirectoryEntry>, TeamsError> {
         self.current().await?;
-        if let Some(entry) = self.by_team(team) {
+        if let Some(entry) = look() {
             return Ok(Some(entry));
         }
         self.come_to_the_end().await?;
-        Ok(self.by_team(team))
+        Ok(look())
     }
 
     /// The team of a domain.

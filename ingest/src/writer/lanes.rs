@@ -11,7 +11,7 @@ use teamlog_schemas::UserId;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::Answer;
+use crate::{Answer, NotAccepted};
 
 /// A command that has no answer yet.
 pub(super) struct Pending<R, F> {
@@ -22,9 +22,16 @@ pub(super) struct Pending<R, F> {
     pub(super) reply: Option<oneshot::Sender<Answer>>,
     /// What it wanted to know, and the position of that.
     pub(super) facts: Option<(F, Position)>,
+    /// An event of its key was seen in flight, from an earlier try: what became of that its caller must not take for nothing.
+    pub(super) may_be_done: bool,
 }
 
 impl<R, F> Pending<R, F> {
+    /// Answers that it was not done, as far as that is known.
+    pub(super) fn turn_away(&mut self, why: NotAccepted) {
+        self.answer(if self.may_be_done { Answer::Unknown } else { Answer::not_accepted(why) });
+    }
+
     /// Nobody waits for it any more: its time is up, or who asked has gone. A node that was paused must not do then
     /// what its caller has long asked another one for.
     pub(super) fn is_late(&self, now: Instant) -> bool {
@@ -110,12 +117,12 @@ impl<S, R, F> Lane<S, R, F> {
     }
 
     /// Answers and drops the commands whose time is up; true if others may go on because of that.
-    pub(super) fn expire(&mut self, now: Instant, answer: &Answer) -> bool {
+    pub(super) fn expire(&mut self, now: Instant, why: NotAccepted) -> bool {
         let mut alive = |pending: &mut Pending<R, F>| {
             if pending.deadline > now {
                 return true;
             }
-            pending.answer(answer.clone());
+            pending.turn_away(why);
             false
         };
         self.queue.retain_mut(&mut alive);
@@ -207,12 +214,11 @@ impl<L: Copy + Eq + Hash, S, R, F> Lanes<L, S, R, F> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::NotAccepted;
 
     fn pending(actor: &str, deadline: Instant) -> (Pending<(), ()>, oneshot::Receiver<Answer>) {
         let (reply, answer) = oneshot::channel();
         let actor = Some(actor.parse().unwrap());
-        (Pending { request: (), actor, deadline, reply: Some(reply), facts: None }, answer)
+        (Pending { request: (), actor, deadline, reply: Some(reply), facts: None, may_be_done: false }, answer)
     }
 
     #[test]
@@ -223,10 +229,21 @@ mod tests {
         lane.holding.insert(first.actor);
         lane.behind.entry(first.actor).or_default().push_back(second);
         lane.wanting.push(first);
-        assert!(lane.expire(now, &Answer::not_accepted(NotAccepted::Late)));
+        assert!(lane.expire(now, NotAccepted::Late));
         assert!(matches!(answer.try_recv(), Ok(Answer::NotAccepted { .. })));
         assert!(lane.holding.is_empty() && lane.behind.is_empty() && lane.wanting.is_empty());
         assert_eq!(lane.queue.len(), 1, "the second one takes its turn");
-        assert!(!lane.expire(now, &Answer::not_accepted(NotAccepted::Late)));
+        assert!(!lane.expire(now, NotAccepted::Late));
+    }
+
+    #[test]
+    fn a_repeat_of_what_was_seen_in_flight_is_never_called_not_done() {
+        let (now, mut lane) = (Instant::now(), Lane::<(), _, _>::new());
+        let ((first, mut of_first), (mut repeat, mut of_repeat)) = (pending("U1", now), pending("U2", now));
+        repeat.may_be_done = true;
+        lane.queue.extend([first, repeat]);
+        lane.expire(now, NotAccepted::LogAway);
+        assert!(matches!(of_first.try_recv(), Ok(Answer::NotAccepted { .. })));
+        assert!(matches!(of_repeat.try_recv(), Ok(Answer::Unknown)));
     }
 }

@@ -313,7 +313,7 @@ impl<F: Fold> Service<F> {
                     Err(why) => {
                         it.state = Held::Absent;
                         for mut pending in it.queue.drain(..) {
-                            pending.answer(Answer::not_accepted(why));
+                            pending.turn_away(why);
                         }
                     }
                 }
@@ -324,7 +324,7 @@ impl<F: Fold> Service<F> {
                 Err(why) => {
                     let it = self.lanes.lane(lane);
                     for mut pending in std::mem::take(&mut it.reading) {
-                        pending.answer(Answer::not_accepted(why));
+                        pending.turn_away(why);
                         it.release(pending.actor);
                     }
                     self.lanes.wake(lane);
@@ -342,7 +342,7 @@ impl<F: Fold> Service<F> {
         }
         let (lane, actor, deadline) =
             (self.fold.lane(&request), self.fold.actor(&request), self.fold.deadline(&request));
-        let mut pending = Pending { request, actor, deadline, reply: Some(reply), facts: None };
+        let mut pending = Pending { request, actor, deadline, reply: Some(reply), facts: None, may_be_done: false };
         let lane_max = self.config.lane_max;
         let inbox_max = self.config.inbox_max;
         let full = self.lanes.waiting() >= inbox_max;
@@ -364,8 +364,7 @@ impl<F: Fold> Service<F> {
             _ => {}
         }
         let why = if matches!(self.role, Role::Leading { .. }) { NotAccepted::Late } else { NotAccepted::LogAway };
-        let late = Answer::not_accepted(why);
-        let freed = self.lanes.iter_mut().filter_map(|(lane, it)| it.expire(now, &late).then_some(lane));
+        let freed = self.lanes.iter_mut().filter_map(|(lane, it)| it.expire(now, why).then_some(lane));
         for lane in freed.collect::<Vec<_>>() {
             self.lanes.wake(lane);
         }
@@ -374,7 +373,7 @@ impl<F: Fold> Service<F> {
                 pending.answer(Answer::Unknown);
             }
             for (_, pending) in record.riders.iter_mut().filter(|(_, pending)| pending.deadline <= now) {
-                pending.answer(late.clone());
+                pending.turn_away(why);
             }
         }
         for settled in self.settled.iter_mut().filter(|settled| settled.pending.deadline <= now) {
@@ -405,7 +404,7 @@ impl<F: Fold> Service<F> {
                 pending.answer(Answer::Unknown);
             }
             for (_, mut pending) in record.riders {
-                pending.answer(Answer::not_accepted(why));
+                pending.turn_away(why);
             }
         }
         for mut settled in self.settled.drain(..) {
@@ -419,7 +418,7 @@ impl<F: Fold> Service<F> {
         for (_, lane) in self.lanes.iter_mut() {
             lane.reset();
             for mut pending in lane.queue.drain(..) {
-                pending.answer(Answer::not_accepted(why));
+                pending.turn_away(why);
             }
         }
     }

@@ -83,7 +83,7 @@ impl<F: Fold> Service<F> {
             let Held::Here(state) = &mut it.state else { return };
             let Some(mut pending) = it.queue.pop_front() else { break };
             if pending.is_late(Instant::now()) {
-                pending.answer(Answer::not_accepted(NotAccepted::Late));
+                pending.turn_away(NotAccepted::Late);
                 continue;
             }
             if pending.facts.is_none() {
@@ -102,6 +102,7 @@ impl<F: Fold> Service<F> {
                 let under_way = self.in_flight.holds(lane, &event);
                 let answer = self.acked(event, self.position, true);
                 if under_way {
+                    pending.may_be_done = true;
                     self.ride(answer, pending);
                 } else {
                     pending.answer(answer);
