@@ -60,7 +60,10 @@ pub(super) struct Node {
     clock: Clock,
     gateway: Option<Gateway>,
     internal: Option<Internal>,
-    servers: Vec<JoinHandle<()>>,
+    /// Answers clients.
+    public_server: Option<JoinHandle<()>>,
+    /// Answers other nodes.
+    internal_server: Option<JoinHandle<()>>,
     stop_serving: CancellationToken,
     stop_internal: CancellationToken,
     stop_all: CancellationToken,
@@ -186,7 +189,8 @@ impl Node {
             clock: start.clock,
             gateway,
             internal,
-            servers: Vec::new(),
+            public_server: None,
+            internal_server: None,
             stop_serving,
             stop_internal,
             stop_all,
@@ -211,7 +215,7 @@ impl Node {
         if let (Some(listener), Some(gateway)) = (ports.public, &self.gateway) {
             let listener = TcpListener::from_std(listener)?;
             let serving = teamlog_gateway::serve(listener, gateway.clone(), self.stop_serving.clone());
-            self.servers.push(tokio::spawn(async move {
+            self.public_server = Some(tokio::spawn(async move {
                 if let Err(why) = serving.await {
                     error!(%why, "clients are not served any more");
                 }
@@ -219,7 +223,7 @@ impl Node {
         }
         if let (Some(listener), Some(internal)) = (ports.internal, self.internal.take()) {
             let listener = TcpListener::from_std(listener)?;
-            self.servers.push(tokio::spawn(internal.serve(listener, self.stop_internal.clone())));
+            self.internal_server = Some(tokio::spawn(internal.serve(listener, self.stop_internal.clone())));
         }
         if matches!(self.role, Role::Gateway | Role::Project) {
             self.take_part().await;
@@ -252,7 +256,7 @@ impl Node {
 
     /// In this order: placed no more, and what it wrote is handed over; no new work, sessions told to resume, writers
     /// drained, views committed. The log may be closed then.
-    pub(super) async fn stop(self) {
+    pub(super) async fn stop(mut self) {
         if self.role != Role::Serve {
             self.place.leave_to_others();
             if tokio::time::timeout(HAND_OVER_WAIT, self.handed_over()).await.is_err() {
@@ -260,7 +264,15 @@ impl Node {
             }
         }
         self.stop_serving.cancel();
+        if self.role == Role::Gateway {
+            self.stop_internal.cancel();
+        }
         self.rtm.shutdown().await;
+        // What calls under way need is there until they have ended: clients', and those that other gateways passed on.
+        ended(self.public_server.take()).await;
+        if self.role == Role::Gateway {
+            ended(self.internal_server.take()).await;
+        }
         self.stop_all.cancel();
         self.tasks.close();
         let drained = async {
@@ -272,7 +284,7 @@ impl Node {
         }
         // Until here who asked this node to write was told to ask another one.
         self.stop_internal.cancel();
-        let _ = tokio::time::timeout(CALLS_WAIT, futures::future::join_all(self.servers)).await;
+        ended(self.internal_server.take()).await;
         self.place.leave().await;
         self.stop_feed.cancel();
         // Else it would take the log's closing for a failure of the log.
@@ -292,6 +304,13 @@ impl Node {
         while others && (self.ingest.writes_directory() || !self.ingest.writes().is_empty()) {
             tokio::time::sleep(LOOK_AGAIN).await;
         }
+    }
+}
+
+/// Waits for a server that was told to stop, and no longer than calls under way may take.
+async fn ended(server: Option<JoinHandle<()>>) {
+    if let Some(server) = server {
+        let _ = tokio::time::timeout(CALLS_WAIT, server).await;
     }
 }
 

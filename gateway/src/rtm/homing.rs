@@ -22,7 +22,7 @@ pub(super) async fn follow(rtm: Arc<Rtm>, gateway: Gateway, homes: Homes) {
         loop {
             let elsewhere: Vec<_> =
                 rtm.hub.teams().into_iter().filter(|team| gateway.home_elsewhere(*team).is_some()).collect();
-            let told: usize = elsewhere.into_iter().map(|team| rtm.hub.send_home(team, BURST)).sum();
+            let told = elsewhere.into_iter().fold(0, |told, team| told + rtm.hub.send_home(team, BURST - told));
             if told == 0 {
                 break;
             }
