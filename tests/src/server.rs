@@ -183,14 +183,14 @@ impl Server {
         let Some(mut child) = self.child.lock().expect("no test panics in here").take() else { return };
         let asked = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
         assert!(asked.is_ok_and(|status| status.success()), "SIGTERM could not be sent");
-        let since = Instant::now();
-        let status = loop {
-            match child.try_wait().expect("our own child can be waited for") {
-                Some(status) => break status,
-                None if since.elapsed() > WAIT => panic!("the server does not stop:\n{}", self.log()),
-                None => tokio::time::sleep(Duration::from_millis(10)).await,
-            }
+        let pid = child.id().to_string();
+        let ended = tokio::task::spawn_blocking(move || child.wait());
+        let Ok(status) = tokio::time::timeout(WAIT, ended).await else {
+            // Else whoever waits for it would wait on, and the test with it.
+            let _ = Command::new("kill").args(["-KILL", &pid]).status();
+            panic!("the server does not stop:\n{}", self.log());
         };
+        let status = status.expect("waiting does not panic").expect("our own child can be waited for");
         assert!(status.success(), "the server stopped with {status}:\n{}", self.log());
     }
 

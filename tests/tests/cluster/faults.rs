@@ -10,9 +10,6 @@ use rand::{Rng, rngs::StdRng};
 use teamlog_tests::{Cluster, ROLES};
 use tokio::sync::watch;
 
-/// How long a paused node is paused: well past its take-over.
-const PAUSED: Duration = Duration::from_secs(4);
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Fault {
     OwnerKilled,
@@ -61,7 +58,8 @@ impl Fault {
         };
         if self == Fault::OwnerPaused {
             cluster.pause(&[&part]).await;
-            tokio::time::sleep(PAUSED).await;
+            // Past its take-over: until then nobody can post.
+            stalls.goes_on().await;
             cluster.resume(&[&part]).await;
         } else {
             cluster.kill(&[&part]).await;
