@@ -5,7 +5,6 @@ mod commands;
 mod config;
 mod credentials;
 mod demo;
-mod nodes;
 mod output;
 mod parts;
 mod serve;

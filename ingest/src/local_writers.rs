@@ -77,8 +77,8 @@ impl LocalWriters {
     /// Whether a team lives in a partition, by a directory that has come to where whoever asks has read it. Its events
     /// must never lie in another one.
     async fn lives_in(&self, request: &Request, partition: Partition) -> Result<(), Answer> {
-        match self.directory.find(request.team).await {
-            Ok(Some(entry)) if entry.partition == partition.0 => Ok(()),
+        match self.directory.partition(request.team).await {
+            Ok(Some(home)) if home == partition => Ok(()),
             Ok(Some(_) | None) => Err(Answer::Refused(Refusal::TeamNotFound)),
             Err(_) => Err(Answer::not_accepted(NotAccepted::LogAway)),
         }

@@ -185,12 +185,12 @@ impl Ingest {
 
     /// Hands a command in and waits for what becomes of it, at most to its deadline.
     pub async fn submit(&self, request: Request) -> Answer {
-        let entry = match self.inner.directory.find(request.team).await {
-            Ok(Some(entry)) => entry,
+        let partition = match self.inner.directory.partition(request.team).await {
+            Ok(Some(partition)) => partition,
             Ok(None) => return Answer::Refused(Refusal::TeamNotFound),
             Err(_) => return Answer::not_accepted(NotAccepted::LogAway),
         };
-        self.inner.writers.submit(Partition(entry.partition), request).await
+        self.inner.writers.submit(partition, request).await
     }
 
     /// Makes a team, in two steps: the directory gives out the domain, then the team begins. The answer's event is the

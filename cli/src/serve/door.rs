@@ -16,7 +16,6 @@ use tracing::warn;
 use super::settings::Start;
 use crate::{
     config::Config,
-    nodes,
     parts::{DataDir, OpenLog, write_private},
 };
 
@@ -82,7 +81,7 @@ impl Door {
         let (internal, internal_at) = take((role != Role::Serve).then_some(&*config.cluster.listen)).await?;
         let of = |at: Option<SocketAddr>| at.map(|at| format!("http://{at}"));
         let url = of(at.or(internal_at)).unwrap_or_default();
-        let advertised = || (internal_at.or(at)).map(|at| format!("http://{}", nodes::advertised(at)));
+        let advertised = || (internal_at.or(at)).map(|at| format!("http://{}", advertised(at)));
         let address = config.cluster.advertise.clone().or_else(advertised).unwrap_or_default();
         let door = Door { url, address, admin_key: secrets.admin_key(), file: data.server_file() };
         Ok((door, Ports { public, internal }))
@@ -201,6 +200,16 @@ async fn bind(address: &str) -> std::io::Result<TcpListener> {
     outcome
 }
 
+/// An address that says something elsewhere too: with every interface listened on, this machine's name.
+fn advertised(address: SocketAddr) -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name = name.trim();
+    if address.ip().is_unspecified() && !name.is_empty() {
+        return format!("{name}:{}", address.port());
+    }
+    address.to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -217,5 +226,11 @@ mod tests {
             assert!(why.contains(topic.name()) && why.contains(&count.to_string()), "{why}");
         }
         assert!(with(Topic::Events, 24).unwrap_err().to_string().contains("must have 24"));
+    }
+
+    #[test]
+    fn an_address_is_one_that_others_can_use() {
+        assert_eq!(advertised("127.0.0.1:80".parse().unwrap()), "127.0.0.1:80");
+        assert!(!advertised("0.0.0.0:80".parse().unwrap()).starts_with("0.0.0.0"));
     }
 }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use parking_lot::RwLock;
-use teamlog_log::{Body, Feed, FeedError, Offset, Position, TopicPartition};
+use teamlog_log::{Body, Feed, FeedError, Offset, Partition, Position, TopicPartition};
 use teamlog_schemas::{Event, TeamId};
 use teamlog_state::{Directory, DirectoryEntry, DirectoryRows};
 use tokio::sync::{OnceCell, watch};
@@ -92,6 +92,15 @@ impl DirectoryHandle {
         self.sought(|| self.by_team(team)).await
     }
 
+    /// The partition that a team lives in, as every call asks for it; the same holds of there being none.
+    ///
+    /// # Errors
+    /// [`TeamsError::Away`] if that cannot be known in time.
+    pub async fn partition(&self, team: TeamId) -> Result<Option<Partition>, TeamsError> {
+        let look = || self.with(|directory| directory.by_team(team).map(|entry| Partition(entry.partition)));
+        self.sought(look).await
+    }
+
     /// The same of a domain's team.
     ///
     /// # Errors
@@ -100,10 +109,10 @@ impl DirectoryHandle {
         self.sought(|| self.by_domain(domain)).await
     }
 
-    async fn sought(&self, look: impl Fn() -> Option<DirectoryEntry>) -> Result<Option<DirectoryEntry>, TeamsError> {
+    async fn sought<T>(&self, look: impl Fn() -> Option<T>) -> Result<Option<T>, TeamsError> {
         self.current().await?;
-        if let Some(entry) = look() {
-            return Ok(Some(entry));
+        if let Some(found) = look() {
+            return Ok(Some(found));
         }
         self.come_to_the_end().await?;
         Ok(look())

@@ -179,9 +179,8 @@ impl Teams {
     /// # Errors
     /// All of [`TeamsError`].
     pub async fn get(&self, team: TeamId) -> Result<Arc<LiveTeam>, TeamsError> {
-        let entry = self.inner.directory.find(team).await?.ok_or(TeamsError::NotFound)?;
-        let (number, shard) = (entry.partition, entry.shard);
-        let partition = self.inner.partition(Partition(number))?;
+        let number = self.inner.directory.partition(team).await?.ok_or(TeamsError::NotFound)?;
+        let partition = self.inner.partition(number)?;
         self.come_to_the_end_once(partition).await?;
         if let Some(live) = partition.live.lock().get(&team) {
             live.touch(self.inner.clock.fetch_add(1, Ordering::Relaxed));
@@ -191,8 +190,9 @@ impl Teams {
             let mut loads = self.inner.loads.lock();
             let start = || -> Load {
                 let teams = self.clone();
+                let shard = self.inner.directory.by_team(team).map(|entry| entry.shard).unwrap_or_default();
                 let task = tokio::spawn(async move {
-                    let loaded = load::load(&teams.inner, Partition(number), &shard, team).await;
+                    let loaded = load::load(&teams.inner, number, &shard, team).await;
                     teams.inner.loads.lock().remove(&team);
                     loaded
                 });
