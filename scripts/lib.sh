@@ -30,12 +30,20 @@ wait_until() {
     done
 }
 
+# first_line HOST PORT QUESTION: of the answer, if one comes within 5 s. In a shell of its own: whoever is asked may close the
+# connection at any moment, and writing to it then is a signal, which would end a script without a word.
+first_line() (
+    trap '' PIPE
+    exec 2>/dev/null
+    line=
+    exec 3<>"/dev/tcp/$1/$2"
+    printf '%b' "$3" >&3 || true
+    read -r -t 5 line <&3 || true
+    printf '%s\n' "$line"
+)
+
 # True if the teamlog at HOST:PORT says that it is ready.
 is_ready() {
-    local status=
-    { exec 3<>"/dev/tcp/${1%:*}/${1##*:}"; } 2>/dev/null || return 1
-    printf 'GET /readyz HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n' "$1" >&3
-    read -r -t 5 status <&3 || status=
-    exec 3>&-
-    [[ $status == *' 200 '* ]]
+    local asked="GET /readyz HTTP/1.1\\r\\nHost: $1\\r\\nConnection: close\\r\\n\\r\\n"
+    [[ $(first_line "${1%:*}" "${1##*:}" "$asked") == *' 200 '* ]]
 }

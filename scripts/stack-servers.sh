@@ -23,16 +23,24 @@ kafka_cluster_id() {
 
 # The properties of one node, broker and controller in one.
 kafka_conf() {
-    local id=${1#kafka} replicas voters
+    local id=${1#kafka} replicas voters listeners advertised protocols=CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT
     replicas=$(brokers)
     voters=$(for n in $(seq "$replicas"); do echo "$n@127.0.0.1:$(port "kafka${n}_controller")"; done | paste -sd,)
+    advertised="CLIENT://127.0.0.1:$(port "$1")"
+    listeners="$advertised,CONTROLLER://127.0.0.1:$(port "${1}_controller")"
+    if links; then
+        # A broker tells its clients where to come: whoever came in by the proxy is sent to the proxies.
+        listeners+=",LINKS://127.0.0.1:$(port "${1}_linked")"
+        advertised+=",LINKS://127.0.0.1:$(port "${1}_link")"
+        protocols+=,LINKS:PLAINTEXT
+    fi
     cat <<TXT
 process.roles=broker,controller
 node.id=$id
 controller.quorum.voters=$voters
-listeners=CLIENT://127.0.0.1:$(port "$1"),CONTROLLER://127.0.0.1:$(port "${1}_controller")
-advertised.listeners=CLIENT://127.0.0.1:$(port "$1")
-listener.security.protocol.map=CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listeners=$listeners
+advertised.listeners=$advertised
+listener.security.protocol.map=$protocols
 inter.broker.listener.name=CLIENT
 controller.listener.names=CONTROLLER
 log.dirs=$STACK/data/$1
@@ -84,14 +92,7 @@ kafka_answers() {
     done
 }
 
-memcached_answers() {
-    local answer
-    { exec 3<>"/dev/tcp/127.0.0.1/$1"; } 2>/dev/null || return 1
-    printf 'version\r\n' >&3
-    read -r -t 2 answer <&3
-    exec 3>&-
-    [[ $answer == VERSION* ]]
-}
+memcached_answers() { [[ $(first_line 127.0.0.1 "$1" 'version\r\n') == VERSION* ]]; }
 
 # ---- the configuration
 
@@ -100,9 +101,12 @@ write_config() {
     [ -s "$STACK/cluster.key" ] || (umask 077 && od -An -N32 -tx1 /dev/urandom | tr -d ' \n' >"$STACK/cluster.key")
     (umask 077 && config >"$STACK/teamlog.toml.new")
     mv "$STACK/teamlog.toml.new" "$STACK/teamlog.toml"
+    ! links || (umask 077 && config _link >"$STACK/conf/links.toml")
 }
 
+# config [SUFFIX]: SUFFIX is that of the ports at which servers are called.
 config() {
+    local suffix=${1:-}
     cat <<TXT
 # Written by scripts/stack; changes are lost at its next start.
 [cluster]
@@ -110,7 +114,7 @@ keys = ["$(cat "$STACK/cluster.key")"]
 
 [log]
 engine = "kafka"
-brokers = [$(for name in $(kafka_names); do echo "\"127.0.0.1:$(port "$name")\""; done | paste -sd, | sed 's/,/, /g')]
+brokers = [$(for name in $(kafka_names); do echo "\"127.0.0.1:$(port "$name$suffix")\""; done | paste -sd, | sed 's/,/, /g')]
 replication = $(brokers)
 
 [mains]
@@ -125,11 +129,11 @@ name = "s2"
 replicas = $(replicas teamlog_s2)
 
 [cache]
-servers = ["127.0.0.1:$(port memcached1)", "127.0.0.1:$(port memcached2)"]
+servers = ["127.0.0.1:$(port "memcached1$suffix")", "127.0.0.1:$(port "memcached2$suffix")"]
 
 [search]
 dir = "$STACK/data/search"
 TXT
 }
 
-replicas() { echo "[\"mysql://root@127.0.0.1:$(port dc1)/$1\", \"mysql://root@127.0.0.1:$(port dc2)/$1\"]"; }
+replicas() { echo "[\"mysql://root@127.0.0.1:$(port "dc1$suffix")/$1\", \"mysql://root@127.0.0.1:$(port "dc2$suffix")/$1\"]"; }

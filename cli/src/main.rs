@@ -12,7 +12,7 @@ mod serve;
 use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
 use crate::{
     client::Client,
@@ -137,12 +137,16 @@ async fn main() -> ExitCode {
 /// `said` is what is logged if RUST_LOG does not say.
 fn start_logging(format: LogFormat, said: &str) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(said));
-    let is_terminal = std::io::stderr().is_terminal();
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(is_terminal).with_writer(std::io::stderr);
-    match format {
-        LogFormat::Text => builder.init(),
-        LogFormat::Json => builder.json().init(),
-    }
+    let lines =
+        tracing_subscriber::fmt::layer().with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);
+    let lines = match format {
+        LogFormat::Text => lines.boxed(),
+        LogFormat::Json => lines.json().boxed(),
+    };
+    let said = tracing_subscriber::registry().with(lines.with_filter(filter));
+    #[cfg(feature = "console")]
+    let said = said.with(console_subscriber::spawn());
+    said.init();
 }
 
 async fn run(cli: Cli) -> anyhow::Result<Outcome> {

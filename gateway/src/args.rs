@@ -26,7 +26,11 @@ impl Args {
 
     /// Takes over all of `other`; its values count.
     pub fn extend(&mut self, other: Args) {
-        self.values.extend(other.values);
+        if self.values.is_empty() {
+            self.values = other.values;
+        } else {
+            self.values.extend(other.values);
+        }
     }
 
     /// How many there are.

@@ -41,16 +41,44 @@ impl Gateway {
     /// `invalid_auth` for what is no token of anybody, `token_revoked`, `account_inactive`; an error that may pass if
     /// the team cannot be had now.
     pub async fn caller(&self, token: &str) -> Result<Caller, ApiError> {
+        self.caller_or(token, || Ok(())).await
+    }
+
+    /// The same. `stranger` is called once for every token that is not known to be good as of what was read here, before
+    /// the log is asked for more, and what it says is said.
+    pub(crate) async fn caller_or(
+        &self,
+        token: &str,
+        stranger: impl FnOnce() -> Result<(), ApiError>,
+    ) -> Result<Caller, ApiError> {
+        let mut stranger = Some(stranger);
+        let mut is_strange = || stranger.take().map_or(Ok(()), |stranger| stranger());
+        match self.sought(token, &mut is_strange).await {
+            Ok(caller) => Ok(caller),
+            Err(why) => Err(is_strange().err().unwrap_or(why)),
+        }
+    }
+
+    async fn sought(
+        &self,
+        token: &str,
+        is_strange: &mut impl FnMut() -> Result<(), ApiError>,
+    ) -> Result<Caller, ApiError> {
         let invalid = || ApiError::refused("invalid_auth");
         let team = teamlog_ingest::team_named_by(token).ok_or_else(invalid)?;
+        // A team that another node made a moment ago may not have been read here yet.
+        if self.partition_of(team).is_none() {
+            is_strange()?;
+        }
         let team = match self.ingest().team(team).await {
             Ok(team) => team,
             Err(TeamsError::NotFound) => return Err(invalid()),
             Err(why) => return Err(why.into()),
         };
         let token = teamlog_ingest::token_hash(token);
-        // One that another node gave out a moment ago may not have been read here yet.
+        // Nor a token that it gave out.
         if team.read().token(&token).is_none() {
+            is_strange()?;
             self.ingest().teams().come_to_the_end(team.partition()).await?;
         }
         let (user, kind) = check(&team.read(), &token)?;

@@ -158,7 +158,7 @@ pub enum Done {
 pub fn settle(answer: Answer) -> Result<Done, ApiError> {
     match answer {
         Answer::Acked(acked) => Ok(Done::Acked(acked)),
-        Answer::Nothing(nothing) => Ok(Done::Nothing(nothing)),
+        Answer::Nothing { why, .. } => Ok(Done::Nothing(why)),
         Answer::Refused(refusal) => Err(ApiError::refused(refusal.code())),
         Answer::NotAccepted { retry_after, why } => {
             let why = match why {

@@ -251,8 +251,11 @@ fn a_message_is_what_was_said() {
     message.attachments = Some(r#"[{"fallback":"a"},{"fallback":"b","id":9}]"#.into());
     message.edited = Some(Edited { user: user("U0ADA00001"), ts: ts(2) });
     message.extra = Some(r#"{"upload":false,"files":[],"text":"not this"}"#.into());
+    let (conversation, rendered) = (place("C0GENERAL1"), render::message(&team, place("C0GENERAL1"), &message));
+    let written = render::Rendered { team: &team, conversation, message: &message };
+    assert_eq!(serde_json::to_string(&written).unwrap(), rendered.to_string(), "each key once");
     assert_eq!(
-        render::message(&team, place("C0GENERAL1"), &message),
+        rendered,
         json!({
             "type": "message",
             "ts": "1444959632.000001",

@@ -7,12 +7,19 @@ use teamlog_log::{Partition, Position};
 use teamlog_schemas::{ConversationId, Event, UserId};
 
 /// The answer to a request.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
     /// Its event counts, now or since an earlier try of the same key.
     Acked(Acked),
-    /// There was nothing to do.
-    Nothing(Nothing),
+    /// There was nothing to do: it is so already.
+    Nothing {
+        /// What is so.
+        why: Nothing,
+        /// The partition of `events` (or 0 of `directory`).
+        partition: Partition,
+        /// A position at which it was so: whoever has read up to it has seen what makes it so.
+        seen_at: Position,
+    },
     /// It may not or cannot be done. True as of some moment between the call and this answer.
     Refused(Refusal),
     /// It surely did not happen, and the same may well succeed later.
@@ -27,6 +34,24 @@ pub enum Answer {
 }
 
 impl Answer {
+    /// How far whoever asked must have read to see what the answer says; none for one that says nothing of the log.
+    pub fn seen_at(&self) -> Option<(Partition, Position)> {
+        match self {
+            Answer::Acked(Acked { partition, seen_at, .. }) | Answer::Nothing { partition, seen_at, .. } => {
+                Some((*partition, *seen_at))
+            }
+            Answer::Refused(_) | Answer::NotAccepted { .. } | Answer::Unknown => None,
+        }
+    }
+
+    /// The same, seen at a later position.
+    pub(crate) fn at(mut self, position: Position) -> Answer {
+        if let Answer::Acked(Acked { seen_at, .. }) | Answer::Nothing { seen_at, .. } = &mut self {
+            *seen_at = position;
+        }
+        self
+    }
+
     /// Surely not done, to be tried again after a time that fits the reason.
     pub fn not_accepted(why: NotAccepted) -> Answer {
         let retry_after = match why {
@@ -40,7 +65,7 @@ impl Answer {
 }
 
 /// A command's event and where it lies.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Acked {
     /// What happened.
     pub event: Arc<Event>,
@@ -108,9 +133,12 @@ macro_rules! refusals {
                 match self { $(Refusal::$name => $code),* }
             }
 
+            /// All of them.
+            pub const ALL: &[Refusal] = &[$(Refusal::$name),*];
+
             /// The refusal of a code; none if this version does not know it.
             pub fn by_code(code: &str) -> Option<Refusal> {
-                [$(Refusal::$name),*].into_iter().find(|refusal| refusal.code() == code)
+                Refusal::ALL.iter().copied().find(|refusal| refusal.code() == code)
             }
         }
     };

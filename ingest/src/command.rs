@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 /// A command with all that its decision depends on beside the team's state.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Request {
     /// The team.
     pub team: TeamId,
@@ -32,7 +32,7 @@ pub struct Request {
 }
 
 /// What can be wanted of a team.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Command {
     /// The second step of making a team.
     BeginTeam(Box<TeamRegistered>),
@@ -170,7 +170,7 @@ pub enum Command {
 }
 
 /// A person to be made.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct NewPerson {
     /// An imported id; none for a new one.
@@ -200,7 +200,7 @@ pub struct NewPerson {
 }
 
 /// A conversation to be made.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NewConversation {
     /// An imported id; none for a new one.
     pub conversation: Option<ConversationId>,
@@ -215,7 +215,7 @@ pub struct NewConversation {
 }
 
 /// What an import knows of a conversation.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ImportedConversation {
     /// Who made it.
@@ -235,7 +235,7 @@ pub struct ImportedConversation {
 }
 
 /// A message to be posted.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Post {
     /// Where; none with `to_user`.
@@ -261,7 +261,7 @@ pub struct Post {
 }
 
 /// A message of an import, with its own `ts`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ImportedMessage {
     /// Where.
     pub conversation: ConversationId,
@@ -272,7 +272,7 @@ pub struct ImportedMessage {
 }
 
 /// A change of a message. What is none stays as it was.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Edit {
     /// Where.
     pub conversation: ConversationId,
@@ -289,7 +289,7 @@ pub struct Edit {
 }
 
 /// A team to be made: the first of the two steps.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NewTeam {
     /// The domain.
     pub domain: String,

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// What can be wanted of the directory.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum DirectoryRequest {
     /// The first event of all.
     Found {

@@ -7,6 +7,7 @@ mod answer;
 mod command;
 mod decide;
 mod directory_fold;
+mod doubts;
 pub mod http;
 mod limits;
 mod local_writers;
@@ -27,7 +28,7 @@ pub use command::{
 pub use decide::{Decision, Now, decide, decide_team, facts_wanted, team_begun};
 pub use directory_fold::DirectoryRequest;
 pub use marks::Marks;
-pub use nodes::{CLOCK_BOUND, Clock, JoinError, Membership, NodeParts, Nodes, Peer, Role, SILENT_AFTER};
+pub use nodes::{CLOCK_BOUND, Clock, JoinError, Membership, NodeParts, Nodes, Peer, Role, SILENT_AFTER, until_gone};
 pub use random::Random;
 pub use secrets::{InvalidKeys, Secrets, hash as token_hash, team_named_by};
 pub use service::{FoundingError, Ingest, IngestConfig, IngestParts, Writing};

@@ -102,6 +102,11 @@ impl Writers for LocalWriters {
         let deadline = request.deadline();
         self.registrar.submit(request, deadline).await
     }
+
+    /// One that is polled goes into the writer's inbox at once.
+    fn in_order(&self) -> bool {
+        true
+    }
 }
 
 /// Whether this node is chosen to write a partition, as the table changes.

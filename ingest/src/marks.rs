@@ -1,6 +1,10 @@
 //! Read marks: acknowledged from memory, written together every two seconds, last one wins. A crash may lose those
 //! two seconds; nothing else may, so what the log does not take is kept and tried again. Marks that another node wrote,
 //! where a team's home moves, are read from the log.
+//!
+//! Two nodes may hold marks of one person while a home moves, and the older of two may come into the log last. So each
+//! record says when its mark was set: what waits here gives way to one that was set later, and who finds an older one
+//! behind its own writes its own again. Readers of the log know nothing of it: there the last record wins.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -27,7 +31,59 @@ const DIRTY_MAX: usize = 200_000;
 type Who = (TeamId, UserId);
 type Which = (TeamId, UserId, ConversationId);
 /// What is written together: marks, and their records.
-type Batch = (Vec<(Which, Ts)>, Vec<NewRecord>);
+type Batch = (Vec<(Which, Mark)>, Vec<NewRecord>);
+
+/// How far somebody has read. The greater of two was set later; of two at the same microsecond any order will do that all
+/// nodes agree on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Mark {
+    /// When it was set, by the clock of the node where it was.
+    at: Ts,
+    ts: Ts,
+}
+
+/// Of the marks of a person for one conversation that this node has heard of, the one that was set last.
+struct Last {
+    mark: Mark,
+    /// It was set on this node.
+    is_ours: bool,
+}
+
+/// One person.
+#[derive(Default)]
+struct Person {
+    state: UserState,
+    /// Marks that came out of a view are not among these: it does not say when they were set.
+    last: HashMap<ConversationId, Last>,
+}
+
+impl Person {
+    /// Sets a mark, later than all that this node has heard of, whatever its clock says.
+    fn set(&mut self, conversation: ConversationId, ts: Ts, now: Ts) -> Mark {
+        let at = self.last.get(&conversation).map_or(now, |last| now.max(last.mark.at.next()));
+        let mark = Mark { at, ts };
+        self.last.insert(conversation, Last { mark, is_ours: true });
+        self.state.marks.insert(conversation, ts);
+        mark
+    }
+
+    /// Takes what the log says. Answers with ours instead if it was set later: it is to be written again.
+    fn read(&mut self, conversation: ConversationId, mark: Mark) -> Option<Mark> {
+        match self.last.get(&conversation) {
+            Some(last) if last.is_ours && last.mark > mark => return Some(last.mark),
+            Some(last) if last.mark >= mark => {}
+            _ => {
+                self.last.insert(conversation, Last { mark, is_ours: false });
+            }
+        }
+        self.state.marks.insert(conversation, mark.ts);
+        None
+    }
+
+    fn has_later(&self, conversation: ConversationId, mark: Mark) -> bool {
+        self.last.get(&conversation).is_some_and(|last| last.mark > mark)
+    }
+}
 
 /// The marks of everybody whom this node serves. Cheap to clone.
 #[derive(Clone)]
@@ -40,9 +96,9 @@ struct Inner {
     directory: DirectoryHandle,
     source: Arc<dyn TeamSource<teamlog_log::Position>>,
     clock: Clock,
-    people: moka::future::Cache<Who, Arc<Mutex<UserState>>>,
-    /// Not written yet.
-    dirty: Mutex<HashMap<Which, Ts>>,
+    people: moka::future::Cache<Who, Arc<Mutex<Person>>>,
+    /// Not written yet. Locked before a person is.
+    dirty: Mutex<HashMap<Which, Mark>>,
 }
 
 impl Marks {
@@ -82,7 +138,7 @@ impl Marks {
     /// # Errors
     /// [`TeamsError::Away`] if no replica of the shard answers.
     pub async fn user(&self, team: TeamId, user: UserId) -> Result<UserState, TeamsError> {
-        Ok(self.state(team, user).await?.lock().clone())
+        Ok(self.person(team, user).await?.lock().state.clone())
     }
 
     /// Sets how far somebody has read; may go back.
@@ -96,14 +152,13 @@ impl Marks {
         conversation: ConversationId,
         ts: Ts,
     ) -> Result<(), TeamsError> {
-        let state = self.state(team, user).await?;
+        let person = self.person(team, user).await?;
         let which = (team, user, conversation);
         let mut dirty = self.inner.dirty.lock();
         if dirty.len() >= DIRTY_MAX && !dirty.contains_key(&which) {
             return Err(TeamsError::Away("too many marks wait for the log".to_owned()));
         }
-        dirty.insert(which, ts);
-        state.lock().marks.insert(conversation, ts);
+        dirty.insert(which, person.lock().set(conversation, ts, self.inner.clock.now()));
         Ok(())
     }
 
@@ -123,31 +178,37 @@ impl Marks {
             for event in entries.iter().filter_map(|entry| entry.event()) {
                 let Event::ReadMarked(ReadMarked { meta, conversation, ts }) = &**event else { continue };
                 let Some(user) = meta.actor else { continue };
-                let Some(state) = self.inner.people.get(&(meta.team, user)).await else { continue };
-                // What is still to be written was set later, and is the last one.
-                if !self.inner.dirty.lock().contains_key(&(meta.team, user, *conversation)) {
-                    state.lock().marks.insert(*conversation, *ts);
+                let (which, mark) = ((meta.team, user, *conversation), Mark { at: meta.at, ts: *ts });
+                let person = self.inner.people.get(&(meta.team, user)).await;
+                let mut dirty = self.inner.dirty.lock();
+                if dirty.get(&which).is_some_and(|waiting| *waiting < mark) {
+                    dirty.remove(&which);
+                }
+                if let Some(ours) = person.and_then(|person| person.lock().read(*conversation, mark))
+                    && dirty.len() < DIRTY_MAX
+                {
+                    dirty.entry(which).or_insert(ours);
                 }
             }
         }
     }
 
-    async fn state(&self, team: TeamId, user: UserId) -> Result<Arc<Mutex<UserState>>, TeamsError> {
+    async fn person(&self, team: TeamId, user: UserId) -> Result<Arc<Mutex<Person>>, TeamsError> {
         let load = async {
             let entry = self.inner.directory.by_team(team).ok_or(TeamsError::NotFound)?;
             let at = self.inner.source.user(&entry.shard, team, user).await;
             let at = at.map_err(|why| TeamsError::Away(why.to_string()))?;
-            let mut state = at.rows;
+            let mut person = Person { state: at.rows, ..Person::default() };
             let marks = TopicPartition { topic: Topic::Marks, partition: Partition(entry.partition) };
             for one in self.inner.teams.feed().scan(marks, at.position).await? {
                 if let Some(Event::ReadMarked(mark)) = one.event().map(|event| &**event)
                     && mark.meta.team == team
                     && mark.meta.actor == Some(user)
                 {
-                    state.marks.insert(mark.conversation, mark.ts);
+                    person.read(mark.conversation, Mark { at: mark.meta.at, ts: mark.ts });
                 }
             }
-            Ok::<_, TeamsError>(Arc::new(Mutex::new(state)))
+            Ok::<_, TeamsError>(Arc::new(Mutex::new(person)))
         };
         self.inner.people.try_get_with((team, user), load).await.map_err(|why| (*why).clone())
     }
@@ -155,19 +216,12 @@ impl Marks {
     async fn flush(&self) {
         let dirty = std::mem::take(&mut *self.inner.dirty.lock());
         let mut by_partition: HashMap<u32, Batch> = HashMap::new();
-        for ((team, user, conversation), ts) in dirty {
+        for ((team, user, conversation), mark) in dirty {
             let Some(entry) = self.inner.directory.by_team(team) else { continue };
-            let meta = Meta {
-                event_id: Uuid::now_v7(),
-                team,
-                actor: Some(user),
-                at: self.inner.clock.now(),
-                key: None,
-                method: None,
-            };
-            let Ok(value) = Event::from(ReadMarked { meta, conversation, ts }).encode() else { continue };
+            let meta = Meta { event_id: Uuid::now_v7(), team, actor: Some(user), at: mark.at, key: None, method: None };
+            let Ok(value) = Event::from(ReadMarked { meta, conversation, ts: mark.ts }).encode() else { continue };
             let (marks, records) = by_partition.entry(entry.partition).or_default();
-            marks.push(((team, user, conversation), ts));
+            marks.push(((team, user, conversation), mark));
             records.push(NewRecord {
                 key: Some(Bytes::from(format!("{team}/{user}/{conversation}"))),
                 value: Some(value),
@@ -180,10 +234,14 @@ impl Marks {
             let to = TopicPartition { topic: Topic::Marks, partition: Partition(partition) };
             let outcomes = self.inner.teams.feed().log().append(to, records).await;
             let failed = marks.into_iter().zip(outcomes).filter(|(_, outcome)| !matches!(outcome, Appended::At(_)));
-            let mut dirty = self.inner.dirty.lock();
-            for ((which, ts), _) in failed {
-                // One that was set meanwhile is the last one, and that wins. To write a mark twice does no harm.
-                dirty.entry(which).or_insert(ts);
+            for ((which, mark), _) in failed {
+                let (team, user, conversation) = which;
+                let person = self.inner.people.get(&(team, user)).await;
+                let mut dirty = self.inner.dirty.lock();
+                // One that was set meanwhile, here or elsewhere, is the last one. To write a mark twice does no harm.
+                if !person.is_some_and(|person| person.lock().has_later(conversation, mark)) {
+                    dirty.entry(which).or_insert(mark);
+                }
             }
         }
         metrics::gauge!("teamlog_marks_waiting").set(self.inner.dirty.lock().len() as f64);

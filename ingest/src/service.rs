@@ -13,6 +13,7 @@ use crate::{
     Acked, Answer, Clock, Command, DirectoryHandle, DirectoryRequest, LiveTeam, Marks, Membership, NewTeam,
     NotAccepted, Observer, Random, Refusal, Request, Secrets, Teams, TeamsConfig, TeamsError, WriterConfig, Writers,
     directory_fold::registration,
+    doubts::Doubts,
     local_writers::{LocalParts, LocalWriters},
 };
 
@@ -115,6 +116,7 @@ struct Inner {
     writers: Arc<dyn Writers>,
     /// The same, where they are this process's own.
     local: Option<Arc<LocalWriters>>,
+    doubts: Doubts,
     /// Of `events`.
     partitions: u32,
 }
@@ -180,11 +182,29 @@ impl Ingest {
             }
         };
         let marks = Marks::start(teams.clone(), directory.clone(), source, clock, tasks, stop.child_token());
-        Ingest { inner: Arc::new(Inner { teams, directory, marks, secrets, writers, local, partitions }) }
+        let doubts = Doubts::default();
+        Ingest { inner: Arc::new(Inner { teams, directory, marks, secrets, writers, local, doubts, partitions }) }
     }
 
-    /// Hands a command in and waits for what becomes of it, at most to its deadline.
+    /// Hands a command in and waits for what becomes of it, at most to its deadline. Where it has an idempotency key, the answer is
+    /// true of all its tries.
     pub async fn submit(&self, request: Request) -> Answer {
+        self.tried(request, false).await
+    }
+
+    /// The same for a command of which a try was lost on its way to another process, and may yet be carried out there.
+    pub async fn submit_after_a_loss(&self, request: Request) -> Answer {
+        self.tried(request, true).await
+    }
+
+    async fn tried(&self, request: Request, after_a_loss: bool) -> Answer {
+        let keyed = request.key.as_ref().map(|key| (request.team, request.actor, &request.method, key));
+        let this = self.inner.doubts.begin(keyed, after_a_loss);
+        let answer = self.hand_in(request).await;
+        self.inner.doubts.told(this, answer)
+    }
+
+    async fn hand_in(&self, request: Request) -> Answer {
         let partition = match self.inner.directory.partition(request.team).await {
             Ok(Some(partition)) => partition,
             Ok(None) => return Answer::Refused(Refusal::TeamNotFound),
@@ -196,6 +216,12 @@ impl Ingest {
     /// Makes a team, in two steps: the directory gives out the domain, then the team begins. The answer's event is the
     /// team's registration, now or at an earlier try with the same key.
     pub async fn create_team(&self, new: NewTeam) -> Answer {
+        let this = self.inner.doubts.begin(new.key.as_ref().map(|key| (&new.domain, key)), false);
+        let answer = self.make_team(new).await;
+        self.inner.doubts.told(this, answer)
+    }
+
+    async fn make_team(&self, new: NewTeam) -> Answer {
         let deadline = new.deadline;
         let answer = self.inner.writers.register(DirectoryRequest::Register(Box::new(new))).await;
         let Answer::Acked(acked) = answer else { return answer };
@@ -204,9 +230,7 @@ impl Ingest {
             return Answer::Unknown;
         }
         match self.begin(registered.clone(), deadline).await {
-            Ok(seen_at) => {
-                let partition = Partition(registered.partition.unsigned_abs());
-                let seen_at = seen_at.unwrap_or_else(|| self.inner.teams.position(partition));
+            Ok((partition, seen_at)) => {
                 Answer::Acked(Acked { event: acked.event.clone(), partition, seen_at, repeated: acked.repeated })
             }
             // The team is there for good, and the first who touches it will begin it; but this caller cannot know
@@ -226,21 +250,20 @@ impl Ingest {
                 let entry = self.inner.directory.by_team(team).ok_or(TeamsError::NotFound)?;
                 let event = registration(&self.inner.teams, Offset(entry.offset)).await.ok_or_else(away)?;
                 let Event::TeamRegistered(registered) = &*event else { return Err(TeamsError::NotFound) };
-                if let Some(seen_at) = self.begin(registered.clone(), Instant::now() + BEGIN).await? {
-                    self.inner.teams.wait_for(Partition(entry.partition), seen_at.offset).await?;
-                }
+                let (partition, seen_at) = self.begin(registered.clone(), Instant::now() + BEGIN).await?;
+                self.inner.teams.wait_for(partition, seen_at.offset).await?;
                 self.inner.teams.get(team).await
             }
             other => other,
         }
     }
 
-    /// The second step. Says where to have read to, if it happened just now.
+    /// The second step, now or before. Says how far to read to see it.
     async fn begin(
         &self,
         registered: teamlog_schemas::TeamRegistered,
         deadline: Instant,
-    ) -> Result<Option<Position>, TeamsError> {
+    ) -> Result<(Partition, Position), TeamsError> {
         let request = Request {
             team: registered.meta.team,
             actor: None,
@@ -250,11 +273,8 @@ impl Ingest {
             traceparent: None,
             command: Command::BeginTeam(Box::new(registered)),
         };
-        match self.submit(request).await {
-            Answer::Acked(acked) => Ok(Some(acked.seen_at)),
-            Answer::Nothing(_) => Ok(None),
-            other => Err(TeamsError::Away(format!("the team could not begin: {other:?}"))),
-        }
+        let answer = self.submit(request).await;
+        answer.seen_at().ok_or_else(|| TeamsError::Away(format!("the team could not begin: {answer:?}")))
     }
 
     /// Founds the cluster, if nobody did, and checks that its key is ours.
@@ -277,15 +297,14 @@ impl Ingest {
                 answer => break answer,
             }
         };
-        match answer {
-            Answer::Acked(acked) => {
-                let waited = self.inner.directory.wait_for(acked.seen_at.offset).await;
+        match answer.seen_at() {
+            Some((_, seen_at)) => {
+                let waited = self.inner.directory.wait_for(seen_at.offset).await;
                 waited.map_err(|why| FoundingError::NotKnown(why.to_string()))?;
             }
-            Answer::Nothing(_) => {}
             // Another node may have founded it.
-            other if self.cluster().is_none() => return Err(FoundingError::NotKnown(format!("{other:?}"))),
-            _ => {}
+            None if self.cluster().is_none() => return Err(FoundingError::NotKnown(format!("{answer:?}"))),
+            None => {}
         }
         self.cluster().unwrap_or_else(|| Err(FoundingError::NotKnown("it has not been read".to_owned())))
     }

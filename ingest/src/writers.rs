@@ -13,4 +13,10 @@ pub trait Writers: Send + Sync + 'static {
 
     /// The same for the writer of the directory.
     async fn register(&self, request: DirectoryRequest) -> Answer;
+
+    /// Whether a partition's commands are decided in the order in which their calls were first polled. Where not, as on
+    /// their way to another node, who cares for the order of two waits for the answer to the first.
+    fn in_order(&self) -> bool {
+        false
+    }
 }

@@ -1,11 +1,7 @@
 //! Commands between nodes over real sockets: what comes of them when the other end answers, refuses, dies, hangs or changes.
 #![allow(clippy::unwrap_used)]
 
-use std::{
-    collections::{BTreeSet, VecDeque},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -73,17 +69,7 @@ async fn listen(writers: Arc<dyn Writers>, secrets: Secrets) -> (String, DropGua
 }
 
 fn table(owner: Option<&str>) -> Arc<Membership> {
-    let peer = |address: &str| Peer {
-        node: Uuid::from_u128(7),
-        life: Uuid::from_u128(7),
-        role: Role::Ingest,
-        address: address.to_owned(),
-        url: None,
-        version: String::new(),
-        schemas: BTreeSet::new(),
-        views: Vec::new(),
-        serving: true,
-    };
+    let peer = |address: &str| Peer { address: address.to_owned(), ..Peer::new(Uuid::from_u128(7), Role::Ingest) };
     Arc::new(Membership::of(Uuid::from_u128(1), owner.map(peer).into_iter().collect()))
 }
 
@@ -123,7 +109,11 @@ const WAIT: Duration = Duration::from_secs(10);
 async fn every_answer_comes_as_it_was_given() {
     let answers = [
         acked(),
-        Answer::Nothing(Nothing::AlreadyIn("C1".parse().unwrap())),
+        Answer::Nothing {
+            why: Nothing::AlreadyIn("C1".parse().unwrap()),
+            partition: Partition(3),
+            seen_at: Position { offset: Offset(9), ..Position::START },
+        },
         Answer::Refused(Refusal::NotInChannel),
         Answer::NotAccepted { why: NotAccepted::TeamAway, retry_after: Duration::from_millis(1_234) },
         Answer::Unknown,
@@ -133,7 +123,7 @@ async fn every_answer_comes_as_it_was_given() {
     let (remote, _told) = remote(Some(&address));
     for answer in answers {
         let came = remote.submit(Partition(3), request(Some("k"), WAIT)).await;
-        assert_eq!(format!("{came:?}"), format!("{answer:?}"));
+        assert_eq!(came, answer);
     }
     let command = request(None, WAIT).command;
     let asked = (Some(Partition(3)), format!("\"chat.postMessage\" Some(\"k\") {command:?}"));
@@ -253,20 +243,28 @@ async fn who_is_among_the_nodes_no_longer_is_not_waited_for() {
     let since = Instant::now();
     told.send_replace(Arc::new(Membership::of(Uuid::from_u128(1), vec![next])));
     assert!(matches!(submitted.await.unwrap(), Answer::Acked(_)));
-    assert!(since.elapsed() < Duration::from_millis(500), "before its connection is found dead: {:?}", since.elapsed());
+    assert!(
+        since.elapsed() < Duration::from_millis(1_400),
+        "before its connection is found dead: {:?}",
+        since.elapsed()
+    );
 }
 
 #[tokio::test]
 async fn after_a_loss_nothing_is_called_not_done() {
-    // The next owner has too much to do: that says nothing of the first try.
-    let (next_address, _next) = listen(Scripted::answering([]), secrets()).await;
-    let (address, heard) = broken(true).await;
-    let (remote, told) = remote(Some(&address));
-    let submitted = tokio::spawn(async move { remote.submit(Partition(0), request(Some("k"), WAIT)).await });
-    heard.await.unwrap();
-    told.send_replace(table(Some(&next_address)));
-    let answer = submitted.await.unwrap();
-    assert!(matches!(answer, Answer::Unknown), "{answer:?}");
+    // The next owner has too much to do, or may not do it now: that says nothing of the first try, which may yet be decided.
+    let nothing = Answer::Nothing { why: Nothing::NotIn, partition: Partition(0), seen_at: Position::START };
+    let answers = [None, Some(Answer::Refused(Refusal::NotInChannel)), Some(nothing)];
+    for answer in answers {
+        let (next_address, _next) = listen(Scripted::answering(answer), secrets()).await;
+        let (address, heard) = broken(true).await;
+        let (remote, told) = remote(Some(&address));
+        let submitted = tokio::spawn(async move { remote.submit(Partition(0), request(Some("k"), WAIT)).await });
+        heard.await.unwrap();
+        told.send_replace(table(Some(&next_address)));
+        let answer = submitted.await.unwrap();
+        assert!(matches!(answer, Answer::Unknown), "{answer:?}");
+    }
 }
 
 #[tokio::test]

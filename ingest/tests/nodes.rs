@@ -10,6 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures::FutureExt;
 use teamlog_ingest::{CLOCK_BOUND, Clock, JoinError, Membership, NodeParts, Nodes, Role, SILENT_AFTER};
 use teamlog_log::{
     Log, NewRecord, Offset, Partition, Stamp, TopicPartition,
@@ -44,8 +45,8 @@ async fn beat(log: &Arc<FaultyLog>, node: Uuid, life: Option<Uuid>) {
         let (role, version) = ("serve".to_owned(), "0".to_owned());
         let address = "http://elsewhere".to_owned();
         let at = Ts::ZERO;
-        let (url, serving, schemas, writes, views) = (None, true, vec![], vec![], vec![]);
-        let beat = NodeBeat { node, life, at, role, address, url, version, schemas, writes, views, serving };
+        let (url, serving, may_claim, schemas, writes, views) = (None, true, true, vec![], vec![], vec![]);
+        let beat = NodeBeat { node, life, at, role, address, url, version, schemas, writes, views, serving, may_claim };
         Event::from(beat).encode()
     });
     append(log, node, value.map(Result::unwrap)).await;
@@ -231,8 +232,13 @@ async fn a_clock_is_held_to_the_stamps() {
 
 /// A node of a role that may be chosen.
 async fn placed(log: &Arc<FaultyLog>, of: Role) -> (Uuid, Nodes) {
+    skewed(log, of, &Arc::default()).await
+}
+
+/// The same with a clock that is `skew_ms` ahead.
+async fn skewed(log: &Arc<FaultyLog>, of: Role, skew_ms: &Arc<AtomicI64>) -> (Uuid, Nodes) {
     let node = Uuid::new_v4();
-    let nodes = Nodes::join(role(log, node, of, clock(log, &Arc::default()))).await.unwrap();
+    let nodes = Nodes::join(role(log, node, of, clock(log, skew_ms))).await.unwrap();
     nodes.take_part(true);
     (node, nodes)
 }
@@ -275,6 +281,37 @@ async fn nodes_see_the_same_table_and_share_what_there_is_to_do() {
     assert_eq!(left.peers().len(), 3);
     first.leave().await;
     until(&gateway, |table| table.peers().len() == 2).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_whose_clock_is_wrong_is_passed_over_by_all_until_it_is_right() {
+    let log = FaultyLog::plain(1);
+    let skew_ms: Arc<AtomicI64> = Arc::default();
+    let (one, first) = skewed(&log, Role::Ingest, &skew_ms).await;
+    let (other, second) = placed(&log, Role::Ingest).await;
+    let (_, gateway) = placed(&log, Role::Gateway).await;
+    let all = [&first, &second, &gateway];
+    let owns = |table: &Arc<Membership>, node| owners(table).contains(&Some(node));
+    let hour_ms = 3_600_000;
+    for skew in [hour_ms, -hour_ms] {
+        for nodes in all {
+            until(nodes, |table| owns(table, one) && owns(table, other)).await;
+        }
+        skew_ms.store(skew, Ordering::Relaxed);
+        for nodes in all {
+            until(nodes, |table| owners(table).iter().all(|owner| *owner == Some(other))).await;
+        }
+        skew_ms.store(0, Ordering::Relaxed);
+    }
+    for nodes in all {
+        until(nodes, |table| owns(table, one)).await;
+    }
+    // Where it is the only one that could write, it stays the one.
+    skew_ms.store(hour_ms, Ordering::Relaxed);
+    second.leave().await;
+    for nodes in [&first, &gateway] {
+        until(nodes, |table| owners(table).iter().all(|owner| *owner == Some(one))).await;
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -342,4 +379,52 @@ async fn of_two_lives_of_one_node_the_newer_one_is_the_node() {
     assert!(!table.has_changed().unwrap(), "it is one of the two for good: {:?}", table.borrow());
     older.abort();
     newer.abort();
+}
+
+fn life_of(nodes: &Nodes, node: Uuid) -> Option<Uuid> {
+    nodes.members().borrow().peers().iter().find(|peer| peer.node == node).map(|peer| peer.life)
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_processes_under_one_id_the_later_one_is_refused_and_the_other_one_stays_the_node() {
+    let log = FaultyLog::plain(1);
+    let (_, gateway) = placed(&log, Role::Gateway).await;
+    let (node, first) = placed(&log, Role::Ingest).await;
+    let life = life_of(&first, node).unwrap();
+    // Its data directory was copied.
+    let copy = role(&log, node, Role::Ingest, clock(&log, &Arc::default()));
+    let second = Nodes::join(NodeParts { address: "http://copy".to_owned(), ..copy }).await.unwrap();
+    second.take_part(true);
+    let since = Instant::now();
+    let why = tokio::time::timeout(Duration::from_secs(60), second.refused()).await.expect("in time");
+    assert!(since.elapsed() < SILENT_AFTER + Duration::from_secs(2), "{:?}", since.elapsed());
+    assert_eq!(why, JoinError::Twin { node, life, address: format!("http://{node}") });
+    assert_eq!(owners(&second.members().borrow())[0], None, "it takes part no longer");
+    second.leave().await;
+
+    until(&gateway, |table| table.peers().iter().any(|peer| peer.life == life)).await;
+    more(&log, 20).await;
+    assert_eq!(first.refused().now_or_never(), None);
+    assert_eq!((life_of(&first, node), life_of(&gateway, node)), (Some(life), Some(life)));
+    let records = log.records(TopicPartition::NODES);
+    assert!(records.iter().all(|record| record.value.is_some()), "somebody said goodbye in the node's name");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_former_life_had_in_flight_refuses_nobody() {
+    let log = FaultyLog::plain(1);
+    let (node, former) = (Uuid::new_v4(), Uuid::new_v4());
+    beat(&log, node, Some(former)).await;
+    let nodes = join(&log, node).await.unwrap();
+    // Before a log that is away, and behind it.
+    beat(&log, node, Some(former)).await;
+    beat(&log, node, Some(former)).await;
+    log.set_away(true);
+    tokio::time::advance(Duration::from_secs(30)).await;
+    log.set_away(false);
+    beat(&log, node, Some(former)).await;
+    tokio::select! {
+        why = nodes.refused() => panic!("{why}"),
+        () = more(&log, 20) => {}
+    }
 }

@@ -13,6 +13,7 @@ use teamlog_log::{
     Appended, Batch, Feed, FeedConfig, FeedError, Log, LogError, NewRecord, Offset, Partition, Position, Reader, Stamp,
     Topic, TopicPartition, claim_value,
 };
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -62,11 +63,26 @@ async fn who_stands_too_far_back_spoils_it_for_nobody() {
     stop.cancel();
 }
 
-/// A log whose first reader, the feed's, can be held up.
+/// A log whose first reader, the feed's, can be held up, and its answers where it ends.
 struct Holding {
     log: Arc<FaultyLog>,
     read: AtomicBool,
     held: Arc<AtomicBool>,
+    /// How often it was asked for an end.
+    asked: watch::Sender<usize>,
+    answers: watch::Sender<bool>,
+}
+
+impl Holding {
+    fn new(log: &Arc<FaultyLog>) -> Arc<Holding> {
+        Arc::new(Holding {
+            log: log.clone(),
+            read: AtomicBool::new(false),
+            held: Arc::default(),
+            asked: watch::Sender::new(0),
+            answers: watch::Sender::new(true),
+        })
+    }
 }
 
 struct HeldReader(Box<dyn Reader>, Arc<AtomicBool>);
@@ -90,7 +106,10 @@ impl Log for Holding {
     }
 
     async fn end(&self, of: TopicPartition) -> Result<Offset, LogError> {
-        self.log.end(of).await
+        let end = self.log.end(of).await;
+        self.asked.send_modify(|asked| *asked += 1);
+        self.answers.subscribe().wait_for(|answers| *answers).await.unwrap();
+        end
     }
 
     async fn reader(&self, from: Vec<(TopicPartition, Offset)>) -> Result<Box<dyn Reader>, LogError> {
@@ -105,10 +124,9 @@ impl Log for Holding {
 #[tokio::test]
 async fn nobody_gets_ahead_of_the_feed() {
     let (stop, log) = (CancellationToken::new(), FaultyLog::plain(1));
-    let held = Arc::new(AtomicBool::new(false));
-    let feed =
-        house(Arc::new(Holding { log: log.clone(), read: AtomicBool::new(false), held: held.clone() }), &stop).await;
-    held.store(true, Ordering::Relaxed);
+    let holding = Holding::new(&log);
+    let feed = house(holding.clone(), &stop).await;
+    holding.held.store(true, Ordering::Relaxed);
     let more = (COUNT..COUNT + 50).map(|seq| record(Stamp::Seq { epoch: 1, seq }, Bytes::from(vec![7; 300])));
     log.append(EVENTS, more.collect()).await;
     let mut subscriber = feed.subscribe(EVENTS, Position::START);
@@ -118,5 +136,43 @@ async fn nobody_gets_ahead_of_the_feed() {
     }
     assert_eq!((read, subscriber.position()), (COUNT + 1, at(COUNT + 1)));
     assert!(subscriber.next().now_or_never().is_none(), "the feed has read no more");
+    stop.cancel();
+}
+
+/// An answer to a question of before they came may be too old for those who come while it is on its way.
+#[tokio::test]
+async fn all_who_ask_for_the_end_at_once_cost_two_questions_and_none_hears_of_before() {
+    let (stop, log) = (CancellationToken::new(), FaultyLog::plain(1));
+    let holding = Holding::new(&log);
+    let feed = house(holding.clone(), &stop).await;
+    let before = *holding.asked.borrow();
+    holding.answers.send_replace(false);
+    let mut first = Box::pin(feed.end(EVENTS));
+    while *holding.asked.borrow() == before {
+        assert!(futures::poll!(&mut first).is_pending());
+        tokio::task::yield_now().await;
+    }
+    log.append(EVENTS, vec![record(Stamp::Seq { epoch: 1, seq: COUNT }, Bytes::new())]).await;
+    let mut others = Box::pin(futures::future::join_all((0..100).map(|_| feed.end(EVENTS))));
+    assert!(futures::poll!(&mut others).is_pending());
+    holding.answers.send_replace(true);
+    assert_eq!(first.await, Ok(Offset(COUNT + 1)));
+    for end in others.await {
+        assert_eq!(end, Ok(Offset(COUNT + 2)));
+    }
+    assert_eq!(*holding.asked.borrow() - before, 2);
+    // Who goes away with the question in hand leaves it to the next.
+    holding.answers.send_replace(false);
+    let (mut goes, mut stays) = (Box::pin(feed.end(EVENTS)), Box::pin(feed.end(EVENTS)));
+    while *holding.asked.borrow() - before == 2 {
+        assert!(futures::poll!(&mut goes).is_pending());
+        assert!(futures::poll!(&mut stays).is_pending());
+        tokio::task::yield_now().await;
+    }
+    drop(goes);
+    holding.answers.send_replace(true);
+    assert_eq!(stays.await, Ok(Offset(COUNT + 2)));
+    log.set_away(true);
+    assert!(matches!(feed.end(EVENTS).await, Err(FeedError::Log(LogError::Away(_)))));
     stop.cancel();
 }

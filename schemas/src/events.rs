@@ -414,5 +414,7 @@ event!(
         views: Vec<String>,
         /// It takes part in placement: it is ready, and does not leave.
         serving: bool,
+        /// Its clock is near enough to the brokers' for it to claim partitions.
+        may_claim: bool,
     }
 );

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::Socket;
+use crate::{Socket, WAIT, server};
+
+/// Between two attempts of a call that is insisted on.
+const COME_AGAIN: Duration = Duration::from_millis(20);
 
 /// How a call went wrong for which a test must be ready: the server is being killed, or does not know the outcome.
 #[derive(Debug)]
@@ -114,7 +117,8 @@ impl Api {
     /// A team of its own for a test, and its owner's client: `(owner, owner's id)`.
     pub async fn team(&self, domain: &str) -> (Api, String) {
         let args = json!({ "domain": domain, "name": domain, "owner_name": "ada", "owner_email": "ada@example.com" });
-        self.made(self.good("teamlog.teams.create", args).await)
+        // Views that have just begun may not answer in time on a machine that is busy.
+        self.made(self.insist("teamlog.teams.create", args, &uuid::Uuid::new_v4().to_string()).await)
     }
 
     /// One more person of this owner's team: `(client, id)`.
@@ -132,6 +136,31 @@ impl Api {
     pub async fn say(&self, channel: &str, text: &str) -> String {
         let posted = self.good("chat.postMessage", json!({ "channel": channel, "text": text })).await;
         posted["ts"].as_str().expect("ts is a text").to_owned()
+    }
+
+    /// A call until it succeeds, as a client does that was told to come again: with the same key.
+    ///
+    /// # Panics
+    /// If it is refused, or not done in [`WAIT`].
+    pub async fn insist(&self, method: &str, mut args: Value, key: &str) -> Value {
+        args["client_msg_id"] = key.into();
+        let done = async {
+            loop {
+                match self.call(method, &args).await {
+                    Ok(body) if body["ok"] == true => return body,
+                    Ok(body) => panic!("{method} {args}: {body}"),
+                    Err(why) => eprintln!("{method}, key {key}: again, for {why:?}"),
+                }
+                tokio::time::sleep(COME_AGAIN).await;
+            }
+        };
+        tokio::time::timeout(WAIT, done).await.unwrap_or_else(|_| panic!("{method} {args}: not done in {WAIT:?}"))
+    }
+
+    /// Posts, and insists on it. The text is its key.
+    pub async fn say_at_last(&self, channel: &str, text: &str) -> String {
+        let posted = self.insist("chat.postMessage", json!({ "channel": channel, "text": text }), text).await;
+        server::text(&posted["ts"])
     }
 
     /// A whole conversation, oldest message first, through as many pages as it takes.

@@ -1,20 +1,29 @@
 //! teamlog in roles on servers of this process's own, whose processes a test may kill, pause and stop.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fs,
     ops::Deref,
     path::PathBuf,
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use serde_json::Value;
 use teamlog_ingest::{Membership, Peer, Role};
 use teamlog_log::{Partition, TopicPartition};
 use teamlog_schemas::partition_of;
-use tokio::sync::Mutex;
+use tokio::{runtime::Runtime, sync::Mutex};
 use uuid::Uuid;
 
-use crate::{Api, Stack, binary, server, stack::Place};
+use crate::{
+    Api, Disturbed, Stack, Trouble, binary,
+    network::{self, Network},
+    server,
+    stack::Place,
+};
 
 /// Every process of it that runs the binary under test.
 pub const ROLES: [&str; 6] = ["ingest1", "ingest2", "project1", "project2", "gateway1", "gateway2"];
@@ -22,7 +31,17 @@ pub const ROLES: [&str; 6] = ["ingest1", "ingest2", "project1", "project2", "gat
 /// Of a stack's `events`.
 const PARTITIONS: u32 = 16;
 
+/// The servers under them.
+const SERVERS: [&str; 7] = ["kafka1", "kafka2", "kafka3", "dc1", "dc2", "memcached1", "memcached2"];
+
 static CLUSTER: Place = Mutex::const_new(None);
+static LINKED: Place = Mutex::const_new(None);
+
+/// What goes between its parts, in a runtime of its own: like the parts, it outlives each test.
+static NETWORK: OnceLock<(Runtime, Network)> = OnceLock::new();
+
+/// A test failed, and may have left processes that are paused, or started in some odd way.
+static IS_ODD: AtomicBool = AtomicBool::new(false);
 
 /// Three brokers, the other servers, and two processes each of `ingest`, `project` and `gateway`, without limits on rates.
 /// For one test at a time, and on one log: every test makes teams of its own. The test fails if a role's log has a line on
@@ -40,20 +59,40 @@ impl Cluster {
     /// Waits for the test before, and starts what is down or paused. None if this run is to do without servers.
     /// `expected_errors` are parts of lines on level ERROR that the test provokes.
     pub async fn lease(expected_errors: &[&'static str]) -> Option<Cluster> {
+        Cluster::lease_at(&CLUSTER, "cluster", false, expected_errors).await
+    }
+
+    /// The same, but that everything that a role calls it calls through a proxy: see [`Cluster::disturb`].
+    pub async fn lease_linked(expected_errors: &[&'static str]) -> Option<Cluster> {
+        Cluster::lease_at(&LINKED, "linked", true, expected_errors).await
+    }
+
+    async fn lease_at(
+        place: &'static Place,
+        name: &str,
+        is_linked: bool,
+        expected_errors: &[&'static str],
+    ) -> Option<Cluster> {
         let env = || {
-            vec![
+            let mut env = vec![
                 ("TEAMLOG_BIN", binary().into_os_string()),
                 ("TEAMLOG_LOG_FORMAT", "json".into()),
                 ("TEAMLOG_LIMITS__ENABLED", "false".into()),
-            ]
+                ("BROKERS", "3".into()),
+            ];
+            env.extend(is_linked.then(|| ("LINKS", "1".into())));
+            env
         };
-        let stack = Stack::lease_at(&CLUSTER, "cluster", env).await?;
-        let told = stack.folder().join("cluster.json");
-        if told.exists() {
-            // A test that failed may have left some of them paused, and those would be waited for.
-            stack.resume(&ROLES).await;
+        let stack = Stack::lease_at(place, name, env).await?;
+        if IS_ODD.swap(false, Ordering::SeqCst) {
+            stack.kill(&ROLES).await;
+        }
+        if is_linked {
+            stack.run(&["plan"]).await;
+            NETWORK.get_or_init(|| open_network(&stack));
         }
         stack.run(&["cluster"]).await;
+        let told = stack.folder().join("cluster.json");
         let told = fs::read(&told).expect("a cluster that is up says where it is");
         let told: Value = serde_json::from_slice(&told).expect("it says so in JSON");
         let gateways = told["gateways"].as_array().expect("a list").iter().map(server::text).collect();
@@ -84,9 +123,16 @@ impl Cluster {
 
     /// Where a process answers `/readyz` and `/metrics`.
     pub fn address(&self, part: &str) -> String {
-        let ports = fs::read_to_string(self.folder().join("ports")).expect("a stack has its ports written down");
-        let port = ports.lines().find_map(|line| line.strip_prefix(part)?.strip_prefix('='));
-        format!("http://127.0.0.1:{}", port.unwrap_or_else(|| panic!("no part is called {part}")))
+        format!("http://127.0.0.1:{}", self.port(part))
+    }
+
+    /// Makes trouble between each of the roles' processes `callers` and each of the parts that they call, until what this
+    /// gives is dropped.
+    ///
+    /// # Panics
+    /// If the cluster has no proxies, or there is trouble already.
+    pub fn disturb(&self, callers: &[String], parts: &[String], trouble: Trouble) -> Disturbed<'static> {
+        NETWORK.get().expect("this cluster has proxies").1.disturb(callers, parts, trouble)
     }
 
     /// The data directory of a process.
@@ -115,12 +161,21 @@ impl Cluster {
         self.named(self.table(Role::Gateway).home(Partition(partition)).expect("there are some").node, Role::Gateway)
     }
 
+    /// The process that builds a view (`shard s1`) from a partition of `events`, if all are there.
+    pub fn projector(&self, view: &str, partition: u32) -> String {
+        let source = TopicPartition::events(Partition(partition));
+        self.named(
+            self.table_with(Role::Project, view).projects(view, source).expect("there are some").node,
+            Role::Project,
+        )
+    }
+
     fn table(&self, role: Role) -> Membership {
-        let peer = |part: String| {
-            let node = self.node(&part);
-            let (address, version, schemas) = (String::new(), String::new(), BTreeSet::new());
-            Peer { node, life: node, role, address, url: None, version, schemas, views: Vec::new(), serving: true }
-        };
+        self.table_with(role, "")
+    }
+
+    fn table_with(&self, role: Role, view: &str) -> Membership {
+        let peer = |part: String| Peer { views: vec![view.to_owned()], ..Peer::new(self.node(&part), role) };
         Membership::of(Uuid::nil(), names(role).map(peer).collect())
     }
 
@@ -128,7 +183,8 @@ impl Cluster {
         names(role).find(|part| self.node(part) == node).expect("it is one of them")
     }
 
-    fn node(&self, part: &str) -> Uuid {
+    /// A process's id, which its data directory keeps.
+    pub fn node(&self, part: &str) -> Uuid {
         let id = fs::read_to_string(self.data_dir(part).join("node-id")).expect("a node that ran has an id");
         id.trim().parse().expect("a UUID")
     }
@@ -152,6 +208,25 @@ impl Cluster {
     }
 }
 
+fn open_network(stack: &Stack) -> (Runtime, Network) {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime =
+        builder.worker_threads(1).thread_name("network").enable_all().build().expect("threads can be started");
+    let place = |part: &&str| network::Place {
+        part: (*part).to_owned(),
+        link: stack.port(&format!("{part}_link")),
+        // The listener for clients of a gateway, and that of a broker for the other brokers, are not the network's.
+        port: match part.trim_end_matches(|c: char| c.is_ascii_digit()) {
+            "gateway" => stack.port(&format!("{part}_internal")),
+            "kafka" => stack.port(&format!("{part}_linked")),
+            _ => stack.port(part),
+        },
+    };
+    let places = ROLES.iter().chain(&SERVERS).map(place).collect();
+    let network = Network::open(runtime.handle(), &stack.folder().join("pids"), &ROLES, places);
+    (runtime, network)
+}
+
 /// Both processes of a role.
 fn names(role: Role) -> impl Iterator<Item = String> {
     (1..=2).map(move |number| format!("{role}{number}"))
@@ -170,6 +245,7 @@ impl Drop for Cluster {
     fn drop(&mut self) {
         let logs = ROLES.map(|role| (role, self.log(role)));
         if std::thread::panicking() {
+            IS_ODD.store(true, Ordering::SeqCst);
             for (role, log) in logs {
                 eprintln!("the last words of {role}:\n{}", server::last_lines(&log, 20));
             }

@@ -80,6 +80,12 @@ impl Stack {
         self.on("start", parts).await;
     }
 
+    /// Starts a role's process whose clock is so far ahead, and waits until it says where it is: it may never be ready. The next
+    /// start is one with the right clock.
+    pub async fn start_with_clock_off(&self, part: &str, seconds: i64) {
+        self.run_with(&["start", part], &[("CLOCK_OFF", seconds.to_string())]).await;
+    }
+
     /// SIGSTOP: they keep their connections and hear nothing.
     pub async fn pause(&self, parts: &[&str]) {
         self.on("pause", parts).await;
@@ -102,6 +108,16 @@ impl Stack {
         self.on("resume", parts).await;
     }
 
+    /// Where a part listens on 127.0.0.1.
+    ///
+    /// # Panics
+    /// If there is no such part.
+    pub fn port(&self, part: &str) -> u16 {
+        let ports = std::fs::read_to_string(self.folder().join("ports")).expect("a stack has its ports written down");
+        let port = ports.lines().find_map(|line| line.strip_prefix(part)?.strip_prefix('='));
+        port.unwrap_or_else(|| panic!("no part is called {part}")).parse().expect("a port is a number")
+    }
+
     async fn on(&self, command: &str, parts: &[&str]) {
         self.run(&[&[command], parts].concat()).await;
     }
@@ -116,8 +132,13 @@ impl Stack {
 
     /// Runs the script.
     pub(crate) async fn run(&self, args: &[&str]) {
+        self.run_with(args, &[]).await;
+    }
+
+    async fn run_with(&self, args: &[&str], env: &[(&str, String)]) {
         let mut command = tokio::process::Command::new(script());
         command.envs(self.running().env.iter().map(|(name, value)| (name, value)));
+        command.envs(env.iter().map(|(name, value)| (name, value)));
         let output = command.args(args).env("STACK_DIR", self.folder()).stdin(Stdio::null()).output().await;
         let output = output.expect("scripts/stack can be run");
         assert!(output.status.success(), "scripts/stack {args:?}: {}", String::from_utf8_lossy(&output.stderr));

@@ -17,7 +17,7 @@ use axum::{
     response::Response as Upgraded,
     routing::{get, post},
 };
-use futures::{FutureExt, SinkExt};
+use futures::SinkExt;
 use tokio::{
     net::{TcpListener, TcpSocket},
     runtime::{Builder, Runtime},
@@ -147,12 +147,19 @@ fn listen() -> std::io::Result<TcpListener> {
 }
 
 /// Puts each frame into every socket's queue. A socket whose queue is full is let go, and its client will say so.
+/// Queues of sockets that have gone are forgotten as others come.
 async fn broadcast(mut frames: mpsc::Receiver<Utf8Bytes>, mut arrived: mpsc::Receiver<mpsc::Sender<Utf8Bytes>>) {
     let mut queues: Vec<mpsc::Sender<Utf8Bytes>> = Vec::new();
     loop {
         tokio::select! {
             biased;
-            Some(queue) = arrived.recv() => queues.push(queue),
+            Some(queue) = arrived.recv() => {
+                // Before it grows: so it holds no more than twice as many as were open at once.
+                if queues.len() == queues.capacity() {
+                    queues.retain(|queue| !queue.is_closed());
+                }
+                queues.push(queue);
+            }
             frame = frames.recv() => match frame {
                 Some(frame) => queues.retain(|queue| queue.try_send(frame.clone()).is_ok()),
                 None => return,
@@ -176,22 +183,53 @@ async fn upgrade(State(shared): State<Shared>, upgrade: WebSocketUpgrade) -> Upg
     })
 }
 
+/// Until its client has gone: as the real server does, it reads all the time. So an earlier round's sockets do not stay.
 async fn serve(mut socket: WebSocket, shared: Shared) -> Result<(), axum::Error> {
     let (queue, mut frames) = mpsc::channel(QUEUE_MAX);
     if shared.arrivals.send(queue).await.is_err() {
         return Ok(());
     }
     socket.send(Message::Text(Utf8Bytes::from_static(r#"{"type":"hello","fast_reconnect":false}"#))).await?;
-    // Until somebody reads, each socket holds on to the buffer that its HTTP request was read into.
-    let _ = socket.recv().now_or_never();
-    while let Some(frame) = frames.recv().await {
-        socket.feed(Message::Text(frame)).await?;
-        if matches!(shared.flush, Flush::Once) {
-            while let Ok(frame) = frames.try_recv() {
+    loop {
+        tokio::select! {
+            frame = frames.recv() => {
+                let Some(frame) = frame else { return Ok(()) };
                 socket.feed(Message::Text(frame)).await?;
+                if matches!(shared.flush, Flush::Once) {
+                    while let Ok(frame) = frames.try_recv() {
+                        socket.feed(Message::Text(frame)).await?;
+                    }
+                }
+                socket.flush().await?;
             }
+            heard = socket.recv() => match heard {
+                Some(heard) => drop(heard?),
+                None => return Ok(()),
+            },
         }
-        socket.flush().await?;
     }
-    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures::StreamExt;
+    use tokio::io::AsyncWriteExt;
+    use tokio_tungstenite::client_async;
+
+    use super::*;
+    use crate::caller::connect;
+
+    #[tokio::test]
+    async fn a_stub_lets_go_of_a_socket_whose_client_has_gone() {
+        let stub = Stub::start(&Cpus::all(), Flush::Once, |_| Bytes::from_static(b"{}")).await.unwrap();
+        let url = stub.socket_url();
+        let (mut socket, _) = client_async(&url, connect(&url).await.unwrap()).await.unwrap();
+        assert!(socket.next().await.unwrap().unwrap().is_text());
+        // Its half of the connection ends, so that the end of the other half can be seen.
+        socket.get_mut().shutdown().await.unwrap();
+        let end = tokio::time::timeout(Duration::from_secs(60), socket.next()).await.expect("in a minute");
+        assert!(matches!(end, None | Some(Err(_))), "{end:?}");
+    }
 }

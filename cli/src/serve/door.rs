@@ -6,10 +6,7 @@ use anyhow::{Context, bail};
 use serde_json::json;
 use teamlog_ingest::{NodeParts, Nodes, Role, Secrets};
 use teamlog_log::{LogError, Topic};
-use tokio::{
-    net::{TcpListener, TcpSocket, lookup_host},
-    task::JoinHandle,
-};
+use tokio::net::{TcpListener, TcpSocket, lookup_host};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::warn;
 
@@ -26,8 +23,6 @@ const SOON: Duration = Duration::from_millis(100);
 /// Connections that wait to be accepted. A whole office comes back at once, and who finds no room is heard a second later,
 /// when its system tries again: the usual 128 made that half of a thousand. `net.core.somaxconn` bounds it as well.
 const BACKLOG: u32 = 4096;
-/// How long a call that is being answered may take once the process may serve.
-const LAST_CALLS: Duration = Duration::from_secs(1);
 
 /// The addresses, and what stands about them in the data directory.
 pub(super) struct Door {
@@ -54,18 +49,9 @@ pub(super) struct Joined {
     pub(super) nodes: Option<Nodes>,
 }
 
-/// Who answers until the process may serve. Gone with its last owner.
+/// Somebody answers until this is dropped. Whoever connects from then on waits in the socket's backlog for who serves.
 pub(super) struct Keeper {
-    waiting: Vec<JoinHandle<std::io::Result<()>>>,
-    stop: DropGuard,
-}
-
-impl Keeper {
-    /// Whoever connects from now on waits in the socket's backlog for who serves.
-    pub(super) async fn leave(self) {
-        drop(self.stop);
-        let _ = tokio::time::timeout(LAST_CALLS, futures::future::join_all(self.waiting)).await;
-    }
+    _stop: DropGuard,
 }
 
 impl Door {
@@ -100,12 +86,11 @@ impl Door {
     /// From now on whoever calls is told to call again.
     pub(super) fn keep(ports: &Ports) -> anyhow::Result<Keeper> {
         let stop = CancellationToken::new();
-        let mut waiting = Vec::new();
         for listener in ports.public.iter().chain(&ports.internal) {
             let listener = TcpListener::from_std(listener.try_clone()?)?;
-            waiting.push(tokio::spawn(teamlog_gateway::serve_waiting(listener, stop.clone())));
+            tokio::spawn(teamlog_gateway::serve_waiting(listener, stop.clone()));
         }
-        Ok(Keeper { waiting, stop: stop.drop_guard() })
+        Ok(Keeper { _stop: stop.drop_guard() })
     }
 
     /// Ends once the log answers and nobody is on it beside whom this process must not be. With the embedded engine the

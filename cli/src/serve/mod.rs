@@ -90,7 +90,7 @@ pub(crate) async fn run(config: Config, data: DataDir, part: Part) -> anyhow::Re
                 known = may_serve(&node, &door) => known?,
                 refused = node.refusal() => return Err(refused),
             }
-            keeper.leave().await;
+            drop(keeper);
             node.serve(ports).await?;
             door.announce()?;
             info!(url = door.url, "teamlog {role} serves");

@@ -251,7 +251,10 @@ impl Node {
 
     /// Founds the cluster if need be; ends only if this process must not serve it, with the reason.
     pub(super) async fn refusal(&self) -> anyhow::Error {
-        found(self.ingest.clone(), self.shards.clone()).await
+        tokio::select! {
+            why = found(self.ingest.clone(), self.shards.clone()) => why,
+            why = self.place.refused() => why.into(),
+        }
     }
 
     /// In this order: placed no more, and what it wrote is handed over; no new work, sessions told to resume, writers

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use teamlog_ingest::{Membership, Nodes};
+use teamlog_ingest::{JoinError, Membership, Nodes};
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -29,6 +29,14 @@ impl Place {
         match self {
             Place::Among(nodes) => nodes.members(),
             Place::Alone { table, .. } => table.subscribe(),
+        }
+    }
+
+    /// Ends only if this process must not be among the nodes after all, with the reason.
+    pub(super) async fn refused(&self) -> JoinError {
+        match self {
+            Place::Among(nodes) => nodes.refused().await,
+            Place::Alone { .. } => std::future::pending().await,
         }
     }
 

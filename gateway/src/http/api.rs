@@ -10,10 +10,13 @@ use axum::{
 use futures::FutureExt;
 use tracing::error;
 
-use super::{answer, parse, pass_on, pass_on::Raw};
+use super::{
+    answer, parse, pass_on,
+    pass_on::{PassedOn, Raw},
+};
 use crate::{
     ApiError, Gateway, Reply, limits,
-    methods::{self, Access, Call, Effect, Method, Peer},
+    methods::{self, Access, Call, Method, Peer},
     rates::Who,
 };
 
@@ -41,9 +44,9 @@ async fn answer(gateway: &Gateway, name: &str, peer: Peer, request: Request, may
     let deadline = gateway.config().call_deadline;
     let work = AssertUnwindSafe(serve(gateway, method, peer, request, may_pass_on, &mut so_far)).catch_unwind();
     let ended = tokio::time::timeout(deadline, work).await;
+    let writes = method.is_some_and(Method::writes);
     // What a method that writes had set about, nobody knows.
-    let writes = so_far.begun && method.is_some_and(|method| method.effect == Effect::Writes);
-    let broken_off = |error: ApiError| Err(if writes { ApiError::outcome_unknown() } else { error });
+    let broken_off = |error: ApiError| Err(if writes && so_far.begun { ApiError::outcome_unknown() } else { error });
     let outcome = match ended {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(_)) => {
@@ -51,6 +54,11 @@ async fn answer(gateway: &Gateway, name: &str, peer: Peer, request: Request, may
             broken_off(ApiError::internal())
         }
         Err(_) => broken_off(ApiError::timed_out()),
+    };
+    let outcome = match outcome {
+        // What it ends with here is not true of the try elsewhere: that may yet be carried out, even where this was refused.
+        Err(_) if writes && so_far.elsewhere => Err(ApiError::outcome_unknown()),
+        outcome => outcome,
     };
     let result = match &outcome {
         Ok(Served::Here(_)) => "ok",
@@ -83,8 +91,10 @@ enum Served {
 struct SoFar {
     /// Its token is somebody's.
     authed: bool,
-    /// The method itself runs.
+    /// The method itself runs here.
     begun: bool,
+    /// It was passed on, and may be carried out there.
+    elsewhere: bool,
 }
 
 async fn serve(
@@ -116,15 +126,27 @@ async fn serve(
     }
     let team = token.as_deref().and_then(teamlog_ingest::team_named_by);
     if let (Some(homes), Some(raw), Some(home)) = (homes, raw, team.and_then(|team| gateway.home_elsewhere(team))) {
-        // It may begin there.
-        so_far.begun = true;
         let time = gateway.config().call_deadline;
-        if let Some(response) = raw.pass_on(homes, &home, method, peer, key.is_some(), time).await? {
-            return Ok(Served::AtHome(response));
+        so_far.elsewhere = true;
+        match raw.pass_on(homes, &home, method, peer, time).await {
+            PassedOn::Answered(response) => return Ok(Served::AtHome(response)),
+            PassedOn::NotSent => so_far.elsewhere = false,
+            // A second time it would be another write.
+            PassedOn::Lost if method.writes() && key.is_none() => return Err(ApiError::outcome_unknown()),
+            PassedOn::Lost => {}
         }
     }
-    let mut call =
-        Call { gateway, method: method.name, args: &args, key, traceparent, peer, caller: None, admin: false };
+    let mut call = Call {
+        gateway,
+        method: method.name,
+        args: &args,
+        key,
+        traceparent,
+        peer,
+        caller: None,
+        admin: false,
+        after_a_loss: so_far.elsewhere,
+    };
     match (method.access, token) {
         (Access::Anybody, token) => {
             gateway.rates().call(Who::Peer(peer.address))?;
@@ -134,13 +156,7 @@ async fn serve(
         (Access::UserOrAdmin | Access::Admin, Some(token)) if gateway.is_admin_key(&token) => call.admin = true,
         (Access::Admin, Some(_)) => return Err(ApiError::refused("invalid_auth")),
         (Access::User | Access::UserOrAdmin, Some(token)) => {
-            let caller = match gateway.caller(&token).await {
-                Ok(caller) => caller,
-                Err(why) => {
-                    gateway.rates().call(Who::Peer(peer.address))?;
-                    return Err(why);
-                }
-            };
+            let caller = gateway.caller_or(&token, || gateway.rates().call(Who::Peer(peer.address))).await?;
             so_far.authed = true;
             gateway.rates().call(Who::User(caller.team.id(), caller.user))?;
             call.caller = Some(caller);

@@ -39,14 +39,13 @@ pub(super) async fn request(request: Request) -> Result<Parsed, ApiError> {
     }
     let named = args.take("token").filter(|token| !token.is_empty());
     let token = bearer(&parts.headers).or(named);
-    let key = text_of(&parts.headers, "idempotency-key");
-    let traceparent = text_of(&parts.headers, "traceparent").filter(|trace| trace.len() <= 128);
+    let key = text_of(&parts.headers, "idempotency-key").map(str::to_owned);
+    let traceparent = text_of(&parts.headers, "traceparent").filter(|trace| trace.len() <= 128).map(str::to_owned);
     Ok(Parsed { args, token, key, traceparent })
 }
 
-fn text_of(headers: &HeaderMap, name: &str) -> Option<String> {
-    let text = headers.get(name)?.to_str().ok()?.trim();
-    (!text.is_empty()).then(|| text.to_owned())
+fn text_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    Some(headers.get(name)?.to_str().ok()?.trim()).filter(|text| !text.is_empty())
 }
 
 /// The scheme's name may have any case (RFC 9110, 11.1).

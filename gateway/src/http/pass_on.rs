@@ -7,7 +7,7 @@ use axum::{
     extract::Request,
     http::{HeaderMap, HeaderName, HeaderValue, Response, request::Parts},
 };
-use teamlog_ingest::{Peer as Node, http::LinkError};
+use teamlog_ingest::{Peer as Node, http::LinkError, until_gone};
 use tokio::time::Instant;
 use tracing::debug;
 
@@ -15,7 +15,7 @@ use crate::{
     ApiError,
     homes::Homes,
     limits,
-    methods::{Effect, Method, Peer},
+    methods::{Method, Peer},
 };
 
 /// The address that a call came from, on its way between gateways.
@@ -26,6 +26,16 @@ const SERVED: HeaderName = HeaderName::from_static("teamlog-served");
 
 /// How much longer than the call itself its answer may take.
 const GRACE: Duration = Duration::from_secs(1);
+
+/// What became of a call that was passed on.
+pub(super) enum PassedOn {
+    /// The home's answer.
+    Answered(Response<Body>),
+    /// The home surely did nothing.
+    NotSent,
+    /// It may have carried it out, or may yet.
+    Lost,
+}
 
 /// A call as it came: it may have to be read twice, here and elsewhere.
 pub(super) struct Raw {
@@ -44,20 +54,15 @@ impl Raw {
         Request::from_parts(self.parts.clone(), Body::from(self.body.clone()))
     }
 
-    /// The home's answer; none if the call is to be served here after all: it surely did not arrive, or it did and may be
-    /// served twice.
-    ///
-    /// # Errors
-    /// `outcome_unknown` if the home may have begun a write that cannot be told from another one.
+    /// Asks a team's home, for as long as that is among the nodes.
     pub(super) async fn pass_on(
         self,
         homes: &Homes,
         home: &Node,
         method: &Method,
         peer: Peer,
-        is_keyed: bool,
         time: Duration,
-    ) -> Result<Option<Response<Body>>, ApiError> {
+    ) -> PassedOn {
         let query = self.parts.uri.query().map_or_else(String::new, |query| format!("?{query}"));
         let path = format!("/internal/api/{}{query}", method.name);
         let mut headers = self.parts.headers;
@@ -65,21 +70,27 @@ impl Raw {
             headers.insert(PEER, address);
         }
         let deadline = Instant::now() + time + GRACE;
-        match homes.link().call(&home.address, self.parts.method, &path, headers, self.body, deadline).await {
+        let call = homes.link().call(&home.address, self.parts.method, &path, headers, self.body, deadline);
+        let answer = tokio::select! {
+            biased;
+            answer = call => answer,
+            // One that is cut off from the log may hold the call for as long as a call may take.
+            () = until_gone(homes.members(), home.life) => Err(LinkError::Broken("it is gone".to_owned())),
+        };
+        match answer {
             Ok(mut answer) if answer.headers().contains_key(SERVED) => {
                 answer.headers_mut().remove(SERVED);
-                Ok(Some(answer.map(Body::from)))
+                PassedOn::Answered(answer.map(Body::from))
             }
             // It starts, stops, or has another key.
-            Ok(_) => Ok(None),
+            Ok(_) => PassedOn::NotSent,
             Err(why) => {
                 debug!(home = %home.node, method = method.name, %why, "a call could not be passed on");
                 metrics::counter!("teamlog_api_not_passed_on_total").increment(1);
-                let may_have_begun = !matches!(why, LinkError::NotSent(_));
-                if may_have_begun && method.effect == Effect::Writes && !is_keyed {
-                    return Err(ApiError::outcome_unknown());
+                match why {
+                    LinkError::NotSent(_) => PassedOn::NotSent,
+                    LinkError::Broken(_) => PassedOn::Lost,
                 }
-                Ok(None)
             }
         }
     }

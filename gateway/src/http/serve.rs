@@ -1,40 +1,86 @@
 //! The server itself, and what answers while there is none yet.
 
-use std::net::SocketAddr;
+use std::{io, net::SocketAddr, time::Duration};
 
 use axum::{
     Json, Router,
     http::{StatusCode, header},
-    response::IntoResponse,
+    middleware::map_response,
+    response::{IntoResponse, Response},
     routing::get,
+    serve::Listener,
 };
 use serde_json::json;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 use super::{ops, router};
 use crate::Gateway;
 
+/// How long who was accepted before there was a gateway may take to say what he wants.
+const LAST_CALLS: Duration = Duration::from_millis(250);
+
 /// Serves a gateway on a listener until `stop`, then lets the calls under way end.
 ///
 /// # Errors
 /// The listener's own.
-pub async fn serve(
-    listener: tokio::net::TcpListener,
-    gateway: Gateway,
-    stop: CancellationToken,
-) -> std::io::Result<()> {
+pub async fn serve(listener: TcpListener, gateway: Gateway, stop: CancellationToken) -> io::Result<()> {
     let service = router(gateway).into_make_service_with_connect_info::<SocketAddr>();
     axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await
 }
 
 /// Answers before there is a gateway, for the log may be away for long when a process starts: it is alive, it is not
-/// ready, and whatever is called may be called again.
+/// ready, and whatever is called may be called again. From `stop` on nobody is accepted any more, but who was is answered
+/// yet: a connection that is closed without an answer says less than one that says to call again.
 ///
 /// # Errors
 /// The listener's own.
-pub async fn serve_waiting(listener: tokio::net::TcpListener, stop: CancellationToken) -> std::io::Result<()> {
-    let app = Router::new().route("/healthz", get(ops::healthz)).route("/readyz", get(not_ready)).fallback(not_yet);
-    axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned()).await
+pub async fn serve_waiting(listener: TcpListener, stop: CancellationToken) -> io::Result<()> {
+    serve_waiting_for(LAST_CALLS, listener, stop).await
+}
+
+async fn serve_waiting_for(last_calls: Duration, listener: TcpListener, stop: CancellationToken) -> io::Result<()> {
+    let app = Router::new()
+        .route("/healthz", get(ops::healthz))
+        .route("/readyz", get(not_ready))
+        .fallback(not_yet)
+        .layer(map_response(no_more_here));
+    let over = {
+        let stop = stop.clone();
+        async move {
+            stop.cancelled().await;
+            tokio::time::sleep(last_calls).await;
+        }
+    };
+    axum::serve(Until { listener, stop }, app).with_graceful_shutdown(over).await
+}
+
+/// Accepts until it is to stop.
+struct Until {
+    listener: TcpListener,
+    stop: CancellationToken,
+}
+
+impl Listener for Until {
+    type Io = TcpStream;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (TcpStream, SocketAddr) {
+        match self.stop.run_until_cancelled(Listener::accept(&mut self.listener)).await {
+            Some(accepted) => accepted,
+            None => std::future::pending().await,
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+}
+
+/// The next call comes over a connection of its own, to whoever serves by then.
+async fn no_more_here(mut answer: Response) -> Response {
+    answer.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
+    answer
 }
 
 async fn not_ready() -> impl IntoResponse {
@@ -45,4 +91,40 @@ async fn not_ready() -> impl IntoResponse {
 async fn not_yet() -> impl IntoResponse {
     let body = Json(json!({ "ok": false, "error": "service_unavailable" }));
     (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], body)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    /// Everything that is answered until the other end closes the connection.
+    async fn asked(stream: &mut TcpStream) -> String {
+        stream.write_all(b"GET /api/api.test HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn who_was_accepted_is_answered_and_whoever_comes_later_waits_for_who_serves() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
+        let own = TcpListener::from_std(listener.try_clone().unwrap()).unwrap();
+        let waiting = tokio::spawn(serve_waiting_for(Duration::from_secs(5), own, stop.clone()));
+        let mut first = TcpStream::connect(address).await.unwrap();
+        // Accepted in their order: so the first one is by now.
+        let mut second = TcpStream::connect(address).await.unwrap();
+        assert!(asked(&mut second).await.contains("retry-after: 1"));
+        stop.cancel();
+        tokio::task::yield_now().await;
+        assert!(asked(&mut first).await.starts_with("HTTP/1.1 503"));
+        let _third = TcpStream::connect(address).await.unwrap();
+        waiting.await.unwrap().unwrap();
+        // Nobody took it: it is there for the next owner of the port.
+        let later = TcpListener::from_std(listener).unwrap();
+        assert!(tokio::time::timeout(Duration::from_secs(30), later.accept()).await.is_ok());
+    }
 }

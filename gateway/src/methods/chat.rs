@@ -1,11 +1,43 @@
 //! `chat.*`
 
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use teamlog_ingest::{Command, Edit, Nothing, Post};
-use teamlog_schemas::{ConversationId, Event, MessagePosted, Ts, UserId};
+use teamlog_schemas::{ConversationId, Event, Ts, UserId};
 
 use super::{Call, Reply, write::event_of};
-use crate::{ApiError, error::Done, read, render};
+use crate::{
+    ApiError,
+    error::Done,
+    read,
+    render::{AsText, Rendered},
+};
+
+/// What is told of a message that was posted.
+#[derive(Serialize)]
+struct Posted<'a> {
+    channel: ConversationId,
+    ts: AsText<Ts>,
+    message: AsPosted<'a>,
+}
+
+#[derive(Serialize)]
+struct AsPosted<'a> {
+    #[serde(flatten)]
+    message: Rendered<'a>,
+    /// Who wrote the root, of a reply.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent_user_id: Option<UserId>,
+}
+
+/// What is told of a message that was changed.
+#[derive(Serialize)]
+struct Changed<'a> {
+    channel: ConversationId,
+    ts: AsText<Ts>,
+    text: &'a str,
+    message: Rendered<'a>,
+}
 
 /// `chat.postMessage`
 pub(super) async fn post_message(call: &Call<'_>) -> Result<Reply, ApiError> {
@@ -44,13 +76,14 @@ pub(super) async fn update(call: &Call<'_>) -> Result<Reply, ApiError> {
     let edit = Edit { conversation, ts, text, blocks, attachments, expected_edited_ts: None };
     let event = event_of(call.write(Command::Edit(Box::new(edit))).await?)?;
     let Event::MessageEdited(edited) = &*event else { return Err(ApiError::outcome_unknown()) };
-    let message = render::message(&call.caller()?.team.read(), edited.conversation, &edited.after);
-    Ok(Reply::from(json!({
-        "channel": edited.conversation,
-        "ts": edited.after.ts.to_string(),
-        "text": edited.after.text.as_str(),
-        "message": message,
-    })))
+    let (team, conversation, message) = (call.caller()?.team.read(), edited.conversation, &edited.after);
+    let message = Rendered { team: &team, conversation, message };
+    Ok(Reply::written(Changed {
+        channel: conversation,
+        ts: AsText(edited.after.ts),
+        text: edited.after.text.as_str(),
+        message,
+    }))
 }
 
 /// `chat.delete`
@@ -109,19 +142,12 @@ async fn posted(call: &Call<'_>, mut post: Post) -> Result<Reply, ApiError> {
     post.conversation = Some(target(call).await?);
     let event = event_of(call.write(Command::Post(Box::new(post))).await?)?;
     let Event::MessagePosted(posted) = &*event else { return Err(ApiError::outcome_unknown()) };
-    Ok(Reply::from(json!({
-        "channel": posted.conversation,
-        "ts": posted.message.ts.to_string(),
-        "message": as_posted(call, posted)?,
-    })))
-}
-
-fn as_posted(call: &Call<'_>, posted: &MessagePosted) -> Result<Value, ApiError> {
-    let mut message = render::message(&call.caller()?.team.read(), posted.conversation, &posted.message);
-    if let (Value::Object(object), Some(author)) = (&mut message, posted.thread.as_ref().and_then(|t| t.root_author)) {
-        object.insert("parent_user_id".to_owned(), json!(author));
-    }
-    Ok(message)
+    let (team, conversation, message) = (call.caller()?.team.read(), posted.conversation, &posted.message);
+    let message = AsPosted {
+        message: Rendered { team: &team, conversation, message },
+        parent_user_id: posted.thread.as_ref().and_then(|thread| thread.root_author),
+    };
+    Ok(Reply::written(Posted { channel: conversation, ts: AsText(posted.message.ts), message }))
 }
 
 /// Where a post goes: `channel` is a conversation's id, a channel's name, or a person, with whom a direct message is

@@ -17,6 +17,7 @@ mod write;
 use std::net::IpAddr;
 
 use bytes::Bytes;
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::{ApiError, Args, Caller, Gateway};
@@ -30,7 +31,22 @@ pub enum Reply {
     Encoded(Bytes),
 }
 
+/// A good answer that is written straight from what it is made of.
+#[derive(Serialize)]
+struct Good<T> {
+    ok: bool,
+    #[serde(flatten)]
+    answer: T,
+}
+
 impl Reply {
+    /// The keys of `answer` behind `ok`.
+    pub(crate) fn written(answer: impl Serialize) -> Reply {
+        // Objects with strings as keys: they cannot fail.
+        let body = serde_json::to_vec(&Good { ok: true, answer }).expect("an answer is plain JSON");
+        Reply::Encoded(body.into())
+    }
+
     /// Nothing but `ok`.
     pub fn empty() -> Reply {
         Reply::Object(Map::new())
@@ -86,6 +102,12 @@ pub(crate) struct Method {
     pub(crate) effect: Effect,
 }
 
+impl Method {
+    pub(crate) fn writes(&self) -> bool {
+        self.effect == Effect::Writes
+    }
+}
+
 /// Where a call comes from.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Peer {
@@ -108,6 +130,8 @@ pub(crate) struct Call<'a> {
     pub(crate) caller: Option<Caller>,
     /// It carried the operators' key.
     pub(crate) admin: bool,
+    /// It was passed on, and lost on its way: it may yet be carried out elsewhere.
+    pub(crate) after_a_loss: bool,
 }
 
 impl Call<'_> {

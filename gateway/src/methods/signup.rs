@@ -10,12 +10,7 @@ use tracing::warn;
 use uuid::Uuid;
 
 use super::{Call, Reply, passwords, write::event_of};
-use crate::{
-    ApiError, auth,
-    config::Signup,
-    error::{Done, settle},
-    render,
-};
+use crate::{ApiError, auth, config::Signup, error::settle, render};
 
 /// How long a connection waits for the general channel to be entered.
 const ENTER_WAIT: Duration = Duration::from_secs(2);
@@ -45,13 +40,9 @@ pub(super) async fn create_team(call: &Call<'_>) -> Result<Reply, ApiError> {
     let owner = NewPerson { credential_id: keep_password(call, team, user, hash).await?, ..owner };
     let (key, deadline) = (call.key.clone(), call.deadline());
     let new = NewTeam { domain, name, owner, team: Some(team), channels: None, key, deadline };
-    let event = match settle(call.gateway.ingest().create_team(new).await)? {
-        Done::Acked(acked) => {
-            call.seen(&acked).await;
-            acked.event
-        }
-        Done::Nothing(_) => return Err(ApiError::outcome_unknown()),
-    };
+    let answer = call.gateway.ingest().create_team(new).await;
+    call.seen(&answer).await;
+    let event = event_of(settle(answer)?)?;
     // The first of the two steps tells the whole team, and so does the second.
     let (team, owner) = match &*event {
         Event::TeamRegistered(registered) => (registered.meta.team, registered.owner.user),

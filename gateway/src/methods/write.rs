@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use teamlog_ingest::{Acked, Command, Request};
+use teamlog_ingest::{Answer, Command, Request};
+use teamlog_log::Position;
 use teamlog_schemas::{Event, TeamId, UserId};
 use tokio::time::Instant;
 use tracing::warn;
@@ -31,7 +32,7 @@ impl Call<'_> {
         self.key.as_ref().map(|key| format!("{key}/{step}"))
     }
 
-    /// A write in somebody's name, or the operators'. When it comes back, the caller sees what it did.
+    /// A write in somebody's name, or the operators'. When it comes back, the caller sees what it did, or what was so already.
     pub(super) async fn write_as(
         &self,
         team: TeamId,
@@ -48,11 +49,11 @@ impl Call<'_> {
             traceparent: self.traceparent.clone(),
             command,
         };
-        let done = settle(self.gateway.ingest().submit(request).await)?;
-        if let Done::Acked(acked) = &done {
-            self.seen(acked).await;
-        }
-        Ok(done)
+        let ingest = self.gateway.ingest();
+        let answer =
+            if self.after_a_loss { ingest.submit_after_a_loss(request).await } else { ingest.submit(request).await };
+        self.seen(&answer).await;
+        settle(answer)
     }
 
     /// When the caller stops waiting for a write.
@@ -60,12 +61,12 @@ impl Call<'_> {
         Instant::now() + self.gateway.config().write_deadline
     }
 
-    /// Waits until the view reflects a write. It has happened, so a view that does not come along makes no error here:
-    /// what is rendered from the event alone is right, and what is not found in the view is an unknown outcome.
-    pub(super) async fn seen(&self, acked: &Acked) {
-        let offset = acked.seen_at.offset;
-        if let Err(why) = self.gateway.ingest().teams().wait_for(acked.partition, offset).await {
-            warn!(%why, method = self.method, partition = %acked.partition, %offset, "a caller's own write is not in view yet");
+    /// Waits until the view reflects what an answer says. It has happened, so a view that does not come along makes no
+    /// error here: what is rendered from the event alone is right, and what is not found in the view is an unknown outcome.
+    pub(super) async fn seen(&self, answer: &Answer) {
+        let Some((partition, Position { offset, .. })) = answer.seen_at() else { return };
+        if let Err(why) = self.gateway.ingest().teams().wait_for(partition, offset).await {
+            warn!(%why, method = self.method, %partition, %offset, "what a caller was answered is not in view yet");
         }
     }
 }

@@ -1,17 +1,30 @@
 //! Messages as clients read them.
 
+use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::{Map, Value, json};
 use teamlog_schemas::{ConversationId, ConversationKind, Message, Reaction, Text, Thread, UserId, subtype_in};
 use teamlog_state::{MessageFact, Team};
 
-use super::merge_extra;
+use super::{AsText, extra_of};
 
 /// The text of what is left of a deleted message that has replies.
 pub const TOMBSTONE_TEXT: &str = "This message was deleted.";
 
 /// A message by itself, without what hangs on it: what a `message` frame holds but for the channel.
 ///
-/// What an import brought and nothing here understands is given back as it was.
+/// What an import brought and nothing here understands is given back as it was. It can be written straight into what is
+/// sent; where more is to be put into it, [`message`] has it as a value.
+#[derive(Clone, Copy)]
+pub struct Rendered<'a> {
+    /// The team as it is.
+    pub team: &'a Team,
+    /// Where the message stands.
+    pub conversation: ConversationId,
+    /// The message.
+    pub message: &'a Message,
+}
+
+/// A message by itself, as a value.
 pub fn message(team: &Team, conversation: ConversationId, message: &Message) -> Value {
     Value::Object(base(team, conversation, message))
 }
@@ -63,50 +76,73 @@ pub fn thread_keys(object: &mut Map<String, Value>, thread: &Thread) {
     object.insert("subscribed".to_owned(), json!(false));
 }
 
+impl Rendered<'_> {
+    /// As clients read it.
+    pub fn subtype(&self) -> Option<String> {
+        let Rendered { team, conversation, message } = self;
+        let kind = || team.conversation(*conversation).map_or(ConversationKind::PublicChannel, |c| c.kind);
+        match &message.subtype {
+            Some(subtype) => Some(subtype_in(kind(), subtype)),
+            None => (message.reply_broadcast && message.is_reply()).then(|| "thread_broadcast".to_owned()),
+        }
+    }
+}
+
+impl Serialize for Rendered<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let message = self.message;
+        let mut object = Object { written: serializer.serialize_map(None)?, extra: extra_of(message.extra.as_ref()) };
+        object.put("type", "message")?;
+        object.put_some("subtype", self.subtype())?;
+        object.put("ts", &AsText(message.ts))?;
+        object.put_some("user", message.user)?;
+        object.put_some("bot_id", message.bot)?;
+        object.put("text", message.text.as_str())?;
+        object.put_some("client_msg_id", message.client_msg_id.as_ref())?;
+        object.put_some("username", message.username.as_ref().map(Text::as_str))?;
+        object.put_some("icons", parsed(message.icons.as_ref()).filter(Value::is_object))?;
+        object.put_some("blocks", list(message.blocks.as_ref()))?;
+        object.put_some("attachments", list(message.attachments.as_ref()).map(numbered))?;
+        object.put_some("thread_ts", message.thread_ts.map(AsText))?;
+        let edited = message.edited.map(|edited| json!({ "user": edited.user, "ts": edited.ts.to_string() }));
+        object.put_some("edited", edited)?;
+        object.end_with("team", &self.team.id())
+    }
+}
+
+/// An object that is written key by key, and what an import brought behind it, where nothing says it better.
+struct Object<M> {
+    written: M,
+    extra: Map<String, Value>,
+}
+
+impl<M: SerializeMap> Object<M> {
+    fn put<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Result<(), M::Error> {
+        self.extra.shift_remove(key);
+        self.written.serialize_entry(key, value)
+    }
+
+    fn put_some<T: Serialize>(&mut self, key: &'static str, value: Option<T>) -> Result<(), M::Error> {
+        value.map_or(Ok(()), |value| self.put(key, &value))
+    }
+
+    /// Ends with what was brought, and with this key if that was not among it.
+    fn end_with<T: Serialize>(mut self, key: &'static str, value: &T) -> Result<M::Ok, M::Error> {
+        for (key, value) in &self.extra {
+            self.written.serialize_entry(key, value)?;
+        }
+        if !self.extra.contains_key(key) {
+            self.written.serialize_entry(key, value)?;
+        }
+        self.written.end()
+    }
+}
+
 fn base(team: &Team, conversation: ConversationId, message: &Message) -> Map<String, Value> {
-    let kind = team.conversation(conversation).map_or(ConversationKind::PublicChannel, |c| c.kind);
-    let mut object = Map::new();
-    let mut put = |key: &str, value: Value| {
-        object.insert(key.to_owned(), value);
-    };
-    put("type", json!("message"));
-    match &message.subtype {
-        Some(subtype) => put("subtype", json!(subtype_in(kind, subtype))),
-        None if message.reply_broadcast && message.is_reply() => put("subtype", json!("thread_broadcast")),
-        None => {}
+    match serde_json::to_value(Rendered { team, conversation, message }) {
+        Ok(Value::Object(object)) => object,
+        other => panic!("a message is an object, not {other:?}"),
     }
-    put("ts", json!(message.ts.to_string()));
-    if let Some(user) = message.user {
-        put("user", json!(user));
-    }
-    if let Some(bot) = message.bot {
-        put("bot_id", json!(bot));
-    }
-    put("text", json!(message.text.as_str()));
-    if let Some(id) = &message.client_msg_id {
-        put("client_msg_id", json!(id));
-    }
-    if let Some(username) = &message.username {
-        put("username", json!(username.as_str()));
-    }
-    if let Some(icons) = parsed(message.icons.as_ref()).filter(Value::is_object) {
-        put("icons", icons);
-    }
-    if let Some(blocks) = list(message.blocks.as_ref()) {
-        put("blocks", Value::Array(blocks));
-    }
-    if let Some(attachments) = list(message.attachments.as_ref()) {
-        put("attachments", numbered(attachments));
-    }
-    if let Some(root) = message.thread_ts {
-        put("thread_ts", json!(root.to_string()));
-    }
-    if let Some(edited) = message.edited {
-        put("edited", json!({ "user": edited.user, "ts": edited.ts.to_string() }));
-    }
-    merge_extra(&mut object, message.extra.as_ref());
-    object.entry("team").or_insert_with(|| json!(team.id()));
-    object
 }
 
 fn tombstone(team: &Team, message: &Message) -> Map<String, Value> {

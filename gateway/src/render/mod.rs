@@ -7,12 +7,24 @@ mod timezone;
 mod user;
 
 pub use conversation::{Reader, conversation, legacy_conversation, members, name_of};
-pub use message::{TOMBSTONE_TEXT, message, message_fact, reactions, reply, thread_keys};
+pub use message::{Rendered, TOMBSTONE_TEXT, message, message_fact, reactions, reply, thread_keys};
 pub use team::{own_self, self_prefs, team, team_prefs};
 pub use user::{bot, bot_id_of, color, user, user_bot};
 
+use std::fmt::Display;
+
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 use teamlog_schemas::Text;
+
+/// What is written as its text: a `ts`.
+pub(crate) struct AsText<T>(pub(crate) T);
+
+impl<T: Display> Serialize for AsText<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
 
 /// What an import brought, as the object it is; nothing if it is no object.
 fn extra_of(extra: Option<&Text>) -> Map<String, Value> {

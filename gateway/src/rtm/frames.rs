@@ -3,14 +3,18 @@
 use std::cell::LazyCell;
 
 use bytes::Bytes;
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use teamlog_schemas::{
-    ConversationCreated, ConversationId, ConversationKind, Event, MessageDeleted, MessageEdited, MessagePosted, Thread,
-    Ts, UserId,
+    ConversationCreated, ConversationId, ConversationKind, Event, Message, MessageDeleted, MessageEdited,
+    MessagePosted, Thread, Ts, UserId,
 };
 use teamlog_state::{Conversation, ConversationRow, Headline, MessageFact, Team};
 
-use crate::{limits, render};
+use crate::{
+    limits,
+    render::{self, AsText, Rendered},
+};
 
 /// Whom a frame is for.
 #[derive(Clone, Debug, PartialEq)]
@@ -137,9 +141,29 @@ pub(super) fn frames(event: &Event, team: &Team) -> Vec<Drawn> {
     out.frames
 }
 
+/// A new message.
+#[derive(Serialize)]
+struct MessageFrame<'a> {
+    #[serde(flatten)]
+    message: Rendered<'a>,
+    channel: ConversationId,
+    event_ts: AsText<Ts>,
+    #[serde(flatten)]
+    in_thread: Option<InThread>,
+}
+
+/// What a reply says of its thread.
+#[derive(Serialize)]
+struct InThread {
+    parent_user_id: Option<UserId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    root: Option<Value>,
+}
+
 /// One line of compact JSON.
-pub(super) fn encode(frame: &Value) -> Bytes {
-    Bytes::from(frame.to_string())
+pub(super) fn encode(frame: &impl Serialize) -> Bytes {
+    // Objects with strings as keys: they cannot fail.
+    Bytes::from(serde_json::to_vec(frame).expect("a frame is plain JSON"))
 }
 
 struct Out<'a> {
@@ -154,25 +178,29 @@ impl Out<'_> {
     }
 
     fn posted(&mut self, e: &MessagePosted) {
-        let team = self.team;
         for user in &e.opens_for {
             self.direct("open", e.conversation, Some(*user));
         }
-        let mut message = render::message(team, e.conversation, &e.message);
-        message["channel"] = json!(e.conversation);
-        message["event_ts"] = json!(e.message.ts.to_string());
-        if let Some(thread) = &e.thread {
-            message["parent_user_id"] = json!(thread.root_author);
-            if message["subtype"] == "thread_broadcast" {
-                message["root"] = root(thread);
-            }
-        }
-        let json = encode(&message);
+        let json = self.message(e.conversation, &e.message, e.thread.as_ref());
         self.frames.push(Drawn { audience: Audience::Members(e.conversation), json, is_message: true });
         if let Some(thread) = &e.thread {
             let reply = json!({ "user": e.message.user, "ts": e.message.ts.to_string() });
             self.replied(e.conversation, thread, e.message.ts, vec![reply]);
         }
+    }
+
+    fn rendered<'a>(&'a self, conversation: ConversationId, message: &'a Message) -> Rendered<'a> {
+        Rendered { team: self.team, conversation, message }
+    }
+
+    /// The frame of a new message.
+    fn message(&self, conversation: ConversationId, message: &Message, thread: Option<&Thread>) -> Bytes {
+        let (rendered, event_ts) = (self.rendered(conversation, message), AsText(message.ts));
+        let in_thread = thread.map(|thread| {
+            let is_broadcast = rendered.subtype().as_deref() == Some("thread_broadcast");
+            InThread { parent_user_id: thread.root_author, root: is_broadcast.then(|| root(thread)) }
+        });
+        encode(&MessageFrame { message: rendered, channel: conversation, event_ts, in_thread })
     }
 
     /// What a thread has become, without its replies but for a new one.
@@ -192,15 +220,15 @@ impl Out<'_> {
         let frame = json!({
             "type": "message", "subtype": "message_changed", "hidden": true, "channel": e.conversation,
             "ts": ts, "event_ts": ts,
-            "message": render::message(self.team, e.conversation, &e.after),
-            "previous_message": render::message(self.team, e.conversation, &e.before),
+            "message": self.rendered(e.conversation, &e.after),
+            "previous_message": self.rendered(e.conversation, &e.before),
         });
         self.push(Audience::Members(e.conversation), frame);
     }
 
     fn deleted(&mut self, e: &MessageDeleted) {
         let ts = self.at.to_string();
-        let before = render::message(self.team, e.conversation, &e.before);
+        let before = self.rendered(e.conversation, &e.before);
         let frame = if e.tombstone {
             let fact = MessageFact { message: e.before.clone(), reactions: Vec::new(), thread: None, tombstone: true };
             json!({
@@ -291,10 +319,8 @@ impl Out<'_> {
     /// The messages that a fact implies: "has joined the channel" and the like.
     fn implied(&mut self, event: &Event) {
         for (conversation, message) in event.messages() {
-            let mut frame = render::message(self.team, conversation, &message);
-            frame["channel"] = json!(conversation);
-            frame["event_ts"] = json!(message.ts.to_string());
-            self.push(Audience::Members(conversation), frame);
+            let json = self.message(conversation, &message, None);
+            self.frames.push(Drawn { audience: Audience::Members(conversation), json, is_message: false });
         }
     }
 

@@ -35,8 +35,8 @@ pub(super) struct Seat {
     pub(super) notes: mpsc::Sender<Note>,
     /// It was told that its team's home is elsewhere.
     pub(super) is_sent_home: bool,
-    /// Cancelled when its token is revoked.
-    pub(super) revoked: CancellationToken,
+    /// Cancelled when its token is revoked, and when the node stops.
+    pub(super) over: CancellationToken,
     /// Set while it is live. Its queue is bounded; an event that does not fit ends it, and the session, once it has
     /// taken what is in it, catches up from the log: no event is ever dropped.
     pub(super) queue: Option<mpsc::Sender<Arc<Frame>>>,
@@ -240,7 +240,7 @@ impl TeamSessions {
     fn revoke(&mut self, hash: &str) {
         for seat in self.by_person.values_mut().flatten().filter(|seat| hex(&seat.token) == hash) {
             seat.queue = None;
-            seat.revoked.cancel();
+            seat.over.cancel();
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use futures::FutureExt;
 use serde_json::{Map, Value, json};
-use teamlog_ingest::{Answer, Command, Post, Request};
+use teamlog_ingest::{Answer, Command, NotAccepted, Post, Request};
 use teamlog_schemas::{ConversationId, UserId};
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -125,11 +125,17 @@ impl Session<'_> {
             traceparent: None,
             command: Command::Post(Box::new(post)),
         };
-        let ingest = self.gateway.ingest().clone();
+        let (ingest, turns) = (self.gateway.ingest().clone(), self.turns.clone());
         self.unanswered.insert(name.clone(), Unanswered { id, text: words });
         self.own.insert(name.clone());
-        // The first poll hands the command in: so they are decided in the order in which they came.
-        let mut submit = async move { (name, ingest.submit(request).await) }.boxed();
+        // The first poll hands the command in, or lines it up: so they are decided in the order in which they came.
+        let mut submit = async move {
+            let Some(turns) = turns else { return (name, ingest.submit(request).await) };
+            let _turn = turns.lock().await;
+            let is_late = Instant::now() >= request.deadline;
+            (name, if is_late { Answer::not_accepted(NotAccepted::Late) } else { ingest.submit(request).await })
+        }
+        .boxed();
         match (&mut submit).now_or_never() {
             Some(outcome) => self.under_way.push_back(futures::future::ready(outcome).boxed()),
             None => self.under_way.push_back(submit),
@@ -148,7 +154,7 @@ impl Session<'_> {
         let failed = |code, message: &str| error(unanswered.id.clone(), code, message);
         let frame = match answer {
             Answer::Acked(acked) => acknowledged(&unanswered, acked.event.given_ts()),
-            Answer::Nothing(_) => failed(code::REFUSED, "nothing to do"),
+            Answer::Nothing { .. } => failed(code::REFUSED, "nothing to do"),
             Answer::Refused(refusal) => failed(code::REFUSED, refusal.code()),
             Answer::NotAccepted { .. } => failed(code::NOT_ACCEPTED, "not_accepted"),
             Answer::Unknown => failed(code::OUTCOME_UNKNOWN, "outcome_unknown"),

@@ -56,7 +56,7 @@ pub(super) async fn come_to(gateway: &Gateway, partition: Partition, place: Plac
     if reflected <= teams.position(partition).offset {
         return Ok(());
     }
-    let end = gateway.feed().log().end(TopicPartition::events(partition)).await.map_err(FeedError::from)?;
+    let end = gateway.feed().end(TopicPartition::events(partition)).await?;
     if reflected > end {
         return Err(ReplayError::Gone(format!("offset {reflected} lies behind the end of the log, {end}")));
     }

@@ -13,6 +13,7 @@ use std::{
 
 use async_trait::async_trait;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use metrics::{Counter, Histogram};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use teamlog_ingest::Observer;
@@ -116,10 +117,29 @@ pub struct Rtm {
     pub(super) people: People,
     messages: Option<DefaultKeyedRateLimiter<(TeamId, UserId)>>,
     ticking: AtomicBool,
+    pub(super) counts: Counts,
+}
+
+/// What sessions count as often as they wake up: found by name once, not each time.
+pub(super) struct Counts {
+    pub(super) frames: Counter,
+    pub(super) queue_depth: Histogram,
+    pub(super) catch_ups: Counter,
+}
+
+impl Counts {
+    /// Of the recorder that is there now.
+    fn new() -> Counts {
+        Counts {
+            frames: metrics::counter!("teamlog_rtm_frames_total"),
+            queue_depth: metrics::histogram!("teamlog_rtm_queue_depth"),
+            catch_ups: metrics::counter!("teamlog_rtm_catch_ups_total"),
+        }
+    }
 }
 
 impl Rtm {
-    /// No session yet.
+    /// No session yet. What is counted goes to the recorder of metrics that is installed before.
     pub fn new(config: RtmConfig) -> Arc<Rtm> {
         let used = moka::sync::Cache::builder().max_capacity(1_000_000).time_to_live(Duration::from_secs(60)).build();
         let some = |count: u32| NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN);
@@ -137,6 +157,7 @@ impl Rtm {
             people: People::new(config.people_bytes_max),
             messages: config.messages.map(|rate| RateLimiter::keyed(quota(rate))),
             ticking: AtomicBool::new(false),
+            counts: Counts::new(),
             config,
         })
     }
@@ -149,7 +170,8 @@ impl Rtm {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        let _ = tokio::time::timeout(Duration::from_secs(5), closed).await;
+        // And then they say goodbye.
+        let _ = tokio::time::timeout(session::SETTLE_MAX + Duration::from_secs(1), closed).await;
     }
 
     /// Whether a user may send one more message over their sockets now.

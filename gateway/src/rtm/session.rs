@@ -9,11 +9,14 @@
 //!          +----- no: events passed meanwhile ----- at its end: registered at its place? yes +
 //! ```
 //!
-//! In each state the socket is read and answered, and what passes without a log is passed on.
+//! In each state the socket is read and answered, and what passes without a log is passed on. One that is told to go on
+//! elsewhere reads no more, and ends once its own messages are settled.
 
 use std::{
     collections::{HashMap, HashSet},
+    pin::pin,
     sync::{Arc, atomic::Ordering},
+    task::Poll,
     time::Duration,
 };
 
@@ -23,7 +26,7 @@ use serde_json::{Value, json};
 use teamlog_ingest::{Answer, LiveTeam};
 use teamlog_state::PersonIndex;
 use tokio::sync::mpsc;
-use tokio::time::Instant;
+use tokio::time::{Instant, Interval, interval_at};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
@@ -38,7 +41,7 @@ use super::{
     service::Rtm,
     ticket::{Place, Ticket},
 };
-use crate::{Gateway, Outgoing, SocketSink, SocketStream};
+use crate::{Gateway, Outgoing, SocketError, SocketSink, SocketStream};
 
 /// Messages of one socket whose outcome is not known yet: past it nothing more is read from it.
 const UNDER_WAY_MAX: usize = 64;
@@ -46,6 +49,10 @@ const UNDER_WAY_MAX: usize = 64;
 const NOTES_MAX: usize = 128;
 /// A client that takes nothing for so long is cut off. It loses nothing: its place in the log is known to it.
 pub(super) const WRITE_MAX: Duration = Duration::from_secs(30);
+
+/// How long a session that ends waits for what became of its messages. What a writer takes longer for is in doubt anyway:
+/// the log is away, or the owner of the partition is, which is found out sooner.
+pub(super) const SETTLE_MAX: Duration = Duration::from_secs(4);
 
 /// Why a session ends.
 pub(super) enum End {
@@ -82,11 +89,13 @@ pub(super) struct Session<'a> {
     place: Place,
     sink: SocketSink,
     pub(super) notes: mpsc::Sender<Note>,
-    revoked: CancellationToken,
+    /// Its token was revoked, or the node stops.
+    over: CancellationToken,
     /// Fed since the last flush.
     frames: u64,
     sent_since_url: bool,
-    url_sent: Instant,
+    /// When the next url is due, if anything was sent since the last one.
+    url_due: Interval,
     pub(super) heard: Instant,
     pub(super) pace: Pace,
     /// Messages of this socket that were not answered yet, by name: that which they bear in the log, if no other one
@@ -95,6 +104,11 @@ pub(super) struct Session<'a> {
     /// Those that have not come by in the log yet.
     pub(super) own: HashSet<String>,
     pub(super) under_way: FuturesOrdered<BoxFuture<'static, Outcome>>,
+    /// Set where the writers do not keep the order of what is under way: then one message of this socket is, and the others
+    /// stand in line here. The lock is fair.
+    pub(super) turns: Option<Arc<tokio::sync::Mutex<()>>>,
+    /// Set once it is told to go on elsewhere: when it ends at the latest.
+    leaves_by: Option<Instant>,
 }
 
 /// Where a session is in its loop.
@@ -140,14 +154,14 @@ pub(super) async fn serve(rtm: &Arc<Rtm>, gateway: Gateway, ticket: &str, mut st
     };
     let session = rtm.next_session.fetch_add(1, Ordering::Relaxed);
     let (notes, mut heard_of) = mpsc::channel(NOTES_MAX);
-    let revoked = CancellationToken::new();
+    let over = rtm.stop.child_token();
     let (team_id, user) = (ticket.team, ticket.user);
     let seat = Seat {
         session,
         user,
         token: ticket.token,
         notes: notes.clone(),
-        revoked: revoked.clone(),
+        over: over.clone(),
         is_sent_home: false,
         queue: None,
     };
@@ -155,6 +169,7 @@ pub(super) async fn serve(rtm: &Arc<Rtm>, gateway: Gateway, ticket: &str, mut st
     rtm.presences.arrived(team_id, user);
     // Whoever was revoked before the seat was taken is told by nobody: the token is asked once more behind that.
     let is_good = person(&team, &ticket).is_some();
+    let now = Instant::now();
     let mut served = Session {
         rtm,
         gateway: &gateway,
@@ -164,15 +179,17 @@ pub(super) async fn serve(rtm: &Arc<Rtm>, gateway: Gateway, ticket: &str, mut st
         place: ticket.place,
         sink,
         notes,
-        revoked,
+        over,
         frames: 0,
         sent_since_url: true,
-        url_sent: Instant::now(),
-        heard: Instant::now(),
+        url_due: interval_at(now + rtm.config.reconnect_url_every, rtm.config.reconnect_url_every),
+        heard: now,
         pace: Pace::new(rtm.config.frames),
         unanswered: HashMap::new(),
         own: HashSet::new(),
         under_way: FuturesOrdered::new(),
+        leaves_by: None,
+        turns: (!gateway.ingest().writers().in_order()).then(Arc::default),
         ticket,
     };
     let end = match is_good {
@@ -181,6 +198,10 @@ pub(super) async fn serve(rtm: &Arc<Rtm>, gateway: Gateway, ticket: &str, mut st
     };
     rtm.hub.leave(team_id, index, session);
     rtm.presences.departed(team_id, user, session, Instant::now());
+    if matches!(end, End::Gone) {
+        // Who closes right behind a message has said it all the same, also one whose turn has not come.
+        let _ = tokio::time::timeout(SETTLE_MAX, served.under_way.by_ref().for_each(|_| async {})).await;
+    }
     served.say_goodbye(end).await;
 }
 
@@ -194,17 +215,22 @@ impl Session<'_> {
         let mut joining = Some(joining);
         self.feed(encode(&json!({ "type": "hello", "fast_reconnect": false }))).await?;
         self.flush().await?;
-        let stop = self.rtm.stop.clone();
-        let revoked = self.revoked.clone();
+        let mut over = pin!(self.over.clone().cancelled_owned());
         let mut tick = tokio::time::interval(self.rtm.config.dead_after / 3);
         tick.tick().await;
         let mut state = self.read();
         loop {
-            if revoked.is_cancelled() {
-                return Err(End::Revoked);
+            let is_over = self.over.is_cancelled();
+            if is_over {
+                if person(&self.team, &self.ticket).is_none() {
+                    return Err(End::Revoked);
+                }
+                self.leave();
             }
-            let room = self.under_way.len() < UNDER_WAY_MAX;
-            let url_at = self.url_sent + self.rtm.config.reconnect_url_every;
+            if self.leaves_by.is_some() && self.is_settled() {
+                return Err(End::Resume);
+            }
+            let room = self.under_way.len() < UNDER_WAY_MAX && self.leaves_by.is_none();
             tokio::select! {
                 step = state.step() => {
                     state = self.go_on(state, step, heard_of).await?;
@@ -216,18 +242,17 @@ impl Session<'_> {
                 note = heard_of.recv() => self.pass_on(note).await?,
                 Some(outcome) = self.under_way.next(), if !self.under_way.is_empty() => self.settle(outcome).await?,
                 incoming = stream.next(), if room => self.hear(incoming).await?,
-                () = tokio::time::sleep_until(url_at), if self.sent_since_url => {
-                    self.feed_reconnect_url().await?;
-                }
+                _ = self.url_due.tick(), if self.sent_since_url => self.feed_reconnect_url().await?,
                 _ = tick.tick() => {
-                    if self.heard.elapsed() > self.rtm.config.dead_after {
+                    // Who leaves reads nothing more, and is bounded by its own time.
+                    if self.leaves_by.is_none() && self.heard.elapsed() > self.rtm.config.dead_after {
                         return Err(End::Gone);
                     }
                     self.move_place(&state);
                     self.send(Outgoing::Ping(Bytes::new())).await?;
                 }
-                () = revoked.cancelled() => return Err(End::Revoked),
-                () = stop.cancelled() => return Err(End::Resume),
+                () = &mut over, if !is_over => continue,
+                () = moment(self.leaves_by) => return Err(End::Resume),
             }
             self.flush().await?;
         }
@@ -249,11 +274,11 @@ impl Session<'_> {
                     let pause = tokio::time::Instant::now() + self.rtm.config.burst_pause;
                     return Ok(State::Replaying(replay, pause));
                 }
-                metrics::counter!("teamlog_rtm_catch_ups_total").increment(1);
+                self.rtm.counts.catch_ups.increment(1);
                 Ok(self.go_live().map_or_else(|| self.read(), State::Live))
             }
             (State::Live(mut frames), Step::Event(Some(frame))) => {
-                metrics::histogram!("teamlog_rtm_queue_depth").record(frames.len() as f64 + 1.0);
+                self.rtm.counts.queue_depth.record(frames.len() as f64 + 1.0);
                 self.feed_event(&frame).await?;
                 // Feed what is queued, flush once.
                 while let Ok(frame) = frames.try_recv() {
@@ -348,15 +373,29 @@ impl Session<'_> {
     async fn pass_on(&mut self, note: Option<Note>) -> Result<(), End> {
         match note {
             Some(Note::Frame(frame)) => self.feed(frame).await,
-            Some(Note::Home) => Err(End::Resume),
+            Some(Note::Home) => {
+                self.leave();
+                Ok(())
+            }
             // This session holds a sender, so that never is.
             None => Ok(()),
         }
     }
 
+    /// It is to go on elsewhere, once it has heard what became of its messages.
+    fn leave(&mut self) {
+        self.leaves_by.get_or_insert_with(|| Instant::now() + SETTLE_MAX);
+    }
+
+    /// Whether all messages of this socket have been answered, and those that are in the log have come by, so that its
+    /// place is behind them.
+    fn is_settled(&self) -> bool {
+        self.under_way.is_empty() && self.own.is_empty()
+    }
+
     async fn feed_reconnect_url(&mut self) -> Result<(), End> {
         self.feed(encode(&reconnect_url(self.gateway, &self.ticket, self.place))).await?;
-        self.url_sent = Instant::now();
+        self.url_due.reset();
         self.sent_since_url = false;
         Ok(())
     }
@@ -368,20 +407,14 @@ impl Session<'_> {
     }
 
     async fn send(&mut self, message: Outgoing) -> Result<(), End> {
-        match tokio::time::timeout(WRITE_MAX, self.sink.feed(message)).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(End::Gone),
-        }
+        in_time(self.sink.feed(message)).await
     }
 
     async fn flush(&mut self) -> Result<(), End> {
         if self.frames > 0 {
-            metrics::counter!("teamlog_rtm_frames_total").increment(std::mem::take(&mut self.frames));
+            self.rtm.counts.frames.increment(std::mem::take(&mut self.frames));
         }
-        match tokio::time::timeout(WRITE_MAX, self.sink.flush()).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(End::Gone),
-        }
+        in_time(self.sink.flush()).await
     }
 
     async fn say_goodbye(&mut self, end: End) {
@@ -399,6 +432,24 @@ impl Session<'_> {
         let _ = self.send(Outgoing::Close(code, reason)).await;
         let _ = self.flush().await;
     }
+}
+
+/// Ends at a moment, if there is one.
+async fn moment(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits until the client takes what is sent. What it takes at once, as it nearly always does, needs no timer.
+async fn in_time(taken: impl Future<Output = Result<(), SocketError>>) -> Result<(), End> {
+    let mut taken = pin!(taken);
+    let ended = match futures::poll!(&mut taken) {
+        Poll::Ready(ended) => ended,
+        Poll::Pending => tokio::time::timeout(WRITE_MAX, taken).await.map_err(|_| End::Gone)?,
+    };
+    ended.map_err(|_| End::Gone)
 }
 
 /// What a socket hears of its message once that is in the log.

@@ -1,6 +1,13 @@
 //! A whole gateway in this process: the embedded log, a shard on SQLite, and nobody at the sockets.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::{
     Router,
@@ -8,12 +15,14 @@ use axum::{
     extract::ConnectInfo,
     http::{Request, Response},
 };
+use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use teamlog_gateway::*;
 use teamlog_ingest::{Clock, Ingest, IngestConfig, IngestParts, Random, Secrets, Writing};
 use teamlog_log::{
-    Decoder, EmbeddedConfig, EmbeddedLog, Feed, FeedConfig, Partition, Position, Topic, TopicPartition, Undecodable,
+    Appended, Decoder, EmbeddedConfig, EmbeddedLog, Feed, FeedConfig, Log, LogError, NewRecord, Offset, Partition,
+    Position, Reader, Topic, TopicPartition, Undecodable,
 };
 use teamlog_projectors::{LocalCache, Runner, Search, ShardConfig, Shards};
 use teamlog_schemas::{Event, TeamId, UserId};
@@ -23,7 +32,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 use uuid::Uuid;
 
-use crate::elsewhere;
+use crate::{elsewhere, homes::Burdened};
 
 const PARTITIONS: u32 = 2;
 pub(crate) const ADMIN_KEY: &str = "an operator's key";
@@ -62,6 +71,32 @@ impl Realtime for Nobody {
     }
 }
 
+/// Counts how often it is asked for an end.
+struct Counted {
+    log: Arc<EmbeddedLog>,
+    ends: Arc<AtomicUsize>,
+}
+
+#[async_trait::async_trait]
+impl Log for Counted {
+    async fn partitions(&self, topic: Topic) -> Result<u32, LogError> {
+        self.log.partitions(topic).await
+    }
+
+    fn append(&self, to: TopicPartition, records: Vec<NewRecord>) -> BoxFuture<'static, Vec<Appended>> {
+        self.log.append(to, records)
+    }
+
+    async fn end(&self, of: TopicPartition) -> Result<Offset, LogError> {
+        self.ends.fetch_add(1, Ordering::Relaxed);
+        self.log.end(of).await
+    }
+
+    async fn reader(&self, from: Vec<(TopicPartition, Offset)>) -> Result<Box<dyn Reader>, LogError> {
+        self.log.reader(from).await
+    }
+}
+
 struct Well;
 
 #[async_trait::async_trait]
@@ -74,6 +109,8 @@ impl Health for Well {
 pub(crate) struct House {
     pub(crate) router: Router,
     pub(crate) sockets: Arc<Nobody>,
+    /// How often the log was asked where a partition ends.
+    pub(crate) ends: Arc<AtomicUsize>,
     feed: Feed<Event>,
     runner: Runner,
     stop_views: CancellationToken,
@@ -97,40 +134,54 @@ pub(crate) enum Shard {
     StandsStill,
 }
 
+/// What is not the same in every house.
+#[derive(Default)]
+struct Plan {
+    credentials: Option<Arc<dyn Credentials>>,
+    searches_elsewhere: bool,
+    /// It stands among other gateways, and what it writes goes by these.
+    among: Option<(Arc<Burdened>, Homes)>,
+}
+
+fn with_operators() -> GatewayConfig {
+    GatewayConfig { admin_key: Some(ADMIN_KEY.to_owned()), ..GatewayConfig::default() }
+}
+
+pub(crate) fn secrets() -> Secrets {
+    Secrets::new(["a key of these tests"]).unwrap()
+}
+
 impl House {
     pub(crate) async fn new(shard: Shard) -> House {
-        House::with(shard, GatewayConfig { admin_key: Some(ADMIN_KEY.to_owned()), ..GatewayConfig::default() }).await
+        House::with(shard, with_operators()).await
     }
 
     pub(crate) async fn with(shard: Shard, config: GatewayConfig) -> House {
-        House::built(shard, config, None).await
+        House::built(shard, config, Plan::default()).await
     }
 
     /// One that keeps passwords.
     pub(crate) async fn with_vault(vault: Arc<dyn Credentials>) -> House {
-        let config = GatewayConfig { admin_key: Some(ADMIN_KEY.to_owned()), ..GatewayConfig::default() };
-        House::built(Shard::Follows, config, Some(vault)).await
+        let plan = Plan { credentials: Some(vault), ..Plan::default() };
+        House::built(Shard::Follows, with_operators(), plan).await
     }
 
     /// One that searches with a node of its own, behind a socket, whose name comes second.
     pub(crate) async fn searching_elsewhere(shard: Shard) -> House {
-        let config = GatewayConfig { admin_key: Some(ADMIN_KEY.to_owned()), ..GatewayConfig::default() };
-        House::found_by(shard, config, None, true).await
+        House::built(shard, with_operators(), Plan { searches_elsewhere: true, ..Plan::default() }).await
     }
 
-    async fn built(shard: Shard, config: GatewayConfig, credentials: Option<Arc<dyn Credentials>>) -> House {
-        House::found_by(shard, config, credentials, false).await
+    /// One of several gateways.
+    pub(crate) async fn among(config: GatewayConfig, writers: Arc<Burdened>, homes: Homes) -> House {
+        House::built(Shard::Follows, config, Plan { among: Some((writers, homes)), ..Plan::default() }).await
     }
 
-    async fn found_by(
-        shard: Shard,
-        config: GatewayConfig,
-        credentials: Option<Arc<dyn Credentials>>,
-        elsewhere: bool,
-    ) -> House {
+    async fn built(shard: Shard, config: GatewayConfig, plan: Plan) -> House {
         let dir = tempfile::tempdir().unwrap();
         let settings = EmbeddedConfig { partitions: PARTITIONS, ..EmbeddedConfig::default() };
         let log = EmbeddedLog::open(&dir.path().join("log.db"), settings).await.unwrap();
+        let ends = Arc::<AtomicUsize>::default();
+        let log = Arc::new(Counted { log, ends: ends.clone() });
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let mut from = vec![(TopicPartition::DIRECTORY, Position::START)];
         for topic in [Topic::Events, Topic::Marks, Topic::Credentials] {
@@ -147,23 +198,29 @@ impl House {
             runner.start(search.projector((0..PARTITIONS).map(Partition)));
             shards.projectors().into_iter().for_each(|projector| runner.start(projector));
         }
-        let parts = IngestParts {
+        let parts = |writing| IngestParts {
             feed: feed.clone(),
             source: Arc::new(shards.clone()),
             directory: (DirectoryRows::default(), Position::START),
             from: vec![Position::START; PARTITIONS as usize],
             shard_of: Arc::new(|_| "s1".to_owned()),
-            secrets: Arc::new(Secrets::new(["a key of these tests"]).unwrap()),
+            secrets: Arc::new(secrets()),
             node: Uuid::from_u128(1),
             clock: Clock::system(),
             random: Random::system(),
-            writing: Writing::alone(Uuid::nil()),
+            writing,
             observer: None,
             config: IngestConfig::default(),
         };
-        let ingest = Ingest::start(parts, &tasks, &stop);
+        let Plan { credentials, searches_elsewhere, among } = plan;
+        let (mut writing, mut homes) = (Writing::alone(Uuid::nil()), None);
+        if let Some((writers, table)) = among {
+            writers.stand_before(Ingest::start(parts(writing), &tasks, &stop).writers().clone());
+            (writing, homes) = (Writing::Elsewhere(writers), Some(table));
+        }
+        let ingest = Ingest::start(parts(writing), &tasks, &stop);
         let sockets = Arc::new(Nobody::default());
-        let search = if elsewhere {
+        let search = if searches_elsewhere {
             let index = elsewhere::searched_by(read::LocalIndex::new(search, follow())).await;
             read::IndexReader::over(Arc::new(index), ingest.clone(), shards.clone())
         } else {
@@ -175,14 +232,14 @@ impl House {
             cache: Arc::new(LocalCache::new(1 << 20)),
             feed: feed.clone(),
             realtime: sockets.clone(),
-            homes: None,
+            homes,
             search: Some(Arc::new(search)),
             credentials,
             health: Arc::new(Well),
             metrics: None,
             config,
         });
-        House { router: router(gateway), sockets, ingest, feed, runner, stop_views, stop, _dir: dir }
+        House { router: router(gateway), sockets, ends, ingest, feed, runner, stop_views, stop, _dir: dir }
     }
 
     /// Ends once the rows have all that is in the log.

@@ -2,9 +2,11 @@
 #![allow(clippy::unwrap_used)]
 
 mod elsewhere;
+mod homes;
 mod house;
 mod search;
 mod signup;
+mod strangers;
 mod unread;
 
 use std::time::Duration;
@@ -41,9 +43,16 @@ async fn a_caller_sees_their_own_writes_at_once() {
         house.good("chat.update", &bob, json!({"channel": channel, "ts": posted[1], "text": "edited"})).await;
         house.good("chat.delete", &bob, json!({"channel": channel, "ts": posted[2]})).await;
         house.good("reactions.add", &ada, json!({"channel": channel, "timestamp": posted[3], "name": ":tada:"})).await;
-        house
-            .good("chat.postMessage", &ada, json!({"channel": channel, "text": "reply", "thread_ts": posted[4]}))
-            .await;
+        let reply = json!({"channel": channel, "text": "reply", "thread_ts": posted[4]});
+        let answer = house.good("chat.postMessage", &ada, reply).await;
+        let told = json!({
+            "ok": true, "channel": channel, "ts": answer["ts"],
+            "message": {
+                "type": "message", "ts": answer["ts"], "user": ada_id, "text": "reply", "thread_ts": posted[4],
+                "team": answer["message"]["team"], "parent_user_id": bob_id,
+            },
+        });
+        assert_eq!(answer, told);
 
         let page = house.good("conversations.history", &ada, json!({"channel": channel, "limit": 3})).await;
         assert_eq!(texts(&page), ["page 4", "page 3", "edited"]);

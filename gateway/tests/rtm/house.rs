@@ -22,6 +22,8 @@ use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
+use crate::elsewhere::Held;
+
 /// Longer than anything here takes.
 const WAIT: Duration = Duration::from_secs(30);
 
@@ -60,6 +62,15 @@ impl Drop for House {
 
 impl House {
     pub(crate) async fn new(config: RtmConfig) -> House {
+        House::built(config, None, None).await
+    }
+
+    /// A gateway of its own among the nodes of a table: what it writes goes through `held`, as it would to another node.
+    pub(crate) async fn elsewhere(config: RtmConfig, held: &Arc<Held>, homes: Homes) -> House {
+        House::built(config, Some(held.clone()), Some(homes)).await
+    }
+
+    async fn built(config: RtmConfig, held: Option<Arc<Held>>, homes: Option<Homes>) -> House {
         let dir = tempfile::tempdir().unwrap();
         let settings = EmbeddedConfig { partitions: 1, ..EmbeddedConfig::default() };
         let log = EmbeddedLog::open(&dir.path().join("log.db"), settings).await.unwrap();
@@ -79,28 +90,34 @@ impl House {
         let runner = teamlog_projectors::Runner::new(feed.clone(), stop.clone());
         shards.projectors().into_iter().for_each(|projector| runner.start(projector));
         let rtm = Rtm::new(config);
-        let parts = IngestParts {
+        let parts = |writing| IngestParts {
             feed: feed.clone(),
             source: Arc::new(shards.clone()),
             directory: (DirectoryRows::default(), Position::START),
             from: vec![Position::START],
             shard_of: Arc::new(|_| "s1".to_owned()),
-            secrets: Arc::new(Secrets::new(["a key of these tests"]).unwrap()),
+            secrets: Arc::new(secrets()),
             node: Uuid::from_u128(1),
             clock: Clock::system(),
             random: Random::system(),
-            writing: Writing::alone(Uuid::nil()),
-            observer: Some(rtm.clone()),
+            writing,
+            observer: None,
             config: IngestConfig::default(),
         };
+        let mut writing = Writing::alone(Uuid::nil());
+        if let Some(held) = held {
+            held.stand_before(Ingest::start(parts(writing), &tasks, &stop).writers().clone());
+            writing = Writing::Elsewhere(held);
+        }
+        let parts = IngestParts { observer: Some(rtm.clone()), ..parts(writing) };
         let ingest = Ingest::start(parts, &tasks, &stop);
         let gateway = Gateway::new(GatewayParts {
             ingest: ingest.clone(),
             shards,
             cache: Arc::new(LocalCache::new(1 << 20)),
-            feed,
+            feed: feed.clone(),
             realtime: Arc::new(rtm.clone()),
-            homes: None,
+            homes,
             search: None,
             credentials: None,
             health: Arc::new(Well),
@@ -215,6 +232,10 @@ impl House {
     }
 }
 
+pub(crate) fn secrets() -> Secrets {
+    Secrets::new(["a key of these tests"]).unwrap()
+}
+
 fn acked(answer: Answer) -> Acked {
     match answer {
         Answer::Acked(acked) => acked,
@@ -237,6 +258,11 @@ impl Socket {
     /// A frame past the bound, as the transport tells it.
     pub(crate) fn send_too_much(&self) {
         self.say.unbounded_send(Err(SocketError::TooLarge)).unwrap();
+    }
+
+    /// Closes it, and hears on.
+    pub(crate) fn close(&self) {
+        self.say.unbounded_send(Ok(Incoming::Close)).unwrap();
     }
 
     /// The next frame; none once it is closed.

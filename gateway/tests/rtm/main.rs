@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod catch_up;
+mod elsewhere;
 mod ends;
 mod house;
 mod start;

@@ -14,7 +14,10 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 use tokio::sync::Semaphore;
 
-use super::wire::{Asked, Said};
+use super::{
+    COMMANDS, DIRECTORY,
+    wire::{Asked, Said},
+};
 use crate::{Answer, DirectoryRequest, NotAccepted, Request, Writers};
 
 /// Commands of other nodes that wait for their answers here. Past it they get `Busy` at once, as at a writer's own bound.
@@ -28,11 +31,22 @@ struct Calls {
 
 /// What an ingest node answers: commands for these writers.
 pub fn commands(writers: Arc<dyn Writers>) -> Router {
-    let calls = Calls { writers, room: Arc::new(Semaphore::new(CALLS_MAX)) };
-    Router::new()
-        .route("/internal/commands", post(command))
-        .route("/internal/directory", post(registration))
-        .with_state(calls)
+    Router::new().route(COMMANDS, post(command)).route(DIRECTORY, post(registration)).with_state(Calls::of(writers))
+}
+
+/// What a listener of these [`commands`] answers to one call, with no connection in between.
+#[cfg(feature = "testing")]
+pub async fn answered(writers: Arc<dyn Writers>, path: &str, body: Bytes) -> (StatusCode, Bytes) {
+    let calls = State(Calls::of(writers));
+    let answer = if path == COMMANDS { command(calls, body).await } else { registration(calls, body).await };
+    let (head, body) = answer.into_parts();
+    (head.status, axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default())
+}
+
+impl Calls {
+    fn of(writers: Arc<dyn Writers>) -> Calls {
+        Calls { writers, room: Arc::new(Semaphore::new(CALLS_MAX)) }
+    }
 }
 
 async fn command(State(calls): State<Calls>, body: Bytes) -> Response {

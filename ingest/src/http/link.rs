@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use bytes::Bytes;
 use tokio::time::Instant;
@@ -24,6 +25,22 @@ pub enum LinkError {
     /// It may have done what was asked, or may yet.
     #[error("no answer: {0}")]
     Broken(String),
+}
+
+/// What carries calls to other nodes: the [`Link`], but in a simulation.
+#[async_trait]
+pub trait Carrier: Send + Sync + 'static {
+    /// Hands a JSON body to a node, by its address, and waits for the status and the body of its answer until the deadline.
+    ///
+    /// # Errors
+    /// Both of [`LinkError`].
+    async fn ask(
+        &self,
+        address: &str,
+        path: &str,
+        body: Bytes,
+        deadline: Instant,
+    ) -> Result<(StatusCode, Bytes), LinkError>;
 }
 
 /// Connections to other nodes, kept open. Cheap to clone.
@@ -80,8 +97,12 @@ impl Link {
             *response.headers_mut() = headers;
             Ok(response)
         };
+        let began = Instant::now();
         let answer = tokio::time::timeout_at(deadline, asked).await;
-        answer.unwrap_or_else(|_| Err(LinkError::Broken("not in time".to_owned())))
+        let answer = answer.unwrap_or_else(|_| Err(LinkError::Broken("not in time".to_owned())));
+        let labels = [("what", what(path)), ("outcome", outcome(&answer))];
+        metrics::histogram!("teamlog_link_seconds", &labels).record(began.elapsed());
+        answer
     }
 
     /// The same with a JSON body, where whoever is asked answers 200 or refuses the call as such.
@@ -89,13 +110,47 @@ impl Link {
     /// # Errors
     /// Both of [`LinkError`].
     pub async fn post(&self, address: &str, path: &str, body: Bytes, deadline: Instant) -> Result<Bytes, LinkError> {
+        match self.ask(address, path, body, deadline).await? {
+            (StatusCode::OK, body) => Ok(body),
+            (status, _) => Err(LinkError::NotSent(format!("{address} answers {status}"))),
+        }
+    }
+}
+
+#[async_trait]
+impl Carrier for Link {
+    async fn ask(
+        &self,
+        address: &str,
+        path: &str,
+        body: Bytes,
+        deadline: Instant,
+    ) -> Result<(StatusCode, Bytes), LinkError> {
         let mut headers = HeaderMap::new();
         headers.insert("content-type", HeaderValue::from_static("application/json"));
         let answer = self.call(address, Method::POST, path, headers, body, deadline).await?;
-        match answer.status() {
-            StatusCode::OK => Ok(answer.into_body()),
-            status => Err(LinkError::NotSent(format!("{address} answers {status}"))),
-        }
+        Ok((answer.status(), answer.into_body()))
+    }
+}
+
+/// What is asked for, by the path, as metrics name it.
+fn what(path: &str) -> &'static str {
+    match path.strip_prefix("/internal/").and_then(|path| path.split('/').next()) {
+        Some("commands") => "commands",
+        Some("directory") => "directory",
+        Some("api") => "api",
+        Some("search") => "search",
+        _ => "other",
+    }
+}
+
+/// What came of it, as metrics name it. Refused is what was answered with another status than success.
+fn outcome(answer: &Result<Response<Bytes>, LinkError>) -> &'static str {
+    match answer {
+        Ok(answer) if answer.status().is_success() => "answered",
+        Ok(_) => "refused",
+        Err(LinkError::NotSent(_)) => "not_sent",
+        Err(LinkError::Broken(_)) => "broken",
     }
 }
 
@@ -114,4 +169,34 @@ fn text(why: &reqwest::Error) -> String {
         cause = why.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_for_is_told_by_the_path_and_bounded() {
+        let paths =
+            ["/internal/commands", "/internal/directory", "/internal/api/chat.postMessage?a=/", "/internal/search"];
+        assert_eq!(paths.map(what), ["commands", "directory", "api", "search"]);
+        assert_eq!(["/internal/tomorrow", "/api/commands", ""].map(what), ["other"; 3]);
+    }
+
+    #[test]
+    fn an_answer_that_is_no_success_is_told_from_one_that_did_not_come() {
+        let status = |status| {
+            let mut answer = Response::new(Bytes::new());
+            *answer.status_mut() = status;
+            Ok(answer)
+        };
+        let why = || "why".to_owned();
+        let answers = [
+            status(StatusCode::OK),
+            status(StatusCode::SERVICE_UNAVAILABLE),
+            Err(LinkError::NotSent(why())),
+            Err(LinkError::Broken(why())),
+        ];
+        assert_eq!(answers.map(|answer| outcome(&answer)), ["answered", "refused", "not_sent", "broken"]);
+    }
 }

@@ -1,6 +1,6 @@
 //! The listener of a role: what other nodes ask, behind the cluster's key, and what operators ask, without.
 
-use std::{sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
@@ -15,7 +15,10 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use serde_json::json;
-use tokio::net::TcpListener;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -26,6 +29,15 @@ use crate::Secrets;
 const STREAMS_MAX: u32 = 4_096;
 /// An event is at most 256 KB, a call of the Web API 2 MB.
 const BODY_BYTES_MAX: usize = 4 << 20;
+/// Connections at once: other nodes have one each or a few, operators' tools one. Past it one is closed when it comes.
+const CONNECTIONS_MAX: usize = 1_024;
+/// How long a connection may take to say what it speaks, and over HTTP/1 to bring the head of a call. Other nodes connect in
+/// order to call, so theirs come at once.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Before what came of a beginning is looked at again, where it came in pieces.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// What HTTP/2 begins with (RFC 9113, 3.4).
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// As the link's: who is paused or cut off is found out.
 const PING_EVERY: Duration = Duration::from_millis(500);
 const PING_TIMEOUT: Duration = Duration::from_millis(1_000);
@@ -37,6 +49,8 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
 /// What a role answers on its internal address.
 pub struct Internal {
     router: Router,
+    connections_max: usize,
+    head_timeout: Duration,
 }
 
 impl Internal {
@@ -45,12 +59,14 @@ impl Internal {
         let guarded = calls
             .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
             .layer(middleware::from_fn_with_state(secrets, with_the_key));
-        Internal { router: guarded.merge(open) }
+        let router = guarded.merge(open);
+        Internal { router, connections_max: CONNECTIONS_MAX, head_timeout: HEAD_TIMEOUT }
     }
 
     /// Serves until `stop`, then lets calls under way end for some seconds.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
         let mut builder = Builder::new(TokioExecutor::new());
+        builder.http1().timer(TokioTimer::new()).header_read_timeout(self.head_timeout);
         builder
             .http2()
             .timer(TokioTimer::new())
@@ -58,6 +74,7 @@ impl Internal {
             .keep_alive_interval(PING_EVERY)
             .keep_alive_timeout(PING_TIMEOUT);
         let graceful = GracefulShutdown::new();
+        let room = Arc::new(Semaphore::new(self.connections_max));
         loop {
             let stream = match stop.run_until_cancelled(listener.accept()).await {
                 None => break,
@@ -68,17 +85,40 @@ impl Internal {
                     continue;
                 }
             };
+            let Ok(held) = room.clone().try_acquire_owned() else {
+                metrics::counter!("teamlog_internal_connections_refused_total").increment(1);
+                continue;
+            };
             let _ = stream.set_nodelay(true);
             let service = TowerToHyperService::new(self.router.clone());
-            let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
-            let connection = graceful.watch(connection);
-            // It ends with an error where the other node dies, which that one's heartbeats tell.
+            let (builder, watcher) = (builder.clone(), graceful.watcher());
+            let (head_timeout, stop) = (self.head_timeout, stop.clone());
             tokio::spawn(async move {
-                let _ = connection.await;
+                let _held = held;
+                // Until then none of hyper's own timeouts runs.
+                let begun = tokio::time::timeout(head_timeout, begins(&stream));
+                if matches!(stop.run_until_cancelled(begun).await, Some(Ok(Ok(())))) {
+                    let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+                    // It ends with an error where the other node dies, which that one's heartbeats tell.
+                    let _ = watcher.watch(connection).await;
+                }
             });
         }
         drop(listener);
         let _ = tokio::time::timeout(STOP_WAIT, graceful.shutdown()).await;
+    }
+}
+
+/// Ends once enough has come to tell HTTP/2 from HTTP/1, and leaves it where it is.
+async fn begins(stream: &TcpStream) -> io::Result<()> {
+    let mut head = [0; PREFACE.len()];
+    loop {
+        let came = stream.peek(&mut head).await?;
+        // None: the other end has closed it, and hyper will see that.
+        if came == 0 || came == head.len() || !PREFACE.starts_with(&head[..came]) {
+            return Ok(());
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
     }
 }
 
@@ -89,4 +129,66 @@ async fn with_the_key(State(secrets): State<Arc<Secrets>>, request: Request, nex
     }
     metrics::counter!("teamlog_internal_refused_total").increment(1);
     (StatusCode::UNAUTHORIZED, Json(json!({ "error": "wrong_cluster_key" }))).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio_util::sync::DropGuard;
+
+    use super::*;
+
+    /// What is to happen happens within this, on any machine.
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    async fn listening(connections_max: usize, head_timeout: Duration) -> (SocketAddr, DropGuard) {
+        let open = Router::new().route("/healthz", get(async || "well"));
+        let secrets = Secrets::new([b"0123456789abcdef0123456789abcdef"]).unwrap();
+        let internal =
+            Internal { connections_max, head_timeout, ..Internal::new(Router::new(), open, Arc::new(secrets)) };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
+        tokio::spawn(internal.serve(listener, stop.clone()));
+        (address, stop.drop_guard())
+    }
+
+    /// A connection that was answered and stays open; none if it was closed instead.
+    async fn answered(address: SocketAddr) -> Option<TcpStream> {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let mut answer = [0; 12];
+        let asked = async {
+            stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await?;
+            stream.read_exact(&mut answer).await
+        };
+        tokio::time::timeout(PATIENCE, asked).await.unwrap().ok()?;
+        assert_eq!(&answer, b"HTTP/1.1 200");
+        Some(stream)
+    }
+
+    #[tokio::test]
+    async fn past_its_bound_a_connection_is_closed_and_one_that_ends_makes_room() {
+        let (address, _stop) = listening(2, HEAD_TIMEOUT).await;
+        let [one, other] = [answered(address).await, answered(address).await];
+        assert!(one.is_some() && other.is_some());
+        assert!(answered(address).await.is_none());
+        drop(one);
+        let again = async { while answered(address).await.is_none() {} };
+        tokio::time::timeout(PATIENCE, again).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn who_connects_and_does_not_call_is_sent_away() {
+        let (address, _stop) = listening(CONNECTIONS_MAX, Duration::from_millis(100)).await;
+        let beginnings: [&[u8]; 4] = [b"", &PREFACE[..9], PREFACE, b"GET /healthz HTTP/1.1\r\nhost:"];
+        for beginning in beginnings {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(beginning).await.unwrap();
+            let closed = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut Vec::new())).await;
+            assert!(closed.is_ok(), "{:?} stays open", String::from_utf8_lossy(beginning));
+        }
+        assert!(answered(address).await.is_some());
+    }
 }

@@ -9,10 +9,16 @@ mod listener;
 mod remote;
 mod wire;
 
+#[cfg(feature = "testing")]
+pub use commands::answered;
 pub use commands::commands;
-pub use link::{Link, LinkError};
+pub use link::{Carrier, Link, LinkError};
 pub use listener::Internal;
 pub use remote::RemoteWriters;
 
 /// Carries the key of a call between nodes.
 const KEY_HEADER: &str = "teamlog-internal";
+
+/// Where an ingest node takes commands, and what is to be written to the directory.
+const COMMANDS: &str = "/internal/commands";
+const DIRECTORY: &str = "/internal/directory";

@@ -3,19 +3,19 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use axum::http::StatusCode;
 use bytes::Bytes;
 use serde::Serialize;
 use teamlog_log::{Partition, TopicPartition};
 use tokio::{sync::watch, time::Instant};
 use tracing::debug;
-use uuid::Uuid;
 
 use super::{
-    link::{Link, LinkError},
+    COMMANDS, DIRECTORY,
+    link::{Carrier, LinkError},
     wire::{Asked, Said},
 };
-use crate::{Answer, DirectoryRequest, Membership, NotAccepted, Request, Writers};
+use crate::{Answer, DirectoryRequest, Membership, NotAccepted, Request, Writers, until_gone};
 
 /// Between two tries where the table does not change meanwhile; it doubles.
 const AGAIN: Duration = Duration::from_millis(25);
@@ -26,7 +26,7 @@ const GRACE: Duration = Duration::from_millis(500);
 /// Hands commands to their owners, and asks again where an owner has gone.
 pub struct RemoteWriters {
     members: watch::Receiver<Arc<Membership>>,
-    link: Link,
+    link: Box<dyn Carrier>,
 }
 
 /// What became of one try.
@@ -40,13 +40,12 @@ enum Tried {
 
 impl RemoteWriters {
     /// By this table, over this link.
-    pub fn new(members: watch::Receiver<Arc<Membership>>, link: Link) -> RemoteWriters {
-        RemoteWriters { members, link }
+    pub fn new(members: watch::Receiver<Arc<Membership>>, link: impl Carrier) -> RemoteWriters {
+        RemoteWriters { members, link: Box::new(link) }
     }
 
     /// Asks the owner of the moment until there is an answer. Where one try may have been carried out, another one is sound
-    /// only if it `may_repeat`: whoever owns the partition then has read what became of the first, for its claim ended the
-    /// epoch of whoever had it before.
+    /// only if it `may_repeat`: then both are carried out at most once, and what is acknowledged is true of both.
     async fn ask<T: Serialize>(
         &self,
         path: &str,
@@ -72,7 +71,7 @@ impl RemoteWriters {
                     tokio::select! {
                         tried = tried => tried,
                         // What may be asked again need not wait until a connection to a dead node is found to be dead.
-                        () = gone(members.clone(), owner.life), if may_repeat => Tried::Lost,
+                        () = until_gone(members.clone(), owner.life), if may_repeat => Tried::Lost,
                     }
                 }
             };
@@ -100,10 +99,8 @@ impl RemoteWriters {
     }
 
     async fn try_once(&self, address: &str, path: &str, body: Bytes, deadline: Instant) -> Tried {
-        let mut headers = HeaderMap::new();
-        headers.insert("content-type", HeaderValue::from_static("application/json"));
-        match self.link.call(address, Method::POST, path, headers, body, deadline + GRACE).await {
-            Ok(answer) if answer.status() == StatusCode::OK => match serde_json::from_slice::<Said>(answer.body()) {
+        match self.link.ask(address, path, body, deadline + GRACE).await {
+            Ok((StatusCode::OK, body)) => match serde_json::from_slice::<Said>(&body) {
                 Ok(said) => match said.answer() {
                     Answer::NotAccepted { why: why @ (NotAccepted::NotOwner | NotAccepted::Stopping), .. } => {
                         Tried::NotThere(why)
@@ -114,11 +111,11 @@ impl RemoteWriters {
                 Err(_) => Tried::Answered(Answer::Unknown),
             },
             // Starting, or stopping.
-            Ok(answer) if answer.status() == StatusCode::SERVICE_UNAVAILABLE => Tried::NotThere(NotAccepted::NotOwner),
-            Ok(answer) if answer.status().is_server_error() => Tried::Lost,
+            Ok((StatusCode::SERVICE_UNAVAILABLE, _)) => Tried::NotThere(NotAccepted::NotOwner),
+            Ok((status, _)) if status.is_server_error() => Tried::Lost,
             // Refused as such: a wrong key, or another version.
-            Ok(answer) => {
-                debug!(address, status = %answer.status(), "another node refuses a command");
+            Ok((status, _)) => {
+                debug!(address, %status, "another node refuses a command");
                 Tried::Answered(Answer::not_accepted(NotAccepted::OtherVersion))
             }
             Err(LinkError::NotSent(why)) => {
@@ -134,20 +131,12 @@ impl RemoteWriters {
     }
 }
 
-/// Ends once a process is not among the nodes any more.
-async fn gone(mut members: watch::Receiver<Arc<Membership>>, life: Uuid) {
-    let is_gone = |members: &Arc<Membership>| members.peers().iter().all(|peer| peer.life != life);
-    if members.wait_for(is_gone).await.is_err() {
-        // The table has ended with this process's heartbeats: it tells nothing any more.
-        std::future::pending::<()>().await;
-    }
-}
-
-/// An answer to a repeat whose first try may yet have been carried out: only what is true of both is passed on.
+/// An answer to a repeat whose first try may yet be carried out: only what is true of both is passed on. A refusal is not:
+/// whoever has the first try, and was paused, may be the owner again and decide it anew when it can be done.
 fn after_a_loss(answer: Answer) -> Answer {
     match answer {
-        Answer::NotAccepted { .. } => Answer::Unknown,
-        other => other,
+        Answer::Acked(acked) => Answer::Acked(acked),
+        Answer::Nothing { .. } | Answer::Refused(_) | Answer::NotAccepted { .. } | Answer::Unknown => Answer::Unknown,
     }
 }
 
@@ -156,7 +145,7 @@ impl Writers for RemoteWriters {
     async fn submit(&self, partition: Partition, request: Request) -> Answer {
         let (deadline, is_keyed) = (request.deadline, request.key.is_some());
         let of = TopicPartition::events(partition);
-        self.ask("/internal/commands", of, Some(partition), request, deadline, is_keyed).await
+        self.ask(COMMANDS, of, Some(partition), request, deadline, is_keyed).await
     }
 
     async fn register(&self, request: DirectoryRequest) -> Answer {
@@ -165,6 +154,6 @@ impl Writers for RemoteWriters {
             DirectoryRequest::Register(new) => new.key.is_some(),
         };
         let deadline = request.deadline();
-        self.ask("/internal/directory", TopicPartition::DIRECTORY, None, request, deadline, may_repeat).await
+        self.ask(DIRECTORY, TopicPartition::DIRECTORY, None, request, deadline, may_repeat).await
     }
 }

@@ -46,7 +46,11 @@ pub(super) enum Said {
         seen_at: Position,
         repeated: bool,
     },
-    Nothing(Nothing),
+    Nothing {
+        why: Nothing,
+        partition: Partition,
+        seen_at: Position,
+    },
     /// By its code.
     Refused(String),
     NotAccepted {
@@ -63,7 +67,7 @@ impl Said {
                 Ok(event) => Said::Acked { event: STANDARD.encode(event), partition, seen_at, repeated },
                 Err(_) => Said::Unknown,
             },
-            Answer::Nothing(nothing) => Said::Nothing(nothing),
+            Answer::Nothing { why, partition, seen_at } => Said::Nothing { why, partition, seen_at },
             Answer::Refused(refusal) => Said::Refused(refusal.code().to_owned()),
             Answer::NotAccepted { retry_after, why } => {
                 Said::NotAccepted { why, retry_after_ms: u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX) }
@@ -82,7 +86,7 @@ impl Said {
                     Answer::Acked(Acked { event: event.into(), partition, seen_at, repeated })
                 })
             }
-            Said::Nothing(nothing) => Answer::Nothing(nothing),
+            Said::Nothing { why, partition, seen_at } => Answer::Nothing { why, partition, seen_at },
             Said::Refused(code) => match Refusal::by_code(&code) {
                 Some(refusal) => Answer::Refused(refusal),
                 None => Answer::not_accepted(NotAccepted::OtherVersion),
@@ -94,6 +98,9 @@ impl Said {
         }
     }
 }
+
+#[cfg(test)]
+mod round_trips;
 
 #[cfg(test)]
 mod tests {

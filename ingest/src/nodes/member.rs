@@ -10,13 +10,13 @@ use std::{
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use teamlog_log::{Appended, NewRecord, Record, Stamp, TopicPartition};
+use teamlog_log::{Appended, NewRecord, Offset, Record, Stamp, TopicPartition};
 use teamlog_schemas::{Event, NodeBeat, Ts, schemas};
 use tokio::{sync::watch, time::Instant};
 use tracing::{error, info, warn};
 use uuid::Uuid;
 
-use super::{Membership, NodeParts, Peer, Role, Seen, Standing, clock::Echo, standing};
+use super::{JoinError, Membership, NodeParts, Peer, Role, Seen, Standing, clock::Echo, standing};
 
 /// Heartbeats that may be on their way; more of them than a log that is away leaves open.
 const SENT_MAX: usize = 256;
@@ -26,7 +26,8 @@ const FORGET_MS: i64 = 60_000;
 /// away, and nobody is held to that.
 const LOG_AWAY_MS: i64 = 1_000;
 
-/// Leaves a tombstone when it ends, whichever way: nobody has to wait for it to fall silent.
+/// Leaves a tombstone when it ends, whichever way, unless its node lives on in a twin: nobody has to wait for it to fall
+/// silent.
 pub(super) struct Member {
     parts: NodeParts,
     life: Uuid,
@@ -34,6 +35,8 @@ pub(super) struct Member {
     sent: VecDeque<(Ts, Instant)>,
     /// The stamps of this process's first and newest heartbeat.
     span_ms: Option<(i64, i64)>,
+    /// Where the first one lies.
+    first_at: Option<Offset>,
     /// Other processes, by their life.
     others: BTreeMap<Uuid, Seen>,
     /// Those of them that were complained of.
@@ -60,6 +63,7 @@ impl Member {
             life,
             sent: VecDeque::new(),
             span_ms: None,
+            first_at: None,
             others: BTreeMap::new(),
             named: BTreeSet::new(),
             is_in: false,
@@ -102,6 +106,7 @@ impl Member {
             writes: writes.iter().copied().map(number).collect(),
             views: self.parts.views.clone(),
             serving: self.serving,
+            may_claim: self.parts.clock.may_claim(),
         };
         match Event::from(beat).encode() {
             Ok(value) => {
@@ -141,7 +146,7 @@ impl Member {
         let Some(node) = key else { return };
         let away_ms = record.timestamp_ms.saturating_sub(self.newest_ms);
         if self.is_in && away_ms > LOG_AWAY_MS {
-            self.others.values_mut().for_each(|seen| seen.stamp_ms += away_ms);
+            self.others.values_mut().for_each(|seen| seen.pass_over(away_ms));
         }
         self.newest_ms = self.newest_ms.max(record.timestamp_ms);
         let Some(value) = &record.value else {
@@ -149,14 +154,17 @@ impl Member {
             return;
         };
         match Event::decode(value) {
-            Ok(Event::NodeBeat(beat)) if beat.life == self.life => self.on_own(&beat, record.timestamp_ms),
+            Ok(Event::NodeBeat(beat)) if beat.life == self.life => {
+                self.first_at.get_or_insert(record.offset);
+                self.on_own(&beat, record.timestamp_ms);
+            }
             Ok(Event::NodeBeat(beat)) => {
                 let life = beat.life;
-                self.on_other(life, node, beat.address.clone(), record.timestamp_ms, peer(beat));
+                self.on_other(record, life, node, beat.address.clone(), peer(beat));
                 self.complain(life);
             }
             // A newer program's. That it lives is all that can be said.
-            Ok(_) | Err(_) => self.on_other(node, node, "an unknown address".to_owned(), record.timestamp_ms, None),
+            Ok(_) | Err(_) => self.on_other(record, node, node, "an unknown address".to_owned(), None),
         }
     }
 
@@ -186,26 +194,27 @@ impl Member {
         }
     }
 
-    fn on_other(&mut self, life: Uuid, node: Uuid, address: String, stamp_ms: i64, peer: Option<Arc<Peer>>) {
-        // The lock on the data directory proves that a former life of this node is dead.
-        if node == self.parts.node && !self.is_in {
-            return;
-        }
-        let known = self.others.get(&life).map(|seen| (seen.first_ms, seen.before));
-        let (first_ms, before) = known.unwrap_or((stamp_ms, self.span_ms.is_none()));
-        self.others.insert(life, Seen { node, address, stamp_ms, first_ms, peer, before });
+    fn on_other(&mut self, record: &Record, life: Uuid, node: Uuid, address: String, peer: Option<Arc<Peer>>) {
+        let stamp_ms = record.timestamp_ms;
+        let known = self.others.get(&life).map(|seen| (seen.first_ms, seen.behind_ms, seen.before));
+        let (first_ms, behind_ms, before) = known.unwrap_or((stamp_ms, None, self.span_ms.is_none()));
+        // By its place: after a failure it may be read a second time.
+        let is_behind = self.first_at.is_some_and(|first| first < record.offset);
+        let behind_ms = behind_ms.or(is_behind.then_some(stamp_ms));
+        self.others.insert(life, Seen { node, address, stamp_ms, first_ms, behind_ms, peer, before });
     }
 
     /// Once a life, of one that should not be beside this one: two that write do no harm to the truth, but take the
     /// partitions from each other.
     fn complain(&mut self, life: Uuid) {
         let Some(seen) = self.others.get(&life).filter(|_| self.is_in) else { return };
-        let is_wrong = seen.node == self.parts.node || seen.excludes(self.parts.role);
+        let is_twin = seen.node == self.parts.node;
+        let is_wrong = if is_twin { seen.goes_on() && !seen.before } else { seen.excludes(self.parts.role) };
         if !is_wrong || seen.peer.as_ref().is_none_or(|peer| !peer.serving) || !self.named.insert(life) {
             return;
         }
         let Seen { node, address, .. } = seen;
-        if *node == self.parts.node {
+        if is_twin {
             error!(%node, address, "another process serves this log under this node's id: was the data directory copied?");
         } else {
             error!(%node, address, "another node serves this log too: stop one of the two");
@@ -215,7 +224,16 @@ impl Member {
     /// None as long as no heartbeat of this process has come back.
     pub(super) fn standing(&self) -> Option<Standing<'_>> {
         let (first, newest) = self.span_ms?;
-        Some(standing(self.parts.role, first, newest, self.others.values()))
+        // The lock on the data directory proves that a former life of this node is dead.
+        let others = self.others.values().filter(|seen| seen.node != self.parts.node);
+        Some(standing(self.parts.role, first, newest, others))
+    }
+
+    /// The process that had this node's id first, and lives: this one came later, and is to end.
+    pub(super) fn twin(&self) -> Option<JoinError> {
+        let is_twin = |seen: &Seen| seen.node == self.parts.node && seen.before && seen.goes_on();
+        let (life, seen) = self.others.iter().find(|(_, seen)| is_twin(seen))?;
+        Some(JoinError::Twin { node: seen.node, life: *life, address: seen.address.clone() })
     }
 
     /// Brings the table up to what was read. It changes only with what it says.
@@ -258,6 +276,7 @@ fn peer_of(parts: &NodeParts, life: Uuid, serving: bool) -> Peer {
         schemas: schemas().map(|version| version.id).collect(),
         views: parts.views.clone(),
         serving,
+        may_claim: parts.clock.may_claim(),
     }
 }
 
@@ -273,6 +292,7 @@ fn peer(beat: NodeBeat) -> Option<Arc<Peer>> {
         schemas: beat.schemas.into_iter().filter_map(|id| u32::try_from(id).ok()).collect(),
         views: beat.views,
         serving: beat.serving,
+        may_claim: beat.may_claim,
     }))
 }
 
@@ -293,6 +313,9 @@ fn tell_apart(before: &Membership, after: &Membership) {
 
 impl Drop for Member {
     fn drop(&mut self) {
+        if self.twin().is_some() {
+            return;
+        }
         // The engine goes on with it though nobody waits; if it fails, the others see the silence.
         drop(self.append(None));
     }

@@ -5,12 +5,14 @@
 //! Heartbeats are compared by the broker's stamps alone, never by the clocks of those who sent them.
 
 mod clock;
+mod gone;
 mod member;
 mod placement;
 mod seen;
 mod service;
 
 pub use clock::{CLOCK_BOUND, Clock};
+pub use gone::until_gone;
 pub use placement::{Membership, Peer, Role};
 pub use seen::SILENT_AFTER;
 use seen::{Seen, Standing, standing};

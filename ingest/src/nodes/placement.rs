@@ -66,9 +66,27 @@ pub struct Peer {
     pub views: Vec<String>,
     /// It takes part in placement: it is ready, and does not leave.
     pub serving: bool,
+    /// Its clock lets it claim partitions.
+    pub may_claim: bool,
 }
 
 impl Peer {
+    /// A node that takes part in placement and may claim. Its life has its id; all else is empty.
+    pub fn new(node: Uuid, role: Role) -> Peer {
+        Peer {
+            node,
+            life: node,
+            role,
+            address: String::new(),
+            url: None,
+            version: String::new(),
+            schemas: BTreeSet::new(),
+            views: Vec::new(),
+            serving: true,
+            may_claim: true,
+        }
+    }
+
     fn builds(&self, view: &str) -> bool {
         self.views.iter().any(|one| one == view)
     }
@@ -99,18 +117,7 @@ impl Membership {
 
     /// One node that does everything.
     pub fn alone(node: Uuid) -> Membership {
-        let peer = Peer {
-            node,
-            life: node,
-            role: Role::Serve,
-            address: String::new(),
-            url: None,
-            version: String::new(),
-            schemas: BTreeSet::new(),
-            views: Vec::new(),
-            serving: true,
-        };
-        Membership::of(node, vec![peer])
+        Membership::of(node, vec![Peer::new(node, Role::Serve)])
     }
 
     /// This node.
@@ -123,9 +130,11 @@ impl Membership {
         &self.peers
     }
 
-    /// Who should write a partition of `events`, or the directory.
+    /// Who should write a partition of `events`, or the directory. One that may not claim is chosen only where none may: it
+    /// goes on with what it has claimed.
     pub fn owner(&self, source: TopicPartition) -> Option<&Arc<Peer>> {
-        self.best(source, |peer| matches!(peer.role, Role::Serve | Role::Ingest))
+        let writes = |peer: &Peer| matches!(peer.role, Role::Serve | Role::Ingest);
+        self.best(source, |peer| writes(peer) && peer.may_claim).or_else(|| self.best(source, writes))
     }
 
     /// Who should serve a partition's teams.
@@ -174,17 +183,7 @@ mod tests {
     use super::*;
 
     fn peer(number: u128, role: Role) -> Peer {
-        Peer {
-            node: Uuid::from_u128(number),
-            life: Uuid::from_u128(number),
-            role,
-            address: String::new(),
-            url: None,
-            version: String::new(),
-            schemas: BTreeSet::new(),
-            views: vec!["search".to_owned()],
-            serving: true,
-        }
+        Peer { views: vec!["search".to_owned()], ..Peer::new(Uuid::from_u128(number), role) }
     }
 
     fn table(peers: impl IntoIterator<Item = Peer>) -> Membership {
@@ -215,6 +214,18 @@ mod tests {
         assert_eq!(table.projects("mains", source), None, "nobody builds it");
         let searchers = table.searchers(Partition(0)).into_iter().map(|peer| peer.node.as_u128());
         assert_eq!(searchers.collect::<Vec<_>>(), [2]);
+    }
+
+    #[test]
+    fn who_may_not_claim_owns_nothing_unless_nobody_may() {
+        let off = |number, role| Peer { may_claim: false, ..peer(number, role) };
+        let [right, wrong] = [1, 2].map(|number| peer(number, Role::Ingest));
+        let both = owners(&table([right.clone(), wrong]));
+        assert!(both.contains(&Some(1)) && both.contains(&Some(2)));
+        assert_eq!(owners(&table([right, off(2, Role::Ingest)])), vec![Some(1); 1_024]);
+        assert_eq!(owners(&table([off(1, Role::Ingest), off(2, Role::Ingest)])), both, "whoever writes goes on");
+        let gateway = table([off(3, Role::Gateway)]);
+        assert_eq!(gateway.home(Partition(0)).map(|peer| peer.node.as_u128()), Some(3), "only claims ask for it");
     }
 
     #[test]

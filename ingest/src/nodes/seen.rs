@@ -24,6 +24,8 @@ pub(super) struct Seen {
     /// The stamp of the first heartbeat that was heard of this process. Of two that beat under one id, as with a copied data
     /// directory, the later one is the node: else it would be now this one, now that one.
     pub(super) first_ms: i64,
+    /// The stamp of its first heartbeat behind the first one of who judges.
+    pub(super) behind_ms: Option<i64>,
     /// All that it said; none of a newer program's, whose heartbeats cannot be read here.
     pub(super) peer: Option<Arc<Peer>>,
     /// Whether it was there before the first heartbeat of who judges. Of two that start at the same time one was.
@@ -38,6 +40,18 @@ impl Seen {
 }
 
 impl Seen {
+    /// Whether it goes on behind the first heartbeat of who judges. What a process that died had in flight comes close
+    /// together; only one that lives is heard for as long as this.
+    pub(super) fn goes_on(&self) -> bool {
+        self.behind_ms.is_some_and(|behind_ms| self.stamp_ms - behind_ms >= SILENT_MS)
+    }
+
+    /// Takes a time in which the log was away for none.
+    pub(super) fn pass_over(&mut self, away_ms: i64) {
+        self.stamp_ms += away_ms;
+        self.behind_ms = self.behind_ms.map(|behind_ms| behind_ms + away_ms);
+    }
+
     /// Whether a process of this role must not be on one log with it: `serve` has its log to itself.
     pub(super) fn excludes(&self, role: Role) -> bool {
         role == Role::Serve || self.peer.as_ref().is_some_and(|peer| peer.role == Role::Serve)
@@ -73,27 +87,16 @@ pub(super) fn standing<'a>(
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
 
     const FIRST: i64 = 100_000;
 
     fn seen(number: u128, role: Role, after_first_ms: i64, before: bool) -> Seen {
         let (node, address) = (Uuid::from_u128(number), format!("http://host{number}"));
-        let peer = Peer {
-            node,
-            life: node,
-            role,
-            address: address.clone(),
-            url: None,
-            version: String::new(),
-            schemas: BTreeSet::new(),
-            views: Vec::new(),
-            serving: true,
-        };
+        let peer = Peer { address: address.clone(), ..Peer::new(node, role) };
         let stamp_ms = FIRST + after_first_ms;
-        Seen { node, address, stamp_ms, first_ms: stamp_ms, peer: Some(Arc::new(peer)), before }
+        let (first_ms, behind_ms) = (stamp_ms, (!before).then_some(stamp_ms));
+        Seen { node, address, stamp_ms, first_ms, behind_ms, peer: Some(Arc::new(peer)), before }
     }
 
     fn serve(number: u128, after_first_ms: i64, before: bool) -> Seen {

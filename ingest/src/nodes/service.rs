@@ -61,6 +61,18 @@ pub enum JoinError {
         /// How old its newest heartbeat is, by the broker's stamps.
         age_ms: i64,
     },
+    /// Another process was there first under this node's id, and lives. Known some two seconds after this one joined.
+    #[error(
+        "another process at {address} is on this log under this node's id {node} (its life is {life}): was the data directory copied? Delete `node-id` in one of the two directories"
+    )]
+    Twin {
+        /// The id of both.
+        node: Uuid,
+        /// The other process.
+        life: Uuid,
+        /// Where it is reached.
+        address: String,
+    },
 }
 
 type Writes = Box<dyn Fn() -> Vec<u32> + Send + Sync>;
@@ -70,6 +82,7 @@ pub struct Nodes {
     writes: Arc<OnceLock<Writes>>,
     table: watch::Receiver<Arc<Membership>>,
     serving: watch::Sender<bool>,
+    refused: watch::Receiver<Option<JoinError>>,
     leave: DropGuard,
     task: JoinHandle<()>,
 }
@@ -110,8 +123,20 @@ impl Nodes {
         member.update();
         let (writes, table) = (Arc::new(OnceLock::new()), member.table());
         let (serving, placed) = watch::channel(false);
-        let task = tokio::spawn(beat_on(member, heard, writes.clone(), placed, stop));
-        Ok(Nodes { writes, table, serving, leave, task })
+        let (refusal, refused) = watch::channel(None);
+        let task = tokio::spawn(beat_on(member, heard, writes.clone(), placed, refusal, stop));
+        Ok(Nodes { writes, table, serving, refused, leave, task })
+    }
+
+    /// Ends only if this process must not be here after all, with [`JoinError::Twin`]. By then its heartbeats have ended
+    /// and it takes part in placement no longer; it is to be stopped.
+    pub async fn refused(&self) -> JoinError {
+        let mut refused = self.refused.clone();
+        let why = refused.wait_for(Option::is_some).await.ok().and_then(|why| why.clone());
+        match why {
+            Some(why) => why,
+            None => std::future::pending().await,
+        }
     }
 
     /// The live nodes, as that changes. With the log away what was known last stands.
@@ -144,6 +169,7 @@ async fn beat_on(
     mut heard: mpsc::Receiver<Vec<Record>>,
     writes: Arc<OnceLock<Writes>>,
     mut placed: watch::Receiver<bool>,
+    refusal: watch::Sender<Option<JoinError>>,
     stop: CancellationToken,
 ) {
     let mut every = every(EVERY);
@@ -158,6 +184,11 @@ async fn beat_on(
             Some(records) = heard.recv() => {
                 records.iter().for_each(|record| member.on_record(record));
                 member.update();
+                if let Some(why) = member.twin() {
+                    member.place(false);
+                    refusal.send_replace(Some(why));
+                    return;
+                }
             }
             () = stop.cancelled() => return,
         }

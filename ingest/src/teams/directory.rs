@@ -74,7 +74,7 @@ impl DirectoryHandle {
     /// # Errors
     /// [`TeamsError::Away`] if it is not there in time.
     async fn come_to_the_end(&self) -> Result<(), TeamsError> {
-        let end = self.feed.log().end(TopicPartition::DIRECTORY).await.map_err(FeedError::from)?;
+        let end = self.feed.end(TopicPartition::DIRECTORY).await?;
         self.wait_for(end).await
     }
 

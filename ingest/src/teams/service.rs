@@ -209,8 +209,8 @@ impl Teams {
     /// Ends once a partition has come to where the log ended at the first call.
     async fn come_to_the_end_once(&self, here: &PartitionTeams) -> Result<(), TeamsError> {
         let come = || async {
-            let end = self.inner.feed.log().end(TopicPartition::events(here.partition)).await;
-            self.wait_for(here.partition, end.map_err(FeedError::from)?).await
+            let end = self.inner.feed.end(TopicPartition::events(here.partition)).await?;
+            self.wait_for(here.partition, end).await
         };
         here.fresh.get_or_try_init(come).await.copied()
     }
@@ -221,8 +221,8 @@ impl Teams {
     /// # Errors
     /// If the log does not answer, or the partition stops or does not come so far in ten seconds.
     pub async fn come_to_the_end(&self, partition: Partition) -> Result<(), TeamsError> {
-        let end = self.inner.feed.log().end(TopicPartition::events(partition)).await;
-        self.wait_for(partition, end.map_err(FeedError::from)?).await
+        let end = self.inner.feed.end(TopicPartition::events(partition)).await?;
+        self.wait_for(partition, end).await
     }
 
     /// The team as of a position that reflects everything below `reflect`; none if it has not begun by then.

@@ -1,4 +1,4 @@
-//! What was appended and is not answered yet.
+//! What was decided and is not answered yet.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -8,7 +8,7 @@ use teamlog_schemas::Event;
 use super::lanes::Pending;
 use crate::Answer;
 
-/// A record of the present epoch on its way.
+/// A record of the present epoch, on its way or about to be.
 pub(super) struct InFlight<L, R, F> {
     pub(super) seq: u64,
     /// None for a barrier.

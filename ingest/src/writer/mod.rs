@@ -9,7 +9,7 @@
 //! 3. what appends nothing (a refusal, a no-op, a repeat of what is in flight) is answered once a record that was
 //!    appended *after* its decision has been read back as counting: a barrier, where no event comes along;
 //! 4. after an append that failed or whose outcome is unknown it appends nothing under that epoch any more: it claims
-//!    anew. Once that claim counts, whatever was in flight either counts or never will.
+//!    anew, if its node is chosen still. Once that claim counts, whatever was in flight either counts or never will.
 
 mod fold;
 mod handle;

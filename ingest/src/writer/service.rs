@@ -15,7 +15,7 @@ use bytes::Bytes;
 #[cfg(feature = "testing")]
 use teamlog_log::testing::{Rule, is_left_out};
 use teamlog_log::{
-    Appended, Body, Entry, Feed, FeedError, Log, LogError, Offset, Position, Subscriber, TopicPartition,
+    Appended, Body, Entry, Feed, FeedError, Log, LogError, NewRecord, Offset, Position, Subscriber, TopicPartition,
 };
 use teamlog_schemas::Event;
 use tokio::{
@@ -59,8 +59,8 @@ struct Settled<F: Fold> {
 enum Role {
     /// Another node is chosen: it reads on, so that it could take over at once, and claims nothing.
     StandingBy,
-    /// Reads to the end that the log had when it was asked; none while it is being asked.
-    Opening { end: Option<Offset> },
+    /// Reads to the end that the log had at this ask of the writer's; none while it is being asked.
+    Opening { ask: u64, end: Option<Offset> },
     /// Has sent a claim and reads up to it.
     Claiming { claim: Uuid, since: Instant },
     /// Its last claim counts.
@@ -72,7 +72,7 @@ enum Role {
 }
 
 enum Done<F: Fold> {
-    End(Result<Offset, LogError>),
+    End { ask: u64, end: Result<Offset, LogError> },
     Appended { epoch: u64, first_seq: u64, outcomes: Vec<Appended> },
     Claimed { claim: Uuid, outcome: Option<Appended> },
     State { generation: u64, lane: F::Lane, loaded: Result<Loaded<F::State>, NotAccepted> },
@@ -93,12 +93,18 @@ struct Service<F: Fold> {
     epoch: u64,
     /// Counts the times that all state was dropped, so that late look-ups are known to be of another life.
     generation: u64,
+    /// Counts the asks for the end, so that a late answer is known to be of an earlier one.
+    asks: u64,
     pause: Duration,
     /// When another's claim was read last.
     superseded: Option<Instant>,
     position: Position,
     lanes: Lanes<F::Lane, F::State, F::Request, F::Facts>,
     in_flight: Queue<F::Lane, F::Request, F::Facts>,
+    /// Those of them that were not handed to the log yet: the newest.
+    unsent: Vec<NewRecord>,
+    /// This epoch's appends that are under way.
+    appends: usize,
     /// Answers that wait for the next record.
     riders: Vec<(Answer, PendingOf<F>)>,
     /// Counted, but neither acknowledged by the log nor followed by a record of ours yet.
@@ -112,6 +118,8 @@ struct Service<F: Fold> {
     leads: Arc<AtomicU64>,
     /// That the log's `ts` are ahead of the clock was said.
     ahead_said: bool,
+    /// Commands that wait, records in flight.
+    gauges: [metrics::Gauge; 2],
 }
 
 /// Starts the writer of a partition, in a task of `tasks` that drains and ends with `stop`. It reads from `from` on, and
@@ -128,7 +136,7 @@ pub(crate) fn start<F: Fold>(
     stop: CancellationToken,
 ) -> WriterHandle<F::Request> {
     let (inbox, submissions) = mpsc::channel(config.inbox_max);
-    // Bounded by what can be under way: one end, one claim, an append a batch, a look-up a lane.
+    // Bounded by what can be under way: an end each time that this node is chosen, one claim, two appends an epoch, a look-up a lane.
     let (done, results) = mpsc::unbounded_channel();
     let leads = Arc::new(AtomicU64::new(0));
     let service = Service {
@@ -140,11 +148,14 @@ pub(crate) fn start<F: Fold>(
         newest: from.epoch,
         epoch: 0,
         generation: 0,
+        asks: 0,
         pause: PAUSE,
         superseded: None,
         position: from,
         lanes: Lanes::new(),
         in_flight: Queue::default(),
+        unsent: Vec::new(),
+        appends: 0,
         riders: Vec::new(),
         settled: Vec::new(),
         early: Vec::new(),
@@ -152,6 +163,8 @@ pub(crate) fn start<F: Fold>(
         chosen,
         leads: leads.clone(),
         ahead_said: false,
+        gauges: ["teamlog_writer_waiting", "teamlog_writer_in_flight"]
+            .map(|name| metrics::gauge!(name, "partition" => source.to_string())),
         config,
         feed: feed.clone(),
     };
@@ -186,7 +199,9 @@ impl<F: Fold> Service<F> {
                 Some(done) = results.recv() => self.on_done(done),
                 Some(submission) = submissions.recv() => {
                     self.on_submission(submission);
-                    // What came with it is decided with it: group commit.
+                    // Whoever runs on this thread and is about to hand in more does so first. What came with it is decided
+                    // with it: group commit.
+                    tokio::task::yield_now().await;
                     while let Ok(more) = submissions.try_recv() {
                         self.on_submission(more);
                     }
@@ -238,7 +253,8 @@ impl<F: Fold> Service<F> {
                     {
                         record.counted = Some(entry.after);
                         for (answer, mut pending) in record.riders.drain(..) {
-                            pending.answer(seen_at(answer, entry.after));
+                            // Whoever has read up to here has seen all that the answer was decided on.
+                            pending.answer(answer.at(entry.after));
                         }
                     }
                 }
@@ -246,8 +262,8 @@ impl<F: Fold> Service<F> {
                 Body::Void(_) => {
                     let closed = entry.after.epoch == self.epoch && entry.after.next_seq.is_none();
                     if closed && matches!(self.role, Role::Leading { .. }) {
-                        warn!(partition = %self.source, offset = %entry.offset, "this writer's epoch is closed by a gap; the partition is claimed anew");
-                        self.pause();
+                        warn!(partition = %self.source, offset = %entry.offset, "this writer's epoch is closed by a gap");
+                        self.pause_or_stand_by();
                     }
                 }
                 Body::Tombstone(_) => {}
@@ -262,24 +278,16 @@ impl<F: Fold> Service<F> {
 
     fn on_done(&mut self, done: Done<F>) {
         match done {
-            Done::End(Ok(end)) => {
-                if let Role::Opening { end: slot } = &mut self.role {
-                    *slot = Some(end);
-                }
-                self.claim_once_at_end();
-            }
-            Done::End(Err(why)) => {
-                warn!(partition = %self.source, %why, "the end of a partition is not known");
-                self.pause();
-            }
+            Done::End { ask, end } => self.on_end(ask, end),
             Done::Claimed { claim, outcome } => {
                 let lost = !matches!(outcome, Some(Appended::At(_)));
                 if lost && matches!(self.role, Role::Claiming { claim: mine, .. } if mine == claim) {
                     warn!(partition = %self.source, ?outcome, "a claim may not have come into the log");
-                    self.pause();
+                    self.pause_or_stand_by();
                 }
             }
             Done::Appended { epoch, first_seq, outcomes } if epoch == self.epoch => {
+                self.appends -= 1;
                 self.on_late_outcomes(epoch, first_seq, &outcomes);
                 let mut failed = false;
                 for (outcome, seq) in outcomes.iter().zip(first_seq..) {
@@ -294,7 +302,7 @@ impl<F: Fold> Service<F> {
                         (Appended::At(_), None) => {}
                         (Appended::Failed(why) | Appended::Unknown(why), _) => {
                             if !std::mem::replace(&mut failed, true) {
-                                warn!(partition = %self.source, %why, "an append failed; the partition is claimed anew");
+                                warn!(partition = %self.source, %why, "an append failed, and this writer's epoch is over");
                             }
                         }
                     }
@@ -302,7 +310,7 @@ impl<F: Fold> Service<F> {
                 self.answer_done();
                 if failed && matches!(self.role, Role::Leading { .. }) {
                     metrics::counter!("teamlog_writer_failed_appends_total").increment(1);
-                    self.pause();
+                    self.pause_or_stand_by();
                 }
             }
             Done::Appended { epoch, first_seq, outcomes } => self.on_late_outcomes(epoch, first_seq, &outcomes),
@@ -360,7 +368,7 @@ impl<F: Fold> Service<F> {
         let now = Instant::now();
         match self.role {
             Role::Pausing { until } if until <= now => self.ask_for_end(),
-            Role::Claiming { since, .. } if now.duration_since(since) > CLAIM_TIMEOUT => self.pause(),
+            Role::Claiming { since, .. } if now.duration_since(since) > CLAIM_TIMEOUT => self.pause_or_stand_by(),
             _ => {}
         }
         let why = if matches!(self.role, Role::Leading { .. }) { NotAccepted::Late } else { NotAccepted::LogAway };
@@ -381,9 +389,9 @@ impl<F: Fold> Service<F> {
         }
         self.settled.retain(|settled| settled.pending.reply.is_some());
         self.lanes.forget_idle(now);
-        let partition = self.source.to_string();
-        metrics::gauge!("teamlog_writer_waiting", "partition" => partition.clone()).set(self.lanes.waiting() as f64);
-        metrics::gauge!("teamlog_writer_in_flight", "partition" => partition).set(self.in_flight.len() as f64);
+        let [waiting, in_flight] = &self.gauges;
+        waiting.set(self.lanes.waiting() as f64);
+        in_flight.set(self.in_flight.len() as f64);
     }
 
     fn answer_done(&mut self) {
@@ -425,13 +433,5 @@ impl<F: Fold> Service<F> {
 
     fn acked(&self, event: Arc<Event>, seen_at: Position, repeated: bool) -> Answer {
         Answer::Acked(Acked { event, partition: self.source.partition, seen_at, repeated })
-    }
-}
-
-/// A repeat's answer, which rode on a record that counts: whoever has read up to that has seen the event too.
-fn seen_at(answer: Answer, position: Position) -> Answer {
-    match answer {
-        Answer::Acked(acked) => Answer::Acked(Acked { seen_at: position, ..acked }),
-        other => other,
     }
 }

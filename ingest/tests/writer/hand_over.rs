@@ -2,9 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use teamlog_ingest::Peer;
+use teamlog_ingest::{Peer, Role};
+use teamlog_log::LogError;
 
-use super::*;
+use super::{
+    odd_log::{Ask, KEPT_BACK},
+    *,
+};
+
+const SECOND: Duration = Duration::from_secs(1);
 
 /// Two nodes and the table of each.
 struct Two {
@@ -16,17 +22,7 @@ struct Two {
 
 /// The table as `me` sees it, in which only these serve.
 fn table(ids: [Uuid; 2], me: usize, serving: [bool; 2]) -> Arc<Membership> {
-    let peer = |at: usize| Peer {
-        node: ids[at],
-        life: ids[at],
-        role: Role::Ingest,
-        address: String::new(),
-        url: None,
-        version: String::new(),
-        schemas: BTreeSet::new(),
-        views: Vec::new(),
-        serving: serving[at],
-    };
+    let peer = |at: usize| Peer { serving: serving[at], ..Peer::new(ids[at], Role::Ingest) };
     Arc::new(Membership::of(ids[me], vec![peer(0), peer(1)]))
 }
 
@@ -186,4 +182,82 @@ async fn no_team_is_written_into_a_partition_that_is_not_its_own() {
     let answer =
         node.ingest.writers().submit(Partition(other), request(team, Some(ada), None, post(general, "lost"))).await;
     assert!(matches!(answer, Answer::Refused(Refusal::TeamNotFound)), "{answer:?}");
+}
+
+/// A node whose partition is given to it, taken from it and, if it `comes_back`, given to it again, before it has heard
+/// the end that it asked for at first. Its log keeps back that answer.
+async fn asked_and_called_off(log: &Arc<FaultyLog>, comes_back: bool) -> (Node, Arc<OddLog>, Ask) {
+    let ids = [Uuid::from_u128(1), Uuid::from_u128(2)];
+    let members = watch::Sender::new(table(ids, 0, [false, true]));
+    let odd = OddLog::over(log);
+    let node = Node::writing(odd.clone(), Clock::system(), Random::system(), Writing::Here(members.subscribe()));
+    // Its live teams have asked for the ends too, by then.
+    until(async || node.ingest.teams().are_current()).await;
+    odd.keeps_ends.store(true, Ordering::Relaxed);
+    members.send_replace(table(ids, 0, [true, false]));
+    let first = odd.next_ask().await;
+    members.send_replace(table(ids, 0, [false, true]));
+    time_passes(SECOND).await;
+    if comes_back {
+        members.send_replace(table(ids, 0, [true, false]));
+    }
+    (node, odd, first)
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_claimed_at_an_end_that_was_asked_for_when_it_was_chosen_before() {
+    let log = FaultyLog::plain(PARTITIONS);
+    let (node, odd, first) = asked_and_called_off(&log, true).await;
+    let second = odd.next_ask().await;
+    first.send(Ok(())).unwrap();
+    time_passes(SECOND).await;
+    assert_eq!(log.records(KEPT_BACK).len(), 0, "others may have written behind that end");
+    second.send(Ok(())).unwrap();
+    until(async || node.ingest.writes().contains(&KEPT_BACK.partition.0)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_stands_by_is_not_moved_by_an_end_that_could_not_be_had() {
+    let log = FaultyLog::plain(PARTITIONS);
+    let (_node, odd, first) = asked_and_called_off(&log, false).await;
+    first.send(Err(LogError::Away("no end".to_owned()))).unwrap();
+    let asked_again = tokio::time::timeout(10 * SECOND, odd.next_ask()).await;
+    assert!(asked_again.is_err(), "it is on its way to a claim");
+}
+
+fn claims(log: &FaultyLog, of: TopicPartition) -> usize {
+    log.records(of).iter().filter(|record| matches!(record.stamp, Stamp::Claim { .. })).count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_chosen_no_longer_claims_nothing_after_an_append_that_failed() {
+    let mut two = Two::start(FaultyLog::plain(PARTITIONS));
+    let team = make_team(two.node(0), "acme").await;
+    two.node(1).ingest.directory().wait_for(Offset(1)).await.unwrap();
+    let number = two.node(0).ingest.directory().by_team(team.0).unwrap().partition;
+    let source = TopicPartition::events(Partition(number));
+    until(async || two.node(0).ingest.writes().contains(&number)).await;
+    two.tell(0, [false, true]);
+    two.log.pause(source, true);
+    let text = "held up";
+    let ask = request(team.0, Some(team.1), Some(text.to_owned()), post(team.2, text));
+    let ingest = two.node(0).ingest.clone();
+    let held_up = tokio::spawn(async move { ingest.submit(ask).await });
+    // The append has timed out.
+    until(async || !two.node(0).ingest.writes().contains(&number)).await;
+    two.log.pause(source, false);
+    // Longer than any pause before a claim.
+    time_passes(10 * SECOND).await;
+    assert_eq!(claims(&two.log, source), 1, "the other one's to claim");
+    let late = request(team.0, Some(team.1), None, post(team.2, "late"));
+    let answer = two.node(0).ingest.submit(late).await;
+    assert!(matches!(answer, Answer::NotAccepted { why: NotAccepted::NotOwner, .. }), "{answer:?}");
+    let answer = held_up.await.unwrap();
+    assert!(matches!(answer, Answer::Acked(_) | Answer::Unknown), "{answer:?}");
+    // What was in flight is settled by the other one's claim, and its repeat finds it if it counts.
+    two.tell(1, [false, true]);
+    until(async || two.node(1).ingest.writes().contains(&number)).await;
+    let ingests = [0, 1].map(|at| two.node(at).ingest.clone());
+    let ts = Two::post(ingests, 1, team, text.to_owned()).await;
+    all_count(&mut two, team.0, HashMap::from([(text.to_owned(), ts)])).await;
 }

@@ -1,27 +1,26 @@
 //! The writer over a log that is faulty from a seed: whatever was acknowledged counts exactly once, whatever crashed.
 #![allow(clippy::unwrap_used)]
 
+mod clock;
 mod hand_over;
+mod marks;
+mod odd_log;
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::{FutureExt, future::BoxFuture};
 use teamlog_ingest::{
     Answer, Clock, Command, Ingest, IngestConfig, IngestParts, Membership, NewConversation, NewPerson, NewTeam,
-    NodeParts, Nodes, NotAccepted, Post, Random, Refusal, Request, Role, Secrets, Writing,
+    NotAccepted, Post, Random, Refusal, Request, Secrets, Writing,
 };
 use teamlog_log::{
-    Appended, Body, Entry, Feed, FeedConfig, Log, LogError, NewRecord, Offset, Partition, Position, Reader, Record,
-    Stamp, Topic, TopicPartition, Undecodable, claim_value,
+    Appended, Body, Entry, Feed, FeedConfig, Log, NewRecord, Offset, Partition, Position, Record, Stamp, Topic,
+    TopicPartition, Undecodable, claim_value,
     testing::{Faults, FaultyLog},
 };
 use teamlog_schemas::{ConversationId, ConversationKind, Event, TeamId, Ts, UserId};
@@ -29,6 +28,8 @@ use teamlog_state::{At, DirectoryRows, Facts, FactsWanted, SourceError, TeamRows
 use tokio::{sync::watch, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
+
+use odd_log::OddLog;
 
 /// A shard that has seen nothing yet: everything comes from the tail.
 struct Nothing;
@@ -133,6 +134,21 @@ impl Node {
 /// How long a post is tried: several times as long as one try may take.
 const TRIES: Duration = Duration::from_secs(120);
 
+/// Lets so much time pass, whatever happens meanwhile: at once, where the clock is paused.
+async fn time_passes(time: Duration) {
+    tokio::time::sleep(time).await;
+}
+
+/// Ends once it is so, which is not waited for longer than any post is tried.
+async fn until(mut is_so: impl AsyncFnMut() -> bool) {
+    let come = async {
+        while !is_so().await {
+            time_passes(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(TRIES, come).await.expect("it never came to be so");
+}
+
 fn deadline() -> Instant {
     Instant::now() + Duration::from_secs(10)
 }
@@ -198,15 +214,14 @@ async fn nothing_is_lost(seed: u64) {
     let mut acknowledged: HashMap<String, Ts> = HashMap::new();
     for round in 0..3 {
         let posts = (0..40).map(|number| {
-            let (ingest, text) = (node.ingest.clone(), format!("{round}/{number}"));
+            let (ingest, stop, text) = (node.ingest.clone(), node.stop.clone(), format!("{round}/{number}"));
             tokio::spawn(async move {
                 let until = Instant::now() + TRIES;
-                while Instant::now() < until {
+                // A node that was killed does not come back under this handle.
+                while Instant::now() < until && !stop.is_cancelled() {
                     let ask = request(team, Some(ada), Some(text.clone()), post(general, &text));
                     match ingest.submit(ask).await {
                         Answer::Acked(acked) => return (text, Some(acked.event.given_ts())),
-                        // Its node was killed, and does not come back under this handle.
-                        Answer::NotAccepted { why: NotAccepted::Stopping, .. } => break,
                         Answer::NotAccepted { .. } | Answer::Unknown => tokio::task::yield_now().await,
                         other => panic!("seed {seed}: {other:?}"),
                     }
@@ -359,108 +374,96 @@ async fn with_the_log_away_commands_are_answered_at_their_deadline() {
     node.end().await;
 }
 
-/// A clock that is `skew_ms` ahead of the log's stamps, and a process that compares it with them.
-async fn compared(log: &Arc<FaultyLog>, skew_ms: &Arc<AtomicI64>) -> (Clock, Nodes) {
-    let (broker, skew_ms) = (log.clone(), skew_ms.clone());
-    let clock = Clock::new(move || Ts::from_micros((broker.clock_ms() + skew_ms.load(Ordering::Relaxed)) * 1_000));
-    let (node, address) = (Uuid::new_v4(), String::new());
-    let parts = NodeParts {
-        log: log.clone(),
-        node,
-        role: Role::Serve,
-        url: None,
-        views: Vec::new(),
-        address,
-        clock: clock.clone(),
-    };
-    (clock, Nodes::join(parts).await.unwrap())
-}
-
-const HOUR_MS: i64 = 3_600_000;
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_clock_that_is_off_claims_nothing_until_it_is_right() {
+#[tokio::test(start_paused = true)]
+async fn a_repeat_of_an_unknown_outcome_with_the_log_still_away_is_not_called_not_done() {
     let log = FaultyLog::plain(PARTITIONS);
-    for (life, skew) in [HOUR_MS, -HOUR_MS].into_iter().enumerate() {
-        let skew_ms = Arc::new(AtomicI64::new(skew));
-        let (clock, _nodes) = compared(&log, &skew_ms).await;
-        let before = log.records(TopicPartition::DIRECTORY).len();
-        let node = Node::with_clock(&log, clock);
-        // Longer than a writer takes for its first tries.
-        let founded = node.ingest.found_cluster(Duration::from_secs(1)).await;
-        assert!(founded.is_err(), "{founded:?}");
-        // In its second life it finds the claims of its first.
-        node.ingest.teams().wait_for(Partition(0), Offset(life as u64)).await.unwrap();
-        assert_eq!(node.ingest.teams().position(Partition(0)).epoch, life as u64);
-        assert_eq!((node.ingest.writes(), node.ingest.writes_directory()), (vec![], false));
-        assert_eq!(log.records(TopicPartition::DIRECTORY).len(), before, "it claimed");
-
-        skew_ms.store(0, Ordering::Relaxed);
-        make_team(&node, &format!("team{life}")).await;
-        let all = async {
-            while node.ingest.writes().len() < PARTITIONS as usize {
-                tokio::task::yield_now().await
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(20), all).await.unwrap();
-        assert!(node.ingest.writes_directory());
-        node.end().await;
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_clock_that_runs_away_adds_no_more_than_its_bound_to_a_ts() {
-    let log = FaultyLog::plain(PARTITIONS);
-    let skew_ms: Arc<AtomicI64> = Arc::default();
-    let (clock, _nodes) = compared(&log, &skew_ms).await;
-    let node = Node::with_clock(&log, clock.clone());
+    let node = Node::start(&log);
     let (team, ada, general) = make_team(&node, "acme").await;
-    let posted = async |text| match node.ingest.submit(request(team, Some(ada), None, post(general, text))).await {
-        Answer::Acked(acked) => acked.event.given_ts(),
-        answer => panic!("{answer:?}"),
-    };
-    let right = posted("right").await;
-    skew_ms.store(HOUR_MS, Ordering::Relaxed);
-    let ahead = posted("ahead").await;
-    let limit = Ts::from_micros((log.clock_ms() + 2_001) * 1_000);
-    assert!(right < ahead && ahead <= limit, "{right} {ahead} {limit}");
-    // Known to be off, it goes on with what it has claimed.
-    let known = async {
-        while clock.may_claim() {
-            tokio::task::yield_now().await
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(10), known).await.unwrap();
-    let known = posted("known").await;
-    let limit = Ts::from_micros((log.clock_ms() + 2_001) * 1_000);
-    assert!(ahead < known && known <= limit, "{ahead} {known} {limit}");
+    let tried =
+        async |key: &str| node.ingest.submit(request(team, Some(ada), Some(key.to_owned()), post(general, key))).await;
+    log.set_away(true);
+    let first = tried("first").await;
+    assert!(matches!(first, Answer::Unknown), "{first:?}");
+    let repeated = tried("first").await;
+    assert!(matches!(repeated, Answer::Unknown), "it may be in the log, or come yet: {repeated:?}");
+    let other = tried("other").await;
+    assert!(matches!(other, Answer::NotAccepted { .. }), "it was never handed to the log: {other:?}");
+    log.set_away(false);
+    let found = tried("first").await;
+    assert!(matches!(found, Answer::Acked(_)), "{found:?}");
     node.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn behind_a_ts_that_is_ahead_it_goes_on_by_microseconds() {
-    let log = FaultyLog::plain(PARTITIONS);
-    let broker = log.clone();
-    // Nobody compares this one with the stamps, as before there were heartbeats.
-    let node = Node::with_clock(&log, Clock::new(move || Ts::from_micros((broker.clock_ms() + HOUR_MS) * 1_000)));
+/// Each comes alone, so each would be an append of its own.
+#[tokio::test(start_paused = true)]
+async fn what_is_decided_while_two_appends_are_under_way_goes_with_the_next_one() {
+    let log = OddLog::over(&FaultyLog::plain(PARTITIONS));
+    let node = Node::with(log.clone(), Clock::system(), Random::system());
     let (team, ada, general) = make_team(&node, "acme").await;
-    let text = |text| request(team, Some(ada), None, post(general, text));
-    let Answer::Acked(acked) = node.ingest.submit(text("ahead")).await else { panic!("not posted") };
-    let last = acked.event.given_ts();
-    node.end().await;
-
-    let (clock, _nodes) = compared(&log, &Arc::default()).await;
-    let node = Node::with_clock(&log, clock);
-    let mut given = Vec::new();
-    while given.len() < 2 {
-        match node.ingest.submit(text("right")).await {
-            Answer::Acked(acked) => given.push(acked.event.given_ts()),
-            // It has not read the directory, or not claimed yet.
-            Answer::Refused(Refusal::TeamNotFound) | Answer::NotAccepted { .. } => tokio::task::yield_now().await,
-            answer => panic!("{answer:?}"),
-        }
+    log.hangs.send_replace(true);
+    let before = log.appends.load(Ordering::Relaxed);
+    let mut posts = Vec::new();
+    for number in 0..10 {
+        let (ingest, ask) = (node.ingest.clone(), request(team, Some(ada), None, post(general, &number.to_string())));
+        posts.push(tokio::spawn(async move { ingest.submit(ask).await }));
+        time_passes(Duration::from_millis(1)).await;
     }
-    assert_eq!(given, [last.next(), last.next().next()]);
+    assert_eq!(log.appends.load(Ordering::Relaxed) - before, 2);
+    log.hangs.send_replace(false);
+    let answers = futures::future::try_join_all(posts).await.unwrap();
+    assert!(answers.iter().all(|answer| matches!(answer, Answer::Acked(_))), "{answers:?}");
+    assert_eq!(log.appends.load(Ordering::Relaxed) - before, 3);
+    let order: Vec<_> = answers.iter().map(|answer| answer.seen_at().unwrap().1.offset).collect();
+    assert!(order.is_sorted(), "{order:?}");
+    node.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repeat_of_what_is_under_way_in_a_log_that_hangs_is_not_called_not_done() {
+    let log = OddLog::over(&FaultyLog::plain(PARTITIONS));
+    let node = Node::with(log.clone(), Clock::system(), Random::system());
+    let (team, ada, general) = make_team(&node, "acme").await;
+    log.hangs.send_replace(true);
+    let tried = |key: &str| request(team, Some(ada), Some(key.to_owned()), post(general, key));
+    let mut tries = Vec::new();
+    for key in ["first", "second", "third"] {
+        let (ingest, ask) = (node.ingest.clone(), tried(key));
+        tries.push(tokio::spawn(async move { ingest.submit(ask).await }));
+        time_passes(Duration::from_millis(1)).await;
+    }
+    // Another process's, which knows nothing of the tries before.
+    let other = Node::writing(
+        log.clone(),
+        Clock::system(),
+        Random::system(),
+        Writing::Elsewhere(node.ingest.writers().clone()),
+    );
+    until(async || other.ingest.teams().are_current()).await;
+    for key in ["first", "third"] {
+        let repeated = other.ingest.submit(tried(key)).await;
+        assert!(matches!(repeated, Answer::Unknown), "{key}: {repeated:?}");
+    }
+    log.hangs.send_replace(false);
+    for key in ["first", "second", "third"] {
+        let found = other.ingest.submit(tried(key)).await;
+        assert!(matches!(found, Answer::Acked(_)), "{key}: {found:?}");
+    }
+    node.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repeat_of_a_try_whose_caller_went_away_is_not_called_not_done() {
+    let log = FaultyLog::plain(PARTITIONS);
+    let node = Node::start(&log);
+    let (team, ada, general) = make_team(&node, "acme").await;
+    let tried = || request(team, Some(ada), Some("key".to_owned()), post(general, "key"));
+    log.set_away(true);
+    let gone = tokio::time::timeout(Duration::from_millis(10), node.ingest.submit(tried())).await;
+    assert!(gone.is_err());
+    // Its record may be on its way for as long as that.
+    time_passes(TRIES).await;
+    let repeated = node.ingest.submit(tried()).await;
+    assert!(matches!(repeated, Answer::Unknown), "{repeated:?}");
     node.end().await;
 }
 
@@ -484,6 +487,26 @@ async fn two_writers_take_a_partition_from_each_other_less_and_less() {
     assert!(since.elapsed() > Duration::from_millis(2_000), "{:?}", since.elapsed());
     one.end().await;
     other.end().await;
+}
+
+/// It was begun by its owner, and whoever asks for it has not read so far.
+#[tokio::test(start_paused = true)]
+async fn who_lags_behind_the_owner_looks_only_once_it_has_read_what_the_answer_was_given_by() {
+    let log = FaultyLog::plain(PARTITIONS);
+    let owner = Node::start(&log);
+    let lagging = OddLog::over(&log);
+    let elsewhere = Writing::Elsewhere(owner.ingest.writers().clone());
+    let behind = Node::writing(lagging.clone(), Clock::system(), Random::system(), elsewhere);
+    until(async || behind.ingest.teams().are_current()).await;
+    lagging.lags.send_replace(true);
+    let (team, ..) = make_team(&owner, "acme").await;
+    let ingest = behind.ingest.clone();
+    let found = tokio::spawn(async move { ingest.team(team).await });
+    // By then the owner has answered that there is nothing to do.
+    time_passes(Duration::from_secs(1)).await;
+    lagging.lags.send_replace(false);
+    let found = found.await.unwrap();
+    assert!(found.is_ok(), "{:?}", found.err());
 }
 
 /// A newer program's event: whoever cannot read it must not take the partition from who can.
@@ -520,56 +543,8 @@ async fn a_writer_that_cannot_read_an_event_leaves_the_partition_alone() {
     let end = log.end(source).await.unwrap();
     refused().await;
     // Its other partition and the directory it writes: the rest was read too.
-    let writes = async {
-        while older.ingest.writes().is_empty() {
-            tokio::task::yield_now().await
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), writes).await.unwrap();
+    until(async || !older.ingest.writes().is_empty()).await;
     assert_eq!(older.ingest.writes(), [1 - source.partition.0]);
     assert_eq!(log.end(source).await.unwrap(), end, "it claimed");
     older.end().await;
-}
-
-/// A log that refuses so many appends of marks.
-struct NoMarks(Arc<FaultyLog>, AtomicI64);
-
-#[async_trait]
-impl Log for NoMarks {
-    async fn partitions(&self, topic: Topic) -> Result<u32, LogError> {
-        self.0.partitions(topic).await
-    }
-
-    fn append(&self, to: TopicPartition, records: Vec<NewRecord>) -> BoxFuture<'static, Vec<Appended>> {
-        if to.topic == Topic::Marks && self.1.fetch_sub(1, Ordering::Relaxed) > 0 {
-            let outcomes = records.iter().map(|_| Appended::Failed(LogError::Away("no marks".to_owned()))).collect();
-            return futures::future::ready(outcomes).boxed();
-        }
-        self.0.append(to, records)
-    }
-
-    async fn end(&self, of: TopicPartition) -> Result<Offset, LogError> {
-        self.0.end(of).await
-    }
-
-    async fn reader(&self, from: Vec<(TopicPartition, Offset)>) -> Result<Box<dyn Reader>, LogError> {
-        self.0.reader(from).await
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn marks_that_the_log_did_not_take_are_written_later() {
-    let log = FaultyLog::plain(PARTITIONS);
-    let node = Node::with(Arc::new(NoMarks(log.clone(), AtomicI64::new(1))), Clock::system(), Random::system());
-    let (team, ada, general) = make_team(&node, "acme").await;
-    let partition = Partition(node.ingest.directory().by_team(team).unwrap().partition);
-    let ts = Ts::from_micros(1_234_567);
-    node.ingest.marks().mark(team, ada, general, ts).await.unwrap();
-    let marks = TopicPartition { topic: Topic::Marks, partition };
-    let mut reader = log.reader(vec![(marks, Offset::ZERO)]).await.unwrap();
-    let batch = tokio::time::timeout(Duration::from_secs(20), reader.next()).await.unwrap().unwrap();
-    let written = Event::decode(batch.records[0].value.as_deref().unwrap()).unwrap();
-    let Event::ReadMarked(mark) = written else { panic!("{written:?}") };
-    assert_eq!((mark.conversation, mark.ts), (general, ts));
-    node.end().await;
 }

@@ -3,6 +3,7 @@
 //! The writer's read-back, projectors, live teams and sessions all read from here. Who falls out of the ring reads the
 //! log by itself ([`Subscriber`]) or in company ([`Feed::scan`]) and rejoins.
 
+mod ends;
 mod entry;
 mod ring;
 mod scan;

@@ -9,6 +9,7 @@ use tracing::{debug, error, info, warn};
 
 use super::{
     Body, Decoder, Entry, Subscriber,
+    ends::Ends,
     entry::judge,
     ring::{Found, Ring},
     scan::Scans,
@@ -111,6 +112,7 @@ pub(super) struct PartitionFeed<E> {
     pub(super) ring: RwLock<Ring<E>>,
     /// The ring's end; sent again when the partition stops.
     pub(super) progress: watch::Sender<Offset>,
+    ends: Ends,
 }
 
 impl<E: Send + Sync + 'static> Feed<E> {
@@ -127,7 +129,7 @@ impl<E: Send + Sync + 'static> Feed<E> {
             .iter()
             .map(|(source, position)| {
                 let ring = RwLock::new(Ring::new(*position, config.ring_bytes_max));
-                (*source, PartitionFeed { ring, progress: watch::Sender::new(position.offset) })
+                (*source, PartitionFeed { ring, progress: watch::Sender::new(position.offset), ends: Ends::default() })
             })
             .collect();
         let (scans, ended) = (Scans::default(), CancellationToken::new());
@@ -160,6 +162,15 @@ impl<E: Send + Sync + 'static> Feed<E> {
     /// How far it has read; [`Position::START`] for a partition that is not read here.
     pub fn position(&self, source: TopicPartition) -> Position {
         self.inner.partitions.get(&source).map_or(Position::START, |partition| partition.ring.read().end())
+    }
+
+    /// Where a partition of the log ends at some moment of this call: everything that was acknowledged before lies below.
+    /// All who ask at the same time cost the log two questions at most.
+    ///
+    /// # Errors
+    /// The log's own; [`FeedError::NotRead`].
+    pub async fn end(&self, source: TopicPartition) -> Result<Offset, FeedError> {
+        Ok(self.inner.partition(source)?.ends.end(self.inner.log.end(source)).await?)
     }
 
     /// Why a partition is not read on, if so.

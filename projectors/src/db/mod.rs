@@ -16,5 +16,6 @@ pub(crate) use failover::{Query, Replicas};
 pub(crate) use positions::{POSITIONS, advance, positions_of, read_position, read_positions};
 pub use replica::Replica;
 pub(crate) use replica::Schema;
+use table::Conflict;
 pub(crate) use table::{Dialect, Table, blob, bytes, int, optional, text, word};
 pub(crate) use tx::Tx;

@@ -21,6 +21,9 @@ use super::{Cells, DbError, Dialect, POSITIONS, Table, Tx, text, word};
 const CONNECTIONS: u32 = 8;
 /// How long to wait for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Statements that a connection keeps prepared: a few sizes of each table's, and the readers' questions. Those that are in use come
+/// to less; MySQL keeps 16,382 for all connections of a server, unless `max_prepared_stmt_count` says otherwise.
+const STATEMENTS: usize = 256;
 /// How old the knowledge of the current generation may be. A generation that was switched off is kept longer.
 const GENERATION_KNOWN: Duration = Duration::from_secs(1);
 /// How long SQLite waits for another's lock, MySQL for another's row.
@@ -336,7 +339,7 @@ impl Replica {
                             Ok(())
                         })
                     })
-                    .connect_lazy_with(options.database(&database));
+                    .connect_lazy_with(options.database(&database).statement_cache_capacity(STATEMENTS));
                 Pool::MySql(pool)
             }
             Place::Sqlite(path) => {
@@ -350,7 +353,8 @@ impl Replica {
                     .journal_mode(SqliteJournalMode::Wal)
                     // Rows and positions are lost together or not at all, and the log brings them again.
                     .synchronous(SqliteSynchronous::Normal)
-                    .busy_timeout(LOCK_WAIT);
+                    .busy_timeout(LOCK_WAIT)
+                    .statement_cache_capacity(STATEMENTS);
                 let pool = SqlitePoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(ACQUIRE_TIMEOUT);
                 Pool::Sqlite(pool.connect_lazy_with(options))
             }

@@ -7,6 +7,17 @@ pub(crate) enum Dialect {
     Sqlite,
 }
 
+/// What becomes of a row whose key is there already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Conflict {
+    /// It replaces the one that is there.
+    Replace,
+    /// The one that is there stays.
+    Keep,
+    /// It is an error.
+    Fail,
+}
+
 /// What a column holds.
 #[derive(Clone, Copy, Debug)]
 enum Kind {
@@ -117,31 +128,33 @@ impl Table {
         }
     }
 
-    /// An insert of `rows` rows. One whose key is there already is replaced, or kept if not `replace`.
-    pub(super) fn insert(&self, dialect: Dialect, rows: usize, replace: bool) -> String {
-        let rest = if replace { &self.columns[self.key..] } else { &[] };
+    /// An insert of `rows` rows.
+    pub(super) fn insert(&self, dialect: Dialect, rows: usize, conflict: Conflict) -> String {
+        let row = format!("({})", vec!["?"; self.columns.len()].join(", "));
+        let values = vec![row.as_str(); rows].join(", ");
+        format!("INSERT INTO {} ({}) VALUES {values}{}", self.name, self.names(), self.on_conflict(dialect, conflict))
+    }
+
+    fn on_conflict(&self, dialect: Dialect, conflict: Conflict) -> String {
+        let rest = match conflict {
+            Conflict::Fail => return String::new(),
+            Conflict::Keep => &[],
+            Conflict::Replace => &self.columns[self.key..],
+        };
         let set = |of: fn(&str) -> String| {
             let sets: Vec<String> =
                 rest.iter().map(|column| format!("{} = {}", column.name, of(column.name))).collect();
             sets.join(", ")
         };
-        let on_conflict = match (dialect, rest.is_empty()) {
+        match (dialect, rest.is_empty()) {
             // Not INSERT IGNORE: that would also ignore what does not fit.
-            (Dialect::MySql, true) => format!("ON DUPLICATE KEY UPDATE {0} = {0}", self.columns[0].name),
-            (Dialect::MySql, false) => format!("ON DUPLICATE KEY UPDATE {}", set(|name| format!("VALUES({name})"))),
-            (Dialect::Sqlite, true) => format!("ON CONFLICT ({}) DO NOTHING", self.key_names()),
+            (Dialect::MySql, true) => format!(" ON DUPLICATE KEY UPDATE {0} = {0}", self.columns[0].name),
+            (Dialect::MySql, false) => format!(" ON DUPLICATE KEY UPDATE {}", set(|name| format!("VALUES({name})"))),
+            (Dialect::Sqlite, true) => format!(" ON CONFLICT ({}) DO NOTHING", self.key_names()),
             (Dialect::Sqlite, false) => {
-                format!("ON CONFLICT ({}) DO UPDATE SET {}", self.key_names(), set(|name| format!("excluded.{name}")))
+                format!(" ON CONFLICT ({}) DO UPDATE SET {}", self.key_names(), set(|name| format!("excluded.{name}")))
             }
-        };
-        format!("{} {on_conflict}", self.append(rows))
-    }
-
-    /// An insert of `rows` rows whose keys are not there yet.
-    pub(super) fn append(&self, rows: usize) -> String {
-        let row = format!("({})", vec!["?"; self.columns.len()].join(", "));
-        let values = vec![row.as_str(); rows].join(", ");
-        format!("INSERT INTO {} ({}) VALUES {values}", self.name, self.names())
+        }
     }
 
     /// A condition that holds for `keys` keys. Each term is whole, so that both databases look up key by key.

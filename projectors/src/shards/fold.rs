@@ -59,8 +59,8 @@ impl<R: Row> Rows<R> {
     }
 
     /// The rows to be written, in the order of their keys: two writers of one table would not lock each other out.
-    pub(super) fn written(&self) -> Vec<Cells> {
-        self.dirty.iter().filter_map(|key| Some(self.found.get(key)?.cells(*key))).collect()
+    pub(super) fn written(self) -> impl Iterator<Item = Cells> + Send {
+        self.dirty.into_iter().filter_map(move |key| Some(self.found.get(&key)?.cells(key)))
     }
 }
 
@@ -182,7 +182,9 @@ impl Fold {
         if given > Ts::ZERO {
             self.teams.change(team, |row| row.last_ts = row.last_ts.max(given));
         }
-        if let (Some(key), Ok(bytes)) = (WriteKey::of(event), event.encode()) {
+        if let Some(key) = WriteKey::of(event)
+            && let Ok(bytes) = event.encode()
+        {
             let digest = digest(&key);
             let row = vec![team.into(), digest.as_slice().into(), meta.at.into(), Cell::Bytes(bytes.to_vec())];
             self.write_keys.push(row);

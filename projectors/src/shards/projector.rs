@@ -52,6 +52,8 @@ impl ShardProjector {
 
     fn fold(&self, batch: &Batch) -> Fold {
         let mut fold = Fold::new(&self.shard);
+        // Most events are messages. To grow step by step to thousands of rows would copy all of them each time.
+        fold.messages.found.reserve(batch.entries.len());
         for entry in &batch.entries {
             if let Body::Event(event) = &entry.body {
                 fold.want(event);
@@ -127,18 +129,18 @@ async fn read_rows<R: Row>(tx: &mut Tx, rows: &mut Rows<R>) -> Result<(), DbErro
     Ok(())
 }
 
-async fn write_rows<R: Row>(tx: &mut Tx, rows: &Rows<R>) -> Result<(), DbError> {
+async fn write_rows<R: Row>(tx: &mut Tx, rows: Rows<R>) -> Result<(), DbError> {
     tx.delete(&R::TABLE, rows.gone.iter().map(|key| R::key_cells(*key)).collect()).await?;
     tx.upsert(&R::TABLE, rows.written()).await
 }
 
 async fn write(tx: &mut Tx, fold: Fold) -> Result<(), DbError> {
-    write_rows(tx, &fold.teams).await?;
-    write_rows(tx, &fold.people).await?;
-    write_rows(tx, &fold.conversations).await?;
-    write_rows(tx, &fold.messages).await?;
-    write_rows(tx, &fold.threads).await?;
-    write_rows(tx, &fold.tokens).await?;
+    write_rows(tx, fold.teams).await?;
+    write_rows(tx, fold.people).await?;
+    write_rows(tx, fold.conversations).await?;
+    write_rows(tx, fold.messages).await?;
+    write_rows(tx, fold.threads).await?;
+    write_rows(tx, fold.tokens).await?;
     for (table, present) in [(&tables::MEMBERS, fold.members), (&tables::CLOSED, fold.closed)] {
         let cells = |wanted: bool| -> Vec<Cells> {
             let these = present.iter().filter(|(_, is_there)| **is_there == wanted);
@@ -149,12 +151,12 @@ async fn write(tx: &mut Tx, fold: Fold) -> Result<(), DbError> {
         tx.delete(table, cells(false)).await?;
         tx.insert_new(table, cells(true)).await?;
     }
-    tx.upsert(&tables::BOTS, fold.bots.into_values().collect()).await?;
+    tx.upsert(&tables::BOTS, fold.bots.into_values()).await?;
     tx.insert_new(&tables::DELETIONS, fold.deletions).await?;
     tx.insert_new(&tables::MENTIONS, fold.mentions).await?;
-    let passwords = fold.passwords.iter();
-    let passwords = passwords.map(|((team, user), id)| vec![(*team).into(), (*user).into(), id.as_bytes()[..].into()]);
-    tx.upsert(&tables::PASSWORDS, passwords.collect()).await?;
+    let passwords = fold.passwords.into_iter();
+    let passwords = passwords.map(|((team, user), id)| vec![team.into(), user.into(), id.as_bytes()[..].into()]);
+    tx.upsert(&tables::PASSWORDS, passwords).await?;
     // The first event of a key is its answer for ever.
     tx.insert_new(&tables::WRITE_KEYS, fold.write_keys).await?;
     let (mut set, mut gone) = (Vec::new(), Vec::new());

@@ -16,8 +16,16 @@ use super::{
 };
 use crate::db::{Cell, Cells, DbError, Query, Tx, id_of};
 
-/// Conversations asked about in one statement.
-const UNREAD_A_STATEMENT: usize = 50;
+/// Sizes of the statements that count what is unread, so that few of them are ever prepared.
+const COUNTED: [usize; 7] = [1, 2, 4, 8, 16, 32, COUNTED_MAX];
+/// Conversations or messages asked about in one statement.
+const COUNTED_MAX: usize = 50;
+
+/// These, the last one as often as it takes to be as many as a statement has.
+fn filled<T: Copy>(asked: &[T]) -> Vec<T> {
+    let size = COUNTED.into_iter().find(|size| *size >= asked.len()).unwrap_or(asked.len());
+    asked.iter().chain(std::iter::repeat_n(&asked[asked.len() - 1], size - asked.len())).copied().collect()
+}
 
 /// All rows of a team.
 pub(super) struct TeamQuery(pub(super) TeamId);
@@ -232,30 +240,38 @@ pub(super) struct UnreadQuery {
 impl Query for UnreadQuery {
     type Answer = Vec<Unread>;
 
-    /// Ordinals behind the mark less deletions; mentions one by one, for they are few.
     async fn run(&self, tx: &mut Tx) -> Result<Vec<Unread>, DbError> {
-        let one = "c.ordinal \
-            - COALESCE((SELECT m.ordinal FROM messages m WHERE m.team = c.team AND m.conversation = c.conversation \
-              AND m.ts <= ? ORDER BY m.ts DESC LIMIT 1), 0) \
-            - (SELECT COUNT(*) FROM deletions d WHERE d.team = c.team AND d.conversation = c.conversation AND d.ts > ?), \
-            (SELECT COUNT(DISTINCT n.ts) FROM mentions n JOIN messages m \
-              ON m.team = n.team AND m.conversation = n.conversation AND m.ts = n.ts AND m.state = 0 AND m.counted = 1 \
-              WHERE n.team = c.team AND n.person IN (0, ?) AND n.conversation = c.conversation AND n.ts > ?) \
-            FROM conversations c WHERE c.team = ? AND c.conversation = ? AND c.latest > ?";
         let mut all = vec![Unread::default(); self.marks.len()];
-        for (marks, answers) in self.marks.chunks(UNREAD_A_STATEMENT).zip(all.chunks_mut(UNREAD_A_STATEMENT)) {
-            let selects: Vec<_> = (0..marks.len()).map(|place| format!("SELECT {place}, {one}")).collect();
+        for (marks, answers) in self.marks.chunks(COUNTED_MAX).zip(all.chunks_mut(COUNTED_MAX)) {
+            let marks = filled(marks);
             let args = marks.iter().flat_map(|(conversation, mark)| -> [Cell; 7] {
                 let mark = || Cell::from(*mark);
                 [mark(), mark(), self.user.into(), mark(), self.team.into(), (*conversation).into(), mark()]
             });
-            for row in tx.rows(selects.join(" UNION ALL "), args.collect()).await? {
-                let place: usize = number(&row[0])?;
-                answers[place] = Unread { count: number(&row[1])?, mentions: number(&row[2])? };
+            for row in tx.rows(unread_behind(marks.len()), args.collect()).await? {
+                if let Some(answer) = answers.get_mut(number::<usize>(&row[0])?) {
+                    *answer = Unread { count: number(&row[1])?, mentions: number(&row[2])? };
+                }
             }
         }
         Ok(all)
     }
+}
+
+/// What is new behind so many marks: ordinals behind the mark less deletions; mentions one by one, for they are few.
+///
+/// SQLite keeps the order of a CROSS JOIN. Left to itself it would begin with all messages behind the mark.
+fn unread_behind(marks: usize) -> String {
+    let one = "c.ordinal \
+        - COALESCE((SELECT m.ordinal FROM messages m WHERE m.team = c.team AND m.conversation = c.conversation \
+          AND m.ts <= ? ORDER BY m.ts DESC LIMIT 1), 0) \
+        - (SELECT COUNT(*) FROM deletions d WHERE d.team = c.team AND d.conversation = c.conversation AND d.ts > ?), \
+        (SELECT COUNT(DISTINCT n.ts) FROM mentions n CROSS JOIN messages m \
+          ON m.team = n.team AND m.conversation = n.conversation AND m.ts = n.ts AND m.state = 0 AND m.counted = 1 \
+          WHERE n.team = c.team AND n.person IN (0, ?) AND n.conversation = c.conversation AND n.ts > ?) \
+        FROM conversations c WHERE c.team = ? AND c.conversation = ? AND c.latest > ?";
+    let selects: Vec<_> = (0..marks).map(|place| format!("SELECT {place}, {one}")).collect();
+    selects.join(" UNION ALL ")
 }
 
 /// What messages count for, or counted for before they were deleted.
@@ -274,14 +290,16 @@ impl Query for CountedQuery {
               AND n.conversation = m.conversation AND n.ts = m.ts) \
             FROM messages m WHERE m.team = ? AND m.conversation = ? AND m.ts = ? AND m.counted = 1";
         let mut all = vec![Unread::default(); self.messages.len()];
-        for (messages, answers) in self.messages.chunks(UNREAD_A_STATEMENT).zip(all.chunks_mut(UNREAD_A_STATEMENT)) {
+        for (messages, answers) in self.messages.chunks(COUNTED_MAX).zip(all.chunks_mut(COUNTED_MAX)) {
+            let messages = filled(messages);
             let selects: Vec<_> = (0..messages.len()).map(|place| format!("SELECT {place}, {one}")).collect();
             let args = messages.iter().flat_map(|(conversation, ts)| -> [Cell; 4] {
                 [self.user.into(), self.team.into(), (*conversation).into(), (*ts).into()]
             });
             for row in tx.rows(selects.join(" UNION ALL "), args.collect()).await? {
-                let place: usize = number(&row[0])?;
-                answers[place] = Unread { count: 1, mentions: number(&row[1])? };
+                if let Some(answer) = answers.get_mut(number::<usize>(&row[0])?) {
+                    *answer = Unread { count: 1, mentions: number(&row[1])? };
+                }
             }
         }
         Ok(all)
@@ -326,5 +344,27 @@ impl Query for TeamsQuery {
     async fn run(&self, tx: &mut Tx) -> Result<Vec<TeamId>, DbError> {
         let rows = tx.rows("SELECT team FROM teams ORDER BY team", Vec::new()).await?;
         rows.iter().map(|row| id_of(&row[0], TeamId::from_packed)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::db::Replica;
+
+    #[tokio::test]
+    async fn sqlite_counts_mentions_from_the_mentions_not_from_all_messages() {
+        let dir = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", dir.path().join("s1.db").display());
+        let mut tx = Replica::open(&url, &tables::SHARD).unwrap().read().await.unwrap();
+        let marks = 2;
+        let explain = format!("EXPLAIN QUERY PLAN {}", unread_behind(marks));
+        let rows = tx.rows(explain, vec![Cell::Int(0); 7 * marks]).await.unwrap();
+        let plan: Vec<&str> = rows.iter().map(|row| row[3].as_text().unwrap()).collect();
+        let firsts: Vec<usize> = (0..plan.len()).filter(|at| plan[*at].starts_with("SEARCH n ")).collect();
+        assert_eq!(firsts.len(), marks, "{plan:#?}");
+        for first in firsts {
+            assert!(plan[first + 1].starts_with("SEARCH m "), "{plan:#?}");
+        }
     }
 }

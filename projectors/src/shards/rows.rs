@@ -11,9 +11,9 @@ use super::tables;
 use crate::db::{Cell, Cells, DbError, Table, id_of};
 
 /// A row that is read before it is changed.
-pub(super) trait Row: Sized {
+pub(super) trait Row: Sized + Send {
     const TABLE: Table;
-    type Key: Copy + Eq + std::hash::Hash + Ord;
+    type Key: Copy + Eq + std::hash::Hash + Ord + Send;
     fn key_cells(key: Self::Key) -> Cells;
     fn cells(&self, key: Self::Key) -> Cells;
     /// From all columns, in the table's order.

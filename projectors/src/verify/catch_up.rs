@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use teamlog_log::{Body, Entry, Feed, FeedError, Offset, Position, Topic, TopicPartition};
+use teamlog_log::{Body, Entry, Feed, FeedError, Offset, Position, Subscriber, Topic, TopicPartition};
 use teamlog_schemas::Event;
 use tracing::info;
 
@@ -45,36 +45,46 @@ pub(super) async fn catch_up(
     let mut said = Instant::now();
     for (source, wanted) in to {
         let wanted = wanted.min(feed.log().end(source).await.map_err(FeedError::from)?);
-        let mut position = at.get(&source).copied().unwrap_or(Position::START);
-        let mut batch = Batch::default();
-        let mut reader = feed.subscribe(source, position);
-        while position.offset < wanted {
-            let entries = below(&mut reader, source, wanted).await?;
-            if let Some(last) = entries.last() {
-                let from = std::mem::replace(&mut position, last.after);
-                batch.extend(source, from, entries);
-            } else {
-                // Only a hole lies before the wanted place.
-                break;
-            }
-            if batch.entries.len() >= BATCH_ENTRIES {
-                projector.apply(&std::mem::take(&mut batch)).await?;
-            }
+        let from = at.get(&source).copied().unwrap_or(Position::START);
+        let mut reader = feed.subscribe(source, from);
+        let mut next = next_batch(&mut reader, source, wanted).await?;
+        while let Some(batch) = next {
+            // While it is applied the next one is read. What was read before a place that cannot be read is applied.
+            let (applied, read) = tokio::join!(projector.apply(&batch), next_batch(&mut reader, source, wanted));
+            applied?;
+            next = read?;
             if said.elapsed() > SAID_EVERY {
                 said = Instant::now();
-                info!(view = projector.name(), partition = %source, at = %position.offset, to = %wanted, "reading the log");
+                let at = reader.position().offset;
+                info!(view = projector.name(), partition = %source, %at, to = %wanted, "reading the log");
             }
-        }
-        if !batch.entries.is_empty() {
-            projector.apply(&batch).await?;
         }
     }
     Ok(())
 }
 
+/// The next entries below `wanted`; none if there are no more.
+async fn next_batch(
+    reader: &mut Subscriber<Event>,
+    source: TopicPartition,
+    wanted: Offset,
+) -> Result<Option<Batch>, VerifyError> {
+    let mut batch = Batch::default();
+    while batch.entries.len() < BATCH_ENTRIES && reader.position().offset < wanted {
+        let before = reader.position();
+        let entries = below(reader, source, wanted).await?;
+        // Only a hole lies before the wanted place.
+        if entries.is_empty() {
+            break;
+        }
+        batch.extend(source, before, entries);
+    }
+    Ok((!batch.entries.is_empty()).then_some(batch))
+}
+
 /// The next entries below `wanted`; none if the next one lies at or behind it.
 async fn below(
-    reader: &mut teamlog_log::Subscriber<Event>,
+    reader: &mut Subscriber<Event>,
     source: TopicPartition,
     wanted: Offset,
 ) -> Result<Vec<Arc<Entry<Event>>>, VerifyError> {

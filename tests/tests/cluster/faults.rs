@@ -1,14 +1,14 @@
-//! What happens to a cluster, and how long posting stalls because of it.
+//! What happens to a cluster.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex},
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
-use rand::{Rng, rngs::StdRng};
-use teamlog_tests::{Cluster, ROLES};
-use tokio::sync::watch;
+use rand::{Rng, rngs::StdRng, seq::IndexedRandom, seq::SliceRandom};
+use teamlog_tests::{Cluster, Direction, ROLES, Trouble};
+
+use crate::{log, mid_batch::Hold, stalls::Stalls};
+
+/// How long a network's fault lasts: longer than a silent node is waited for (1.5 s), shorter than a call's deadline.
+const TROUBLE_LASTS: Duration = Duration::from_secs(4);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Fault {
@@ -20,10 +20,40 @@ pub(crate) enum Fault {
     MemcachedKilled,
     OwnerPaused,
     RollingRestart,
+    Network(Trouble, Between),
+}
+
+/// Who have trouble with whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Between {
+    GatewaysAndOwner,
+    GatewaysAndHome,
+    /// Any role's process, and all brokers.
+    OneAndKafka,
+    /// Any role's process, and both servers.
+    OneAndDatabases,
+}
+
+impl Between {
+    const ALL: [Between; 4] =
+        [Between::GatewaysAndOwner, Between::GatewaysAndHome, Between::OneAndKafka, Between::OneAndDatabases];
+
+    /// Who calls, and who is called.
+    fn ends(self, cluster: &Cluster, partition: u32, rng: &mut StdRng) -> (Vec<String>, Vec<String>) {
+        let all = |parts: &[&str]| parts.iter().map(|part| (*part).to_owned()).collect();
+        let gateways = || all(&["gateway1", "gateway2"]);
+        let mut one = || all(&[*ROLES.choose(rng).unwrap()]);
+        match self {
+            Between::GatewaysAndOwner => (gateways(), vec![cluster.owner(partition)]),
+            Between::GatewaysAndHome => (gateways(), vec![cluster.home(partition)]),
+            Between::OneAndKafka => (one(), all(&["kafka1", "kafka2", "kafka3"])),
+            Between::OneAndDatabases => (one(), all(&["dc1", "dc2"])),
+        }
+    }
 }
 
 impl Fault {
-    pub(crate) const ALL: [Fault; 8] = [
+    const OF_PARTS: [Fault; 8] = [
         Fault::OwnerKilled,
         Fault::HomeKilled,
         Fault::ProjectorKilled,
@@ -34,18 +64,51 @@ impl Fault {
         Fault::RollingRestart,
     ];
 
+    /// What happens to parts, so many times each, and once to the network: if each comes once only, four of the network's
+    /// sixteen faults, of which each is of another kind and between others; else all of them.
+    pub(crate) fn plan(times: usize, rng: &mut StdRng) -> Vec<Fault> {
+        let mut faults: Vec<Fault> = std::iter::repeat_n(Fault::OF_PARTS, times).flatten().collect();
+        let lost = if rng.random() { Direction::Calls } else { Direction::Answers };
+        let troubles = [Trouble::Cut, Trouble::Delayed, Trouble::OneWay(lost), Trouble::HalfOpen];
+        let mut between = Between::ALL;
+        between.shuffle(rng);
+        for (number, trouble) in troubles.into_iter().enumerate() {
+            let chosen = if times > 1 { &between[..] } else { &between[number..=number] };
+            faults.extend(chosen.iter().map(|between| Fault::Network(trouble, *between)));
+        }
+        faults.shuffle(rng);
+        faults
+    }
+
     /// Happens, and is over once all parts are there again and people post.
     pub(crate) async fn happen(self, cluster: &Cluster, partition: u32, rng: &mut StdRng, stalls: &mut Stalls) {
         let number = rng.random_range(1..=2);
         eprintln!("{self:?}");
         stalls.begin(self);
-        let part = match self {
-            Fault::OwnerKilled | Fault::OwnerPaused => cluster.owner(partition),
-            Fault::HomeKilled => cluster.home(partition),
-            Fault::ProjectorKilled => format!("project{number}"),
-            Fault::BrokerKilled => format!("kafka{}", rng.random_range(1..=3)),
-            Fault::DatabaseKilled => format!("dc{number}"),
-            Fault::MemcachedKilled => format!("memcached{number}"),
+        match self {
+            Fault::OwnerKilled => dies(cluster, &cluster.owner(partition), stalls).await,
+            Fault::HomeKilled => dies(cluster, &cluster.home(partition), stalls).await,
+            Fault::BrokerKilled => dies(cluster, &format!("kafka{}", rng.random_range(1..=3)), stalls).await,
+            Fault::DatabaseKilled => dies(cluster, &format!("dc{number}"), stalls).await,
+            Fault::MemcachedKilled => dies(cluster, &format!("memcached{number}"), stalls).await,
+            Fault::ProjectorKilled => {
+                let mut hold = Hold::on(cluster, &format!("dc{number}")).await;
+                let part = hold.caught(cluster, partition).await;
+                cluster.kill(&[&part]).await;
+                hold.release().await;
+                stalls.goes_on().await;
+                cluster.start(&[&part]).await;
+            }
+            Fault::OwnerPaused => {
+                let (part, before) = log::written_by_its_owner(cluster, partition).await;
+                cluster.pause(&[&part]).await;
+                // Past its take-over: until then nobody can post.
+                stalls.goes_on().await;
+                cluster.resume(&[&part]).await;
+                stalls.goes_on().await;
+                let other = if part == "ingest1" { "ingest2" } else { "ingest1" };
+                log::was_taken_over(cluster, partition, &before, other).await;
+            }
             Fault::RollingRestart => {
                 for part in ROLES {
                     cluster.stop(&[part]).await;
@@ -53,69 +116,22 @@ impl Fault {
                     cluster.start(&[part]).await;
                     stalls.goes_on().await;
                 }
-                return stalls.end();
             }
-        };
-        if self == Fault::OwnerPaused {
-            cluster.pause(&[&part]).await;
-            // Past its take-over: until then nobody can post.
-            stalls.goes_on().await;
-            cluster.resume(&[&part]).await;
-        } else {
-            cluster.kill(&[&part]).await;
-            stalls.goes_on().await;
-            cluster.start(&[&part]).await;
+            Fault::Network(trouble, between) => {
+                let (callers, parts) = between.ends(cluster, partition, rng);
+                let disturbed = cluster.disturb(&callers, &parts, trouble);
+                tokio::time::sleep(TROUBLE_LASTS).await;
+                let met = if disturbed.was_met() { "was met" } else { "was not met" };
+                eprintln!("{trouble:?} from {callers:?} to {parts:?} {met}");
+            }
         }
         stalls.goes_on().await;
         stalls.end();
     }
 }
 
-/// The longest time between two acknowledgements of a team, by what had happened.
-pub(crate) struct Stalls {
-    posted: watch::Receiver<usize>,
-    now: Arc<Mutex<Option<(Fault, Duration)>>>,
-    all: BTreeMap<Fault, Vec<Duration>>,
-}
-
-impl Stalls {
-    pub(crate) fn watch(posted: watch::Receiver<usize>) -> Stalls {
-        let now: Arc<Mutex<Option<(Fault, Duration)>>> = Arc::default();
-        let (mut seen, told) = (posted.clone(), now.clone());
-        tokio::spawn(async move {
-            let mut last = Instant::now();
-            while seen.changed().await.is_ok() {
-                let gap = last.elapsed();
-                last = Instant::now();
-                if let Some((_, longest)) = &mut *told.lock().unwrap() {
-                    *longest = gap.max(*longest);
-                }
-            }
-        });
-        Stalls { posted, now, all: BTreeMap::new() }
-    }
-
-    fn begin(&mut self, fault: Fault) {
-        *self.now.lock().unwrap() = Some((fault, Duration::ZERO));
-    }
-
-    /// Ends once everybody has posted about twice more.
-    async fn goes_on(&mut self) {
-        let wanted = *self.posted.borrow() + 16;
-        self.posted.wait_for(|posted| *posted >= wanted).await.unwrap();
-    }
-
-    fn end(&mut self) {
-        if let Some((fault, longest)) = self.now.lock().unwrap().take() {
-            eprintln!("{fault:?}: posting stalled for {longest:?}");
-            self.all.entry(fault).or_default().push(longest);
-        }
-    }
-
-    pub(crate) fn tell(&self) {
-        for (fault, stalls) in &self.all {
-            let (count, longest) = (stalls.len(), stalls.iter().max());
-            eprintln!("{fault:?}, {count} times: posting stalled for {longest:?} at the most");
-        }
-    }
+async fn dies(cluster: &Cluster, part: &str, stalls: &mut Stalls) {
+    cluster.kill(&[part]).await;
+    stalls.goes_on().await;
+    cluster.start(&[part]).await;
 }

@@ -18,13 +18,14 @@ async fn every_session_hears_a_run_of_the_history() {
         let size = Size {
             people: size("TEAMLOG_TEST_GAP_PEOPLE", 50),
             sessions: size("TEAMLOG_TEST_GAP_SESSIONS", 200),
-            slow: 4,
+            // More than wait for a socket and fit into its buffers come to some of them, whatever conversations they are in.
+            slow: 16,
             writers: 8,
             movers: 3,
             outsiders: 6,
             public: 2,
             private: 4,
-            messages: size("TEAMLOG_TEST_GAP_MESSAGES", 1000),
+            messages: size("TEAMLOG_TEST_GAP_MESSAGES", 1_400),
             pause: Duration::ZERO,
         };
         eprintln!("{engine:?}: SEED={seed}, {size:?}");
@@ -37,6 +38,7 @@ async fn every_session_hears_a_run_of_the_history() {
         judge.check_all(&runs);
         eprintln!("{engine:?}: {} runs, {} frames, {:?}", runs.len(), judge.frames(&runs), began.elapsed());
         let overflows = server.metric("teamlog_rtm_overflows_total").await;
+        eprintln!("{engine:?}: {overflows} sessions were too slow");
         assert!(overflows > 0.0, "{engine:?}: no session was too slow");
     }
 }

@@ -60,6 +60,27 @@ async fn a_second_server_names_the_first_and_leaves_it_alone() {
 }
 
 #[tokio::test]
+async fn a_process_on_a_copy_of_a_data_directory_names_the_first_and_leaves_it_alone() {
+    if !on_kafka() {
+        return;
+    }
+    let options = Options { expected_errors: vec!["under this node's id"], ..Options::default() };
+    let server = Server::with(Engine::Stack, options).await;
+    let (ada, _) = server.team("twin").await;
+    let copy = tempfile::tempdir().unwrap();
+    fs::copy(server.data_dir().join("node-id"), copy.path().join("node-id")).unwrap();
+    let second = ["serve", "--listen", "127.0.0.1:0", "--data-dir", copy.path().to_str().unwrap()];
+    let (status, said) = server.run(&second).await;
+    assert_eq!(status, 2, "{said}");
+    let node = fs::read_to_string(server.data_dir().join("node-id")).unwrap();
+    for part in ["under this node's id", node.trim(), server.url()] {
+        assert!(said.contains(part), "{part} is missing: {said}");
+    }
+    server.ready().await;
+    ada.say("#general", "still here").await;
+}
+
+#[tokio::test]
 async fn after_a_kill_a_server_goes_on_here_at_once_and_elsewhere_after_a_silence() {
     if !on_kafka() {
         return;

@@ -98,11 +98,11 @@ impl Work {
         }
     }
 
-    /// The newest page has what was acknowledged before it was asked for.
+    /// The newest page, of more than come during one read, has what was acknowledged before it was asked for.
     async fn read(self: Arc<Self>) {
         while self.goes_on() {
             let last = self.posted.lock().unwrap().last().cloned();
-            let page = self.api.good("conversations.history", json!({ "channel": self.channel, "limit": 100 })).await;
+            let page = self.api.good("conversations.history", json!({ "channel": self.channel, "limit": 999 })).await;
             let there: Vec<&str> =
                 page["messages"].as_array().unwrap().iter().map(|message| message["ts"].as_str().unwrap()).collect();
             assert!(there.is_sorted_by(|newer, older| newer > older), "{there:?}");

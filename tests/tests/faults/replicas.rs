@@ -62,9 +62,10 @@ async fn a_database_server_that_hangs_costs_readers_a_hedge() {
             at(&before, 0.5),
             at(&before, 0.99),
         );
-        // Whoever waits for it to fail waits for 2 s.
-        assert!(at(&took, 1.0) < Duration::from_secs(2), "{took:?}");
-        assert!(at(&took, 0.99) < Duration::from_secs(1), "{took:?}");
+        // Whoever waits for it to fail waits for 2 s, beside what a read takes on this machine.
+        let usual = 4 * at(&before, 1.0);
+        assert!(at(&took, 1.0) < Duration::from_secs(2) + usual, "{took:?}");
+        assert!(at(&took, 0.99) < Duration::from_secs(1) + usual, "{took:?}");
         read_until(&server, &ada, (here, &root), false).await;
         drop(hung);
         read_until(&server, &ada, (here, &root), true).await;

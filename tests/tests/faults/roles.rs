@@ -3,22 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use teamlog_tests::{Api, Cluster, ROLES, WAIT};
-
-/// Posts until it is accepted, as a client does that was told to come again: with the same key.
-async fn say(api: &Api, channel: &str, text: &str) -> String {
-    let args = json!({ "channel": channel, "text": text, "client_msg_id": text });
-    let accepted = async {
-        loop {
-            match api.call("chat.postMessage", &args).await {
-                Ok(answer) if answer["ok"] == true => return answer["ts"].as_str().unwrap().to_owned(),
-                Ok(answer) => panic!("{text}: {answer}"),
-                Err(why) => eprintln!("{text}: again, for {why:?}"),
-            }
-        }
-    };
-    tokio::time::timeout(WAIT, accepted).await.unwrap_or_else(|_| panic!("{text}: not accepted in {WAIT:?}"))
-}
+use teamlog_tests::{Api, Cluster, ROLES};
 
 /// The texts of a conversation, oldest first.
 async fn texts(api: &Api, channel: &str) -> Vec<String> {
@@ -33,10 +18,8 @@ async fn texts(api: &Api, channel: &str) -> Vec<String> {
 async fn people_talk_on_while_one_process_after_the_other_goes_and_comes_back() {
     let Some(cluster) = Cluster::lease(&[]).await else { return };
     let domain = format!("roles-{}", uuid::Uuid::new_v4().simple());
-    let args = json!({ "domain": domain, "name": domain, "owner_name": "ada", "owner_email": "ada@example.com" });
-    let made = cluster.api().good("teamlog.teams.create", args).await;
+    let (ada, _) = cluster.api().team(&domain).await;
     let [first, second] = cluster.gateways() else { panic!("{:?}", cluster.gateways()) };
-    let ada = cluster.api().with_token(made["token"].as_str().unwrap());
     let channel = ada.good("conversations.create", json!({ "name": "here" })).await;
     let channel = channel["channel"]["id"].as_str().unwrap().to_owned();
 
@@ -51,7 +34,7 @@ async fn people_talk_on_while_one_process_after_the_other_goes_and_comes_back() 
                 _ => cluster.stop(&[part]).await,
             }
             let text = format!("while {part} is {how}");
-            say(&ada, &channel, &text).await;
+            ada.say_at_last(&channel, &text).await;
             said.push(text);
             match how {
                 "paused" => cluster.resume(&[part]).await,
@@ -60,7 +43,7 @@ async fn people_talk_on_while_one_process_after_the_other_goes_and_comes_back() 
         }
     }
     let last = "after all that";
-    say(&ada.at(second), &channel, last).await;
+    ada.at(second).say_at_last(&channel, last).await;
     said.push(last.to_owned());
     for gateway in [first, second] {
         assert_eq!(texts(&ada.at(gateway), &channel).await, said, "what {gateway} has");

@@ -1,8 +1,8 @@
-//! Whole nodes (writer, feed, projector, the gateway's sessions) and their clients over a faulty log, in one thread under
+//! Whole nodes (heartbeats, writers, feed, projector, a gateway and its sessions) and their clients over a faulty log, in one thread under
 //! paused time. One seed decides everything; a shadow model checks invariants 1 to 5 of ARCHITECTURE.md meanwhile.
 //!
 //! - `SEED=7 cargo test -p teamlog-tests --test sim` runs one seed and prints its trace.
-//! - `TEAMLOG_TEST_SEEDS=1000` runs so many instead of 200.
+//! - `TEAMLOG_TEST_SEEDS=1000` runs so many instead of 200; with `cargo test --release --test sim` in about a minute.
 //! - `TEAMLOG_SIM_LEFT_OUT=Barrier SEED=7` leaves a rule out of it.
 //!
 //! Each seed has a process of its own, in which even what the operating system gives as random follows from the seed
@@ -10,13 +10,14 @@
 //! order in maps, ids. Else the trace would differ with each run, and what a process did before would show. The same crate
 //! stops the machine's clocks, so nothing here may wait for real time but by sleeping.
 //!
-//! Read [`run`], then [`world`] (what goes wrong), [`node`] and [`wire`] (what it goes wrong with), [`people`] and
-//! [`sessions`] (who notices), [`shadow`] (what is true).
+//! Read [`run`], then [`world`] and [`trouble`] (what goes wrong), [`node`], [`wire`] and [`owners`] (what it goes wrong
+//! with), [`people`] and [`sessions`] (who notices), [`shadow`] (what is true).
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod campaign;
 mod checks;
 mod node;
+mod owners;
 mod people;
 mod plan;
 mod regressions;
@@ -25,6 +26,7 @@ mod sessions;
 mod shadow;
 mod store;
 mod trace;
+mod trouble;
 mod wire;
 mod world;
 
@@ -62,7 +64,8 @@ fn alone(seed: u64, printed: bool) {
     });
     let outcome = run::run(seed, printed);
     let (lines, hash) = outcome.trace;
-    println!("seed {seed}: {lines} lines {hash:016x}, {} events, {} frames", outcome.events, outcome.frames);
+    let run::Outcome { events, claims, frames, .. } = outcome;
+    println!("seed {seed}: {lines} lines {hash:016x}, {events} events, {claims} claims, {frames} frames");
 }
 
 /// What the standard harness would do: it runs each test in a thread and waits by the clock, which stands still here.

@@ -1,9 +1,12 @@
-//! One life of a node: feed, writers, live teams, a projector and the gateway's sessions, as the program puts them
-//! together, over a wire that can fail.
+//! One life of a node: heartbeats, feed, writers, live teams, a projector, and a gateway that hands commands to whoever
+//! the node's table calls their owner; as the program puts them together, over a wire that can fail.
 
 use std::{
     pin::Pin,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicI64, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -15,16 +18,20 @@ use teamlog_gateway::{
     ApiError, Args, Gateway, GatewayConfig, GatewayParts, Health, HealthReport, Incoming, Outgoing, Rates, Realtime,
     Reply, Rtm, RtmConfig, SocketError,
 };
-use teamlog_ingest::{Answer, Clock, Ingest, IngestConfig, IngestParts, NewTeam, Random, Request, Secrets, Writing};
+use teamlog_ingest::{
+    Answer, Clock, Ingest, IngestConfig, IngestParts, Membership, NewTeam, NodeParts, Nodes, Observer, Random, Request,
+    Role, Secrets, Writing, http::RemoteWriters,
+};
 use teamlog_log::{Feed, FeedConfig, Offset, Partition, Position, Record, Topic, TopicPartition, Undecodable};
 use teamlog_projectors::{LocalCache, Shards};
 use teamlog_schemas::{Event, Ts};
 use teamlog_state::DirectoryRows;
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
 use crate::{
+    owners::{Addresses, Calls},
     plan::{Plan, stream},
     store::Store,
     wire::{Link, Lost, Wire},
@@ -32,6 +39,9 @@ use crate::{
 
 /// Milliseconds since 1970 at the beginning of every run, as the log has it.
 const BEGINNING: i64 = 1_767_225_600_000_000;
+
+/// As the program: how long others may take to take over what a node wrote that drains.
+const HAND_OVER_WAIT: Duration = Duration::from_secs(5);
 
 struct Well;
 
@@ -46,8 +56,15 @@ impl Health for Well {
 pub(crate) struct Life {
     /// `n1.2`: the second life of the first node.
     pub(crate) name: String,
+    pub(crate) number: usize,
     pub(crate) wire: Wire,
+    /// Its gateway's, which hands commands to their owners.
     pub(crate) ingest: Ingest,
+    /// Its writers'. Other nodes reach them, and its own gateway as one of those.
+    pub(crate) writing: Ingest,
+    /// Its place among the others, until it leaves.
+    nodes: Mutex<Option<Nodes>>,
+    members: watch::Receiver<Arc<Membership>>,
     gateway: Gateway,
     rtm: Arc<Rtm>,
     tasks: TaskTracker,
@@ -55,19 +72,59 @@ pub(crate) struct Life {
 }
 
 /// What a life is begun with.
-pub(crate) struct Birth<'a> {
-    pub(crate) plan: &'a Plan,
+pub(crate) struct Birth {
+    pub(crate) plan: Plan,
     pub(crate) number: usize,
     pub(crate) life: u32,
     pub(crate) wire: Wire,
-    pub(crate) store: &'a Store,
-    pub(crate) began: Instant,
+    pub(crate) store: Store,
+    pub(crate) addresses: Addresses,
+    pub(crate) clock: SkewedClock,
+}
+
+/// What a machine's clock says. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct SkewedClock {
+    began: Instant,
+    /// In microseconds, ahead of the log's.
+    skew: Arc<AtomicI64>,
+}
+
+impl SkewedClock {
+    pub(crate) fn new(began: Instant, skew: i64) -> SkewedClock {
+        SkewedClock { began, skew: Arc::new(AtomicI64::new(skew)) }
+    }
+
+    pub(crate) fn set(&self, skew: i64) {
+        self.skew.store(skew, Ordering::Relaxed);
+    }
+
+    fn now(&self) -> Ts {
+        let elapsed = self.began.elapsed().as_micros() as i64;
+        Ts::from_micros(BEGINNING + elapsed + self.skew.load(Ordering::Relaxed))
+    }
 }
 
 impl Life {
-    pub(crate) fn begin(birth: Birth<'_>) -> Life {
-        let Birth { plan, number, life, wire, store, began } = birth;
-        let name = format!("n{number}.{life}");
+    /// Joins the other nodes, which takes until the log answers, and starts all parts. It is not chosen yet.
+    pub(crate) async fn begin(birth: Birth) -> Life {
+        let Birth { plan, number, life, wire, store, addresses, clock } = birth;
+        let (name, address) = (format!("n{number}.{life}"), format!("http://n{number}"));
+        // Its data directory's: the same in each life, and by the seed, as it is what placement goes by.
+        let node = Uuid::from_u128(stream(plan.seed, &format!("node {number}")).random());
+        let clock = Clock::new(move || clock.now());
+        let (log, clock_of_beats) = (Arc::new(wire.clone()), clock.clone());
+        let nodes = Nodes::join(NodeParts {
+            log: log.clone(),
+            node,
+            role: Role::Ingest,
+            address: address.clone(),
+            url: None,
+            views: Vec::new(),
+            clock: clock_of_beats,
+        });
+        let nodes = nodes.await.expect("no role excludes itself");
+        let members = nodes.members();
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let from = store.positions();
         let mut sources = vec![(TopicPartition::DIRECTORY, Position::START)];
@@ -76,31 +133,39 @@ impl Life {
             sources.push((TopicPartition { topic: Topic::Marks, partition }, Position::bare(Offset::ZERO)));
         }
         let sizes = FeedConfig { ring_bytes_max: plan.ring_bytes_max, ..FeedConfig::default() };
-        let feed = Feed::start(Arc::new(wire.clone()), Arc::new(decode), sizes, sources, stop.clone());
+        let feed = Feed::start(log, Arc::new(decode), sizes, sources, stop.clone());
         let mut rng = stream(plan.seed, &name);
         store.project(&feed, rng.random(), &stop);
-        let rtm = Rtm::new(rtm_config(plan));
-        let skew = plan.skews[number];
-        let clock = move || Ts::from_micros(BEGINNING + began.elapsed().as_micros() as i64 + skew);
+        let rtm = Rtm::new(rtm_config(&plan));
         let random = Mutex::new(rng);
-        let ingest = Ingest::start(
-            IngestParts {
+        let random = Random::new(move || random.lock().unwrap().random());
+        let start = |writing: Writing, observer: Option<Arc<dyn Observer>>| {
+            let parts = IngestParts {
                 feed: feed.clone(),
                 source: Arc::new(store.clone()),
                 directory: (DirectoryRows::default(), Position::START),
-                from,
+                from: from.clone(),
                 shard_of: Arc::new(|_| "s1".to_owned()),
                 secrets: Arc::new(Secrets::new([b"0123456789abcdef0123456789abcdef"]).unwrap()),
-                node: Uuid::from_u128(number as u128 + 1),
-                clock: Clock::new(clock),
-                random: Random::new(move || random.lock().unwrap().random()),
-                writing: Writing::alone(Uuid::from_u128(number as u128 + 1)),
-                observer: Some(rtm.clone()),
+                node,
+                clock: clock.clone(),
+                random: random.clone(),
+                writing,
+                observer,
                 config: IngestConfig::default(),
-            },
-            &tasks,
-            &stop,
-        );
+            };
+            Ingest::start(parts, &tasks, &stop)
+        };
+        let writing = start(Writing::Here(members.clone()), None);
+        addresses.listen(&address, &wire, writing.writers());
+        let rng = Mutex::new(stream(plan.seed, &format!("calls of {name}")));
+        let calls = Calls { from: wire.clone(), to: addresses, faults: plan.calls, rng };
+        let owners = RemoteWriters::new(members.clone(), calls);
+        let ingest = start(Writing::Elsewhere(Arc::new(owners)), Some(rtm.clone()));
+        nodes.tell({
+            let writing = writing.clone();
+            move || writing.writes()
+        });
         let gateway = Gateway::new(GatewayParts {
             ingest: ingest.clone(),
             shards: Shards::new(plan.partitions, &[]).unwrap(),
@@ -114,21 +179,53 @@ impl Life {
             metrics: None,
             config: GatewayConfig { rates: Rates { enabled: false, ..Rates::default() }, ..GatewayConfig::default() },
         });
-        Life { name, wire, ingest, gateway, rtm, tasks, stop }
+        Life { name, number, wire, ingest, writing, nodes: Mutex::new(Some(nodes)), members, gateway, rtm, tasks, stop }
+    }
+
+    /// From now on it may be chosen, or not any more.
+    pub(crate) fn take_part(&self, serving: bool) {
+        if let Some(nodes) = &*self.nodes.lock().unwrap() {
+            nodes.take_part(serving);
+        }
+    }
+
+    /// Its table of the nodes, as it changes.
+    pub(crate) fn members(&self) -> watch::Receiver<Arc<Membership>> {
+        self.members.clone()
+    }
+
+    /// What it writes.
+    pub(crate) fn writes(&self) -> Vec<TopicPartition> {
+        let directory = self.writing.writes_directory().then_some(TopicPartition::DIRECTORY);
+        let events = self.writing.writes().into_iter().map(|number| TopicPartition::events(Partition(number)));
+        directory.into_iter().chain(events).collect()
     }
 
     /// Nothing of it reaches anybody from here on.
     pub(crate) fn crash(&self) {
         self.wire.set(Link::Dead);
         self.stop.cancel();
+        self.nodes.lock().unwrap().take();
     }
 
-    /// Ends in good order: sessions are told to go on elsewhere, what is in flight is drained.
+    /// Ends in good order: what it wrote is handed over, sessions are told to go on elsewhere, what is in flight is
+    /// drained, and it says goodbye.
     pub(crate) async fn drain(&self) {
+        self.take_part(false);
+        let handed_over = async {
+            while !self.writes().is_empty() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let _ = tokio::time::timeout(HAND_OVER_WAIT, handed_over).await;
         self.rtm.shutdown().await;
         self.stop.cancel();
         self.tasks.close();
         self.tasks.wait().await;
+        let nodes = self.nodes.lock().unwrap().take();
+        if let Some(nodes) = nodes {
+            nodes.leave().await;
+        }
         self.crash();
     }
 

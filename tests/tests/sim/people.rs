@@ -268,6 +268,7 @@ impl Doer {
                 (Known::Open, _) | (_, Known::Open) => Known::Open,
                 _ => Known::NotDone,
             };
+            self.check_denied(deed, known);
             if first.is_some() && one.0 == Known::NotDone && one.2 {
                 self.world.fail(&format!("{} was acknowledged, and refused when asked again: {deed:?}", self.who));
             }
@@ -278,14 +279,17 @@ impl Doer {
             }
             tokio::time::sleep(Duration::from_millis(self.rng.random_range(10..300))).await;
         }
-        if let Deed::Post { text, .. } = deed {
-            let counts = self.world.shadow().counts(text);
-            if known == Known::NotDone && counts {
-                self.world.fail(&format!("invariant 1: {text:?} was said not to be done, and counts"));
-            }
-            if known == Known::NotDone {
-                self.world.never(text.clone());
-            }
+        if let (Deed::Post { text, .. }, Known::NotDone) = (deed, known) {
+            self.world.never(text.clone());
+        }
+    }
+
+    /// What was said not to be done so far does not count.
+    fn check_denied(&self, deed: &Deed, known: Known) {
+        if let (Deed::Post { text, .. }, Known::NotDone) = (deed, known)
+            && self.world.shadow().counts(text)
+        {
+            self.world.fail(&format!("invariant 1: {text:?} was said not to be done, and counts"));
         }
     }
 
@@ -327,7 +331,7 @@ impl Doer {
                 self.check(deed, &format!("{refusal:?}"), self.premises(deed, refusal), from);
                 (Known::NotDone, None, true)
             }
-            Answer::Nothing(nothing) => {
+            Answer::Nothing { why: nothing, .. } => {
                 self.check(deed, &format!("{nothing:?}"), self.nothing(deed, nothing), from);
                 (Known::NotDone, None, true)
             }

@@ -25,8 +25,10 @@ pub(crate) struct Plan {
     /// Between two things that happen to nodes.
     pub(crate) calm: Range<Duration>,
     pub(crate) faults: Faults,
-    /// Of each node's clock, in microseconds.
+    /// Of each node's clock, in microseconds: within its bound, but for one node's at the most.
     pub(crate) skews: Vec<i64>,
+    /// Of the calls between nodes.
+    pub(crate) calls: CallFaults,
     /// The longest time that a view lags by.
     pub(crate) lag: Duration,
     pub(crate) ring_bytes_max: usize,
@@ -34,6 +36,17 @@ pub(crate) struct Plan {
     pub(crate) queue_max: usize,
     pub(crate) burst_frames: usize,
     pub(crate) catch_up_bytes_max: usize,
+}
+
+/// What becomes of a call from one node to another.
+#[derive(Clone, Debug)]
+pub(crate) struct CallFaults {
+    /// On its way, each way.
+    pub(crate) delay: Range<Duration>,
+    /// A chance to find no connection.
+    pub(crate) refused: f64,
+    /// A chance that the connection breaks before the answer is there, whatever it was.
+    pub(crate) broken: f64,
 }
 
 impl Plan {
@@ -45,13 +58,20 @@ impl Plan {
             1 => Faults { later: ms(5..200), pause: ms(10..300), ..Faults::chaos(seed) },
             _ => Faults::chaos(seed),
         };
-        let skewed = rng.random_bool(0.3).then(|| rng.random_range(0..nodes));
-        let skew = |node| if skewed == Some(node) { rng.random_range(-600..600) * 1_000_000 } else { 0 };
+        let is_skewed = rng.random_bool(0.3);
+        let skew = |_| if is_skewed { rng.random_range(-SKEW_MAX..SKEW_MAX) } else { 0 };
+        let mut skews: Vec<i64> = (0..nodes).map(skew).collect();
+        let mut off = stream(seed, "off");
+        if off.random_bool(0.2) {
+            skews[off.random_range(0..nodes)] = *pick(&mut off, &[-600_000_000, -5_000_000, 5_000_000, 600_000_000]);
+        }
+        let broken = *pick(&mut rng, &[0.0, 0.02, 0.1]);
         Plan {
             seed,
             nodes,
-            skews: (0..nodes).map(skew).collect(),
-            partitions: rng.random_range(1..=2),
+            skews,
+            calls: CallFaults { delay: ms(0..*pick(&mut rng, &[2, 20, 200])), refused: broken, broken },
+            partitions: rng.random_range(1..=3),
             teams: rng.random_range(1..=2),
             people: rng.random_range(3..=5),
             channels: (rng.random_range(1..=2), rng.random_range(1..=2)),
@@ -68,6 +88,9 @@ impl Plan {
         }
     }
 }
+
+/// Microseconds by which a clock that keeps its time may be off: a bit less than nodes hold it to.
+pub(crate) const SKEW_MAX: i64 = 1_900_000;
 
 /// Random numbers of a purpose's own: what one part draws moves no other.
 pub(crate) fn stream(seed: u64, purpose: &str) -> StdRng {

@@ -1,13 +1,14 @@
 //! One seed from beginning to end, in one thread and under paused time.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use teamlog_log::TopicPartition;
 use tokio::time::Instant;
 
 use crate::{
+    node::Life,
     people,
-    plan::Plan,
+    plan::{Plan, SKEW_MAX},
     sessions,
     trace::Trace,
     world::{Crew, REST, World},
@@ -20,6 +21,8 @@ pub(crate) struct Outcome {
     pub(crate) trace: (u64, u64),
     /// Events that count.
     pub(crate) events: usize,
+    /// Claims that count.
+    pub(crate) claims: u64,
     /// Frames that sessions heard.
     pub(crate) frames: u64,
 }
@@ -64,6 +67,7 @@ async fn play(world: World, trace: &Trace) -> Outcome {
     }
     // The longest that a record may be late by is two seconds, that of a writer's claim five.
     tokio::time::sleep(Duration::from_secs(8)).await;
+    placement_is_settled(&world).await;
     world.rest();
     let mut frames = 0;
     for listener in listeners {
@@ -75,26 +79,54 @@ async fn play(world: World, trace: &Trace) -> Outcome {
     if let Some(text) = world.wrongly_denied().first() {
         world.fail(&format!("invariant 1: {text:?} was said not to be done, and counts"));
     }
-    let events = world.shadow().counted_len();
-    Outcome { trace: trace.sum(), events, frames }
+    let shadow = world.shadow();
+    let (events, claims) = (shadow.counted_len(), shadow.claims());
+    Outcome { trace: trace.sum(), events, claims, frames }
+}
+
+/// Every node takes the same ones for the owners, none of which has a wrong clock, and these alone write.
+async fn placement_is_settled(world: &World) {
+    let deadline = Instant::now() + REST;
+    loop {
+        let lives = world.lives();
+        let is_settled = |source: TopicPartition| {
+            let tables = lives.iter().map(|life| life.members().borrow().clone());
+            let owners: BTreeSet<_> = tables.map(|table| table.owner(source).map(|peer| peer.node)).collect();
+            let writes = |life: &&Arc<Life>| life.writes().contains(&source);
+            let writers: BTreeSet<_> =
+                lives.iter().filter(writes).map(|life| Some(life.members().borrow().me())).collect();
+            let is_right = |life: &Arc<Life>| world.plan().skews[life.number].abs() <= SKEW_MAX;
+            owners.len() == 1 && owners == writers && lives.iter().filter(writes).all(is_right)
+        };
+        let open: Vec<_> = world.sources().into_iter().filter(|source| !is_settled(*source)).collect();
+        if open.is_empty() {
+            return;
+        }
+        if Instant::now() > deadline {
+            world.fail(&format!("who writes {open:?} is not who should"));
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 /// Invariant 5: what every node has in memory, and what every store has committed, is what a fold from the beginning gives.
 async fn views_are_equal(world: &World, crew: &Crew) {
     let target = world.shadow().end(crew.partition);
     let partition = crew.partition;
-    for life in world.lives() {
+    let lives = world.lives();
+    let parts = lives.iter().flat_map(|life| [(life, "gateway", &life.ingest), (life, "writers", &life.writing)]);
+    for (life, part, ingest) in parts {
         let deadline = Instant::now() + REST;
         let live = loop {
-            if let Ok(live) = life.ingest.team(crew.team).await
+            if let Ok(live) = ingest.team(crew.team).await
                 && live.read().position().offset >= target
             {
                 break live;
             }
             if Instant::now() > deadline {
-                let at = life.ingest.teams().position(partition).offset;
+                let at = ingest.teams().position(partition).offset;
                 world.fail(&format!(
-                    "{} stands at {at} of {}, which ends at {target}",
+                    "{} ({part}) stands at {at} of {}, which ends at {target}",
                     life.name,
                     TopicPartition::events(partition)
                 ));
@@ -105,7 +137,7 @@ async fn views_are_equal(world: &World, crew: &Crew) {
             let team = live.read();
             (format!("{:?}", team.to_rows()), team.position())
         };
-        is_equal(world, crew, &format!("the team in memory of {}", life.name), position, &rows);
+        is_equal(world, crew, &format!("the team in memory of {} ({part})", life.name), position, &rows);
     }
     for (number, store) in world.stores().iter().enumerate() {
         let deadline = Instant::now() + REST;

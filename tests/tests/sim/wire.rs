@@ -47,6 +47,8 @@ pub(crate) struct Wire {
 struct Inner {
     log: Arc<FaultyLog>,
     link: watch::Sender<Link>,
+    /// The other nodes do not hear of it, nor it of them, whatever else passes.
+    apart: watch::Sender<bool>,
     state: Mutex<State>,
 }
 
@@ -67,7 +69,8 @@ struct Waiting {
 impl Wire {
     pub(crate) fn new(log: Arc<FaultyLog>, seed: u64) -> Wire {
         let state = State { rng: StdRng::seed_from_u64(seed), next: 0, waiting: VecDeque::new() };
-        Wire { inner: Arc::new(Inner { log, link: watch::Sender::new(Link::Open), state: Mutex::new(state) }) }
+        let (link, apart) = (watch::Sender::new(Link::Open), watch::Sender::new(false));
+        Wire { inner: Arc::new(Inner { log, link, apart, state: Mutex::new(state) }) }
     }
 
     pub(crate) fn link(&self) -> Link {
@@ -92,6 +95,22 @@ impl Wire {
         }
     }
 
+    /// From now on no heartbeat passes, either way, or all do again.
+    pub(crate) fn set_apart(&self, apart: bool) {
+        self.inner.apart.send_replace(apart);
+    }
+
+    /// Ends once the node has been stopped for so long at a time.
+    pub(crate) async fn stopped_for(&self, long: Duration) {
+        let mut link = self.inner.link.subscribe();
+        loop {
+            let _ = link.wait_for(|link| *link == Link::Stopped).await;
+            if tokio::time::timeout(long, link.wait_for(|link| *link != Link::Stopped)).await.is_err() {
+                return;
+            }
+        }
+    }
+
     /// Ends once clients can reach the node.
     pub(crate) async fn reached(&self) -> Result<(), Lost> {
         let mut link = self.inner.link.subscribe();
@@ -109,6 +128,12 @@ impl Wire {
     async fn to_log(&self) {
         let mut link = self.inner.link.subscribe();
         let _ = link.wait_for(|link| *link == Link::Open).await;
+    }
+
+    /// Ends once the node hears the others' heartbeats.
+    async fn not_apart(&self) {
+        let mut apart = self.inner.apart.subscribe();
+        let _ = apart.wait_for(|apart| !*apart).await;
     }
 
     async fn hear(self, append: BoxFuture<'static, Vec<Appended>>) -> Vec<Appended> {
@@ -149,6 +174,10 @@ impl Log for Wire {
     }
 
     fn append(&self, to: TopicPartition, records: Vec<NewRecord>) -> BoxFuture<'static, Vec<Appended>> {
+        if to == TopicPartition::NODES && *self.inner.apart.borrow() && self.link() != Link::Dead {
+            let lost = Appended::Unknown(LogError::Away("set apart".to_owned()));
+            return futures::future::ready(vec![lost; records.len()]).boxed();
+        }
         let mut state = self.inner.state.lock().unwrap();
         match self.link() {
             Link::Dead => futures::future::pending().boxed(),
@@ -203,6 +232,9 @@ impl Reader for WiredReader {
             self.wire.to_log().await;
             if self.arrived.is_none() {
                 self.arrived = Some(self.reader.next().await?);
+            }
+            if self.arrived.as_ref().is_some_and(|batch| batch.source == TopicPartition::NODES) {
+                self.wire.not_apart().await;
             }
             if self.wire.link() == Link::Open
                 && let Some(batch) = self.arrived.take()

@@ -10,12 +10,13 @@ use std::{
 };
 
 use rand::{Rng, rngs::StdRng};
-use teamlog_log::{Partition, testing::FaultyLog};
+use teamlog_log::{Partition, TopicPartition, testing::FaultyLog};
 use teamlog_schemas::{ConversationId, TeamId, UserId};
 use tokio::time::Instant;
 
 use crate::{
-    node::{Birth, Life},
+    node::{Birth, Life, SkewedClock},
+    owners::Addresses,
     plan::{Plan, pick, stream},
     shadow::Shadow,
     store::Store,
@@ -36,7 +37,8 @@ struct Inner {
     plan: Plan,
     trace: Trace,
     log: Arc<FaultyLog>,
-    began: Instant,
+    addresses: Addresses,
+    clocks: Vec<SkewedClock>,
     nodes: Vec<Mutex<Node>>,
     stores: Vec<Store>,
     shadow: Mutex<Shadow>,
@@ -49,6 +51,8 @@ struct Inner {
 }
 
 struct Node {
+    /// The wire of a life that has not joined the others yet.
+    joining: Option<Wire>,
     life: Option<Arc<Life>>,
     lives: u32,
 }
@@ -72,11 +76,12 @@ impl World {
     pub(crate) fn new(plan: Plan, trace: Trace) -> World {
         let log = FaultyLog::new(plan.partitions, plan.faults.clone());
         let shadow = Mutex::new(Shadow::new(log.clone(), plan.partitions));
-        let node = |_| Mutex::new(Node { life: None, lives: 0 });
+        let node = |_| Mutex::new(Node { joining: None, life: None, lives: 0 });
         let inner = Inner {
             nodes: (0..plan.nodes).map(node).collect(),
             stores: (0..plan.nodes).map(|_| Store::new(plan.partitions, plan.lag)).collect(),
-            began: Instant::now(),
+            addresses: Addresses::default(),
+            clocks: plan.skews.iter().map(|skew| SkewedClock::new(Instant::now(), *skew)).collect(),
             ending: AtomicBool::new(false),
             at_rest: AtomicBool::new(false),
             never: Mutex::default(),
@@ -123,6 +128,11 @@ impl World {
         self.inner.at_rest.store(true, Ordering::Relaxed);
     }
 
+    /// Nobody begins anything new from here on.
+    pub(crate) fn end(&self) {
+        self.inner.ending.store(true, Ordering::Relaxed);
+    }
+
     pub(crate) fn is_ending(&self) -> bool {
         self.inner.ending.load(Ordering::Relaxed)
     }
@@ -145,17 +155,78 @@ impl World {
 
     // --- nodes ------------------------------------------------------------------------------------------------
 
+    pub(crate) fn log(&self) -> &Arc<FaultyLog> {
+        &self.inner.log
+    }
+
+    /// The clock of a node's machine.
+    pub(crate) fn clock(&self, number: usize) -> &SkewedClock {
+        &self.inner.clocks[number]
+    }
+
+    /// Everything that a node may own.
+    pub(crate) fn sources(&self) -> Vec<TopicPartition> {
+        let events = (0..self.inner.plan.partitions).map(|number| TopicPartition::events(Partition(number)));
+        [TopicPartition::DIRECTORY].into_iter().chain(events).collect()
+    }
+
+    /// Begins a node's next life, which is up once it has joined the others.
     pub(crate) fn start(&self, number: usize) {
-        self.is_true(&self.inner.stores[number]);
-        let mut node = self.inner.nodes[number].lock().unwrap();
-        node.lives += 1;
-        let plan = &self.inner.plan;
-        let seed = plan.seed ^ ((number as u64) << 32) ^ (u64::from(node.lives) << 40);
-        let wire = Wire::new(self.inner.log.clone(), seed);
-        let (store, began) = (&self.inner.stores[number], self.inner.began);
-        let life = Life::begin(Birth { plan, number, life: node.lives, wire, store, began });
-        self.say(&life.name, format_args!("begins at {:?}", offsets(&self.inner.stores[number])));
-        node.life = Some(Arc::new(life));
+        let store = &self.inner.stores[number];
+        self.is_true(store);
+        let (wire, life, plan) = {
+            let mut node = self.inner.nodes[number].lock().unwrap();
+            // It crashed in the moment in which all did, and was started by whoever came first.
+            if node.life.is_some() || node.joining.is_some() {
+                return;
+            }
+            node.lives += 1;
+            let plan = self.inner.plan.clone();
+            let seed = plan.seed ^ ((number as u64) << 32) ^ (u64::from(node.lives) << 40);
+            let wire = Wire::new(self.inner.log.clone(), seed);
+            node.joining = Some(wire.clone());
+            (wire, node.lives, plan)
+        };
+        self.say(&format!("n{number}.{life}"), format_args!("begins at {:?}", offsets(store)));
+        let (addresses, clock) = (self.inner.addresses.clone(), self.clock(number).clone());
+        let birth = Birth { plan, number, life, wire: wire.clone(), store: store.clone(), addresses, clock };
+        let world = self.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                biased;
+                () = wire.died() => {}
+                life = Life::begin(birth) => world.is_up(number, Arc::new(life)).await,
+            }
+        });
+    }
+
+    /// Clients reach it; and it may be chosen, soon or at once: whether it has read to the end must not matter.
+    async fn is_up(&self, number: usize, life: Arc<Life>) {
+        {
+            let mut node = self.inner.nodes[number].lock().unwrap();
+            (node.life, node.joining) = (Some(life.clone()), None);
+        }
+        self.say(&life.name, format_args!("has joined"));
+        tokio::spawn(self.clone().say_owners(life.clone()));
+        let takes = Duration::from_millis(self.rng(&life.name).random_range(0..300));
+        tokio::time::sleep(takes).await;
+        if self.life(number).is_some_and(|here| Arc::ptr_eq(&here, &life)) {
+            life.take_part(true);
+        }
+    }
+
+    /// Whom a node takes for the owners, each time that it changes.
+    async fn say_owners(self, life: Arc<Life>) {
+        let (mut members, mut said) = (life.members(), Vec::new());
+        while members.changed().await.is_ok() {
+            let table = members.borrow_and_update().clone();
+            let owner = |source| table.owner(source).map(|peer| peer.address.clone());
+            let owners: Vec<_> = self.sources().into_iter().map(owner).collect();
+            if owners != said {
+                self.say(&life.name, format_args!("takes for owners {owners:?}"));
+                said = owners;
+            }
+        }
     }
 
     /// What a store has committed says how the fence stood there, the closed flag included.
@@ -184,108 +255,23 @@ impl World {
         }
     }
 
-    fn take(&self, number: usize) -> Option<Arc<Life>> {
+    /// A node's life, if it is up.
+    pub(crate) fn life(&self, number: usize) -> Option<Arc<Life>> {
+        self.inner.nodes[number].lock().unwrap().life.clone()
+    }
+
+    /// Clients do not come to it any more; whether it was up.
+    pub(crate) fn take(&self, number: usize) -> Option<Arc<Life>> {
         self.inner.nodes[number].lock().unwrap().life.take()
     }
 
-    /// Things go wrong, one after the other, for as long as planned.
-    pub(crate) async fn trouble(&self) {
-        let plan = &self.inner.plan;
-        let mut rng = self.rng("trouble");
-        let until = Instant::now() + plan.chaos;
-        while Instant::now() < until {
-            tokio::time::sleep(rng.random_range(plan.calm.clone())).await;
-            let number = rng.random_range(0..plan.nodes);
-            let lasts = Duration::from_millis(*pick(&mut rng, &[100, 500, 2_000, 6_000])).mul_f64(rng.random());
-            drop(self.shadow());
-            self.one_trouble(number, rng.random_range(0..10), lasts);
-        }
-    }
-
-    /// Now and then, while an epoch is closed by a gap, the power fails everywhere: the record that was left out may yet come,
-    /// and only positions say that it must not count.
-    pub(crate) async fn blackouts(self) {
-        let mut rng = self.rng("blackouts");
-        let mut was_closed = false;
-        while !self.is_ending() {
-            tokio::time::sleep(Duration::from_millis(25)).await;
-            let is_closed = self.shadow().is_closed();
-            if is_closed && !std::mem::replace(&mut was_closed, is_closed) && rng.random_bool(0.5) {
-                tokio::time::sleep(Duration::from_millis(rng.random_range(0..100))).await;
-                let lasts = Duration::from_millis(rng.random_range(20..1_500));
-                self.say("world", format_args!("is dark for {lasts:?}"));
-                let dark: Vec<_> = (0..self.inner.plan.nodes).filter(|number| self.crash(*number)).collect();
-                tokio::time::sleep(lasts).await;
-                dark.into_iter().for_each(|number| self.start(number));
-            }
-            was_closed = is_closed;
-        }
-    }
-
-    /// Whether it was up.
-    fn crash(&self, number: usize) -> bool {
+    /// Whether it was up, or about to be.
+    pub(crate) fn crash(&self, number: usize) -> bool {
+        let joining = self.inner.nodes[number].lock().unwrap().joining.take();
         let life = self.take(number);
-        life.inspect(|life| life.crash()).is_some()
-    }
-
-    fn one_trouble(&self, number: usize, which: u32, lasts: Duration) {
-        let life = self.inner.nodes[number].lock().unwrap().life.clone();
-        let (world, Some(life)) = (self.clone(), life) else { return };
-        match which {
-            0..4 => {
-                self.say(&life.name, format_args!("crashes for {lasts:?}"));
-                self.crash(number);
-                tokio::spawn(async move {
-                    tokio::time::sleep(lasts).await;
-                    world.start(number);
-                });
-            }
-            4..8 => {
-                let link = if which < 6 { Link::Stopped } else { Link::CutOff };
-                self.say(&life.name, format_args!("{link:?} for {lasts:?}"));
-                life.wire.set(link);
-                tokio::spawn(async move {
-                    tokio::time::sleep(lasts).await;
-                    world.say(&life.name, format_args!("is back"));
-                    life.wire.set(Link::Open);
-                });
-            }
-            8 => {
-                self.say(&life.name, format_args!("drains"));
-                self.take(number);
-                tokio::spawn(async move {
-                    life.wire.set(Link::Open);
-                    life.drain().await;
-                    world.say(&life.name, format_args!("is drained"));
-                    world.start(number);
-                });
-            }
-            _ => {
-                let lasts = lasts / 3;
-                self.say("log", format_args!("is away for {lasts:?}"));
-                self.inner.log.set_away(true);
-                let log = self.inner.log.clone();
-                tokio::spawn(async move {
-                    tokio::time::sleep(lasts).await;
-                    log.set_away(false);
-                });
-            }
-        }
-    }
-
-    /// Nothing goes wrong from here on, and nobody begins anything new; ends once every node is up again.
-    pub(crate) async fn heal(&self) {
-        self.say("world", format_args!("heals"));
-        self.inner.ending.store(true, Ordering::Relaxed);
-        self.inner.log.calm();
-        let deadline = Instant::now() + REST;
-        while self.lives().iter().filter(|life| life.wire.link() == Link::Open).count() < self.inner.nodes.len() {
-            if Instant::now() > deadline {
-                self.fail("not every node is up");
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        self.inner.log.set_away(false);
+        joining.iter().for_each(|wire| wire.set(Link::Dead));
+        life.iter().for_each(|life| life.crash());
+        joining.is_some() || life.is_some()
     }
 }
 

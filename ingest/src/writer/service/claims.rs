@@ -2,12 +2,12 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use teamlog_log::{Appended, NewRecord, Stamp, claim_value};
+use teamlog_log::{Appended, LogError, NewRecord, Offset, Stamp, claim_value};
 use tokio::time::Instant;
 use tracing::{info, warn};
 use uuid::Uuid;
 
-use super::{Done, PAUSE, PendingOf, Role, Service, Settled, seen_at};
+use super::{Done, PAUSE, PendingOf, Role, Service, Settled};
 use crate::{NotAccepted, writer::Fold};
 
 /// What the pause before a claim doubles up to: spread, it stays below five seconds.
@@ -18,8 +18,8 @@ const UNCHALLENGED: Duration = Duration::from_secs(30);
 
 impl<F: Fold> Service<F> {
     /// Goes by whether this node is chosen. Who is chosen and does not write asks for the end, and claims there. Who writes
-    /// and is chosen no longer writes on until the chosen one's claim counts: so nobody waits for a hand-over longer
-    /// than for that claim. Who neither writes nor is chosen stands by.
+    /// and is chosen no longer writes on until the chosen one's claim counts, or its own epoch is over: so nobody waits for a
+    /// hand-over longer than for that claim. Who neither writes nor is chosen stands by.
     pub(super) fn take_the_role_it_should_have(&mut self) {
         let is_chosen = *self.chosen.borrow_and_update();
         match self.role {
@@ -36,12 +36,32 @@ impl<F: Fold> Service<F> {
     }
 
     pub(super) fn ask_for_end(&mut self) {
-        self.role = Role::Opening { end: None };
+        self.asks += 1;
+        let ask = self.asks;
+        self.role = Role::Opening { ask, end: None };
         let (log, source, done) = (self.log.clone(), self.source, self.done.clone());
         tokio::spawn(async move {
             let end = log.end(source).await;
-            let _ = done.send(Done::End(end));
+            let _ = done.send(Done::End { ask, end });
         });
+    }
+
+    /// Only the answer to the newest ask counts, while it is waited for: others may have written behind an earlier one's end.
+    pub(super) fn on_end(&mut self, ask: u64, answered: Result<Offset, LogError>) {
+        let Role::Opening { ask: newest, end } = &mut self.role else { return };
+        if *newest != ask {
+            return;
+        }
+        match answered {
+            Ok(answered) => {
+                *end = Some(answered);
+                self.claim_once_at_end();
+            }
+            Err(why) => {
+                warn!(partition = %self.source, %why, "the end of a partition is not known");
+                self.pause_or_stand_by();
+            }
+        }
     }
 
     pub(super) fn claim(&mut self) {
@@ -62,7 +82,11 @@ impl<F: Fold> Service<F> {
         });
     }
 
-    pub(super) fn pause(&mut self) {
+    /// Every way to a claim anew begins here: who is chosen claims after a pause, who is not leaves that to who is.
+    pub(super) fn pause_or_stand_by(&mut self) {
+        if !*self.chosen.borrow() {
+            return self.stand_by();
+        }
         self.role = Role::Pausing { until: Instant::now() + spread(self.pause, self.config.random.next()) };
         self.pause = (self.pause * 2).min(PAUSE_MAX);
     }
@@ -72,13 +96,17 @@ impl<F: Fold> Service<F> {
     }
 
     pub(super) fn claim_once_at_end(&mut self) {
-        if matches!(self.role, Role::Opening { end: Some(end) } if self.position.offset >= end) {
-            if self.config.clock.may_claim() {
-                self.claim();
-            } else {
-                metrics::counter!("teamlog_writer_clock_refusals_total").increment(1);
-                self.pause();
-            }
+        if !matches!(self.role, Role::Opening { end: Some(end), .. } if self.position.offset >= end) {
+            return;
+        }
+        if !*self.chosen.borrow() {
+            // It will be told in a moment.
+            self.stand_by();
+        } else if self.config.clock.may_claim() {
+            self.claim();
+        } else {
+            metrics::counter!("teamlog_writer_clock_refusals_total").increment(1);
+            self.pause_or_stand_by();
         }
     }
 
@@ -97,6 +125,7 @@ impl<F: Fold> Service<F> {
                     settled.pending.answer(self.acked(settled.event, settled.seen_at, false));
                 }
                 self.epoch = epoch;
+                self.appends = 0;
                 self.role = Role::Leading { next_seq: 0 };
                 if !self.was_challenged() {
                     self.pause = PAUSE;
@@ -116,7 +145,7 @@ impl<F: Fold> Service<F> {
                     self.pause = PAUSE;
                 }
                 self.superseded = Some(Instant::now());
-                self.pause();
+                self.pause_or_stand_by();
             }
         }
     }
@@ -124,10 +153,11 @@ impl<F: Fold> Service<F> {
     /// The epoch is over: what counted waits for its acknowledgement, the rest never will count and is decided anew.
     pub(super) fn settle(&mut self) {
         let mut again: HashMap<F::Lane, Vec<PendingOf<F>>> = HashMap::new();
+        self.unsent.clear();
         for record in self.in_flight.drain().collect::<Vec<_>>() {
             for (answer, mut pending) in record.riders {
                 match record.counted {
-                    Some(position) => pending.answer(seen_at(answer, position)),
+                    Some(position) => pending.answer(answer.at(position)),
                     None => again.entry(self.fold.lane(&pending.request)).or_default().push(pending),
                 }
             }

@@ -22,29 +22,37 @@ use crate::{
 
 /// Records of one append at most: larger ones gain nothing (group commit is the engine's) and delay the first.
 const BATCH_MAX: usize = 1024;
+/// Appends under way at most: what is decided meanwhile goes with the next one. Each has a price of its own, for its task, the
+/// engine and, on Kafka, a broker. With one alone the log would have nothing to do while its outcome comes back.
+const APPENDS_MAX: usize = 2;
 /// A `ts` that is given out further ahead of the clock than this is worth a warning: a clock that is right gave none.
 const AHEAD_MICROS: i64 = CLOCK_BOUND.as_micros() as i64;
 
 impl<F: Fold> Service<F> {
     pub(super) fn decide(&mut self) {
         let Role::Leading { mut next_seq } = self.role else { return };
-        let first_seq = next_seq;
-        let mut records = Vec::new();
-        while records.len() < BATCH_MAX && self.in_flight.len() < self.config.in_flight_max {
+        let most = self.config.in_flight_max.min(self.in_flight.len() + BATCH_MAX);
+        while self.in_flight.len() < most {
             let Some(lane) = self.lanes.next_turn() else { break };
-            self.turn(lane, &mut next_seq, &mut records);
+            self.turn(lane, &mut next_seq);
         }
         if !self.riders.is_empty() {
             let riders = std::mem::take(&mut self.riders);
             let value = barrier_value(self.config.clock.now().micros());
-            records.push(self.record(None, value, next_seq, None));
+            self.unsent.push(self.record(None, value, next_seq, None));
             self.in_flight.push(InFlight { seq: next_seq, event: None, riders, counted: None, acked: false });
             next_seq += 1;
         }
-        if records.is_empty() {
-            return;
-        }
         self.role = Role::Leading { next_seq };
+        while self.appends < APPENDS_MAX && !self.unsent.is_empty() {
+            self.append(next_seq - self.unsent.len() as u64);
+        }
+    }
+
+    /// Hands the oldest of what was decided to the log.
+    fn append(&mut self, first_seq: u64) {
+        let records: Vec<_> = self.unsent.drain(..self.unsent.len().min(BATCH_MAX)).collect();
+        self.appends += 1;
         metrics::histogram!("teamlog_writer_batch_records").record(records.len() as f64);
         let (epoch, done) = (self.epoch, self.done.clone());
         let append = self.log.append(self.source, records);
@@ -65,7 +73,7 @@ impl<F: Fold> Service<F> {
     }
 
     /// One lane's turn: up to a quantum of its commands.
-    fn turn(&mut self, lane: F::Lane, next_seq: &mut u64, records: &mut Vec<NewRecord>) {
+    fn turn(&mut self, lane: F::Lane, next_seq: &mut u64) {
         let it = self.lanes.lane(lane);
         match it.state {
             Held::Loading => return,
@@ -138,13 +146,16 @@ impl<F: Fold> Service<F> {
                     it.in_flight += 1;
                     let key = self.fold.record_key(&event);
                     let traceparent = self.fold.traceparent(&pending.request);
-                    records.push(self.record(Some(key), value, *next_seq, traceparent));
+                    self.unsent.push(self.record(Some(key), value, *next_seq, traceparent));
                     let riders = std::mem::take(&mut self.riders);
                     let event = Some((lane, event, pending));
                     self.in_flight.push(InFlight { seq: *next_seq, event, riders, counted: None, acked: false });
                     *next_seq += 1;
                 }
-                Ok(Err(nothing)) => self.ride(Answer::Nothing(nothing), pending),
+                Ok(Err(why)) => {
+                    let (partition, seen_at) = (self.source.partition, self.position);
+                    self.ride(Answer::Nothing { why, partition, seen_at }, pending);
+                }
                 Err(refusal) => self.ride(Answer::Refused(refusal), pending),
             }
         }

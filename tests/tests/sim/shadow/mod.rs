@@ -21,6 +21,10 @@ pub(crate) use self::{
     shown::{Memberships, Shown},
 };
 
+/// A clock that is off carries a `ts` no further ahead than its bound of two seconds; and than the heartbeat by which it is
+/// held to that was on its way, for as long as a node may be stopped.
+const AHEAD_MS_MAX: i64 = 20_000;
+
 /// What is true of all partitions of `events`.
 pub(crate) struct Shadow {
     log: Arc<FaultyLog>,
@@ -122,6 +126,10 @@ impl Shadow {
             it.last_ts = ts;
         }
         it.last_ts = it.last_ts.max(event.given_ts());
+        let ahead_ms = it.last_ts.micros() / 1_000 - record.timestamp_ms;
+        if ahead_ms > AHEAD_MS_MAX {
+            return Err(format!("the ts at {place} is {ahead_ms} ms ahead of the log's clock"));
+        }
         let shown = it.now.pass(&event);
         for change in event.memberships() {
             it.changes.entry((change.conversation, change.user)).or_default().push((offset.next(), change.joined));
@@ -144,6 +152,11 @@ impl Shadow {
     pub(crate) fn is_closed(&self) -> bool {
         let ends = self.partitions.iter().filter_map(|here| here.positions.last());
         ends.into_iter().any(|end| end.epoch > 0 && end.next_seq.is_none())
+    }
+
+    /// How many claims count in all: each begins an epoch.
+    pub(crate) fn claims(&self) -> u64 {
+        self.partitions.iter().filter_map(|here| here.positions.last()).map(|end| end.epoch).sum()
     }
 
     /// How many events count in all.

@@ -1,0 +1,129 @@
+//! What `teamlog log describe` says of a partition, against the records themselves: `kcat` reads them, and what
+//! `docs/protocol.md` says of the fence is written down here once more, so that the two have nothing in common.
+
+use std::{collections::HashMap, time::Duration};
+
+use serde_json::Value;
+use teamlog_tests::Cluster;
+use tokio::process::Command;
+use uuid::Uuid;
+
+use crate::PATIENCE;
+
+/// Between two looks at who writes.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
+
+/// What lies in a partition below `end`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Described {
+    pub(crate) end: u64,
+    epoch: u64,
+    claims: u64,
+    counted: u64,
+    void: u64,
+}
+
+/// A claim that counts.
+pub(crate) struct Claim {
+    pub(crate) offset: u64,
+    /// The node that wrote it.
+    pub(crate) node: Uuid,
+}
+
+/// What the command says.
+pub(crate) async fn described(cluster: &Cluster, partition: u32) -> Described {
+    let (status, said) = cluster.command(&["log", "describe", "--json"]).await;
+    assert_eq!(status, 0, "{said}");
+    let lines = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let name = format!("events/{partition}");
+    let one =
+        lines.into_iter().find(|line| line["partition"] == *name).unwrap_or_else(|| panic!("no {name} in {said}"));
+    let number = |field: &str| one[field].as_u64().unwrap_or_else(|| panic!("{field} in {one}"));
+    Described {
+        end: number("end"),
+        epoch: number("epoch"),
+        claims: number("claims"),
+        counted: number("counted"),
+        void: number("void"),
+    }
+}
+
+/// What the records below `end` come to, and the claims among them.
+pub(crate) async fn read(cluster: &Cluster, partition: u32, end: u64) -> (Described, Vec<Claim>) {
+    let (broker, partition) = (format!("127.0.0.1:{}", cluster.port("kafka1")), partition.to_string());
+    let mut kcat = Command::new("kcat");
+    kcat.args([
+        "-b",
+        &broker,
+        "-t",
+        "teamlog.events",
+        "-p",
+        &partition,
+        "-C",
+        "-o",
+        "beginning",
+        "-c",
+        &end.to_string(),
+    ]);
+    let output = kcat.args(["-e", "-q", "-f", r"%o %h\n"]).kill_on_drop(true).output().await.unwrap();
+    assert!(output.status.success(), "{kcat:?}: {}", String::from_utf8_lossy(&output.stderr));
+    let (mut seen, mut claims) = (Described { end: 0, epoch: 0, claims: 0, counted: 0, void: 0 }, Vec::new());
+    let (mut log_id, mut next_seq) = (None, Some(0));
+    for line in String::from_utf8(output.stdout).unwrap().lines() {
+        let (offset, headers) = line.split_once(' ').unwrap();
+        let offset: u64 = offset.parse().unwrap();
+        let headers: HashMap<&str, &str> = headers.split(',').filter_map(|header| header.split_once('=')).collect();
+        let number = |name: &str| headers.get(name).and_then(|value| value.parse::<u64>().ok());
+        seen.end = offset + 1;
+        if headers.contains_key("claim") {
+            let of = headers["log_id"].to_owned();
+            // F1 and F2.
+            if number("epoch") == Some(seen.epoch + 1) && *log_id.get_or_insert_with(|| of.clone()) == of {
+                (seen.epoch, next_seq) = (seen.epoch + 1, Some(0));
+                seen.claims += 1;
+                claims.push(Claim { offset, node: headers["writer"].parse().unwrap() });
+            } else {
+                seen.void += 1;
+            }
+        } else if number("epoch") == Some(seen.epoch) && number("seq").is_some() && number("seq") == next_seq {
+            // F3.
+            next_seq = next_seq.map(|seq| seq + 1);
+            seen.counted += 1;
+        } else {
+            // F4: what lies behind a gap does not count, whatever it is.
+            if number("epoch") == Some(seen.epoch) && number("seq") > next_seq {
+                next_seq = None;
+            }
+            seen.void += 1;
+        }
+    }
+    (seen, claims)
+}
+
+/// What the command says of a partition once whoever should write it does, and who that is: after a fault it may be another for
+/// a while.
+pub(crate) async fn written_by_its_owner(cluster: &Cluster, partition: u32) -> (String, Described) {
+    let written = async {
+        loop {
+            let part = cluster.owner(partition);
+            let before = described(cluster, partition).await;
+            let (_, claims) = read(cluster, partition, before.end).await;
+            if claims.last().is_some_and(|claim| claim.node == cluster.node(&part)) {
+                return (part, before);
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, written).await.expect("whoever should write the partition claims it")
+}
+
+/// Checks that a node claimed the partition since, and that the command sees what there is.
+pub(crate) async fn was_taken_over(cluster: &Cluster, partition: u32, before: &Described, by: &str) {
+    let after = described(cluster, partition).await;
+    let (seen, claims) = read(cluster, partition, after.end).await;
+    assert_eq!(after, seen, "what the command says, and what there is");
+    let node = cluster.node(by);
+    let is_in = claims.iter().any(|claim| claim.offset >= before.end && claim.node == node);
+    assert!(is_in, "{by} claimed nothing behind {before:?}, which then came to {after:?}");
+    eprintln!("{by} took over; {} records more are void", after.void - before.void);
+}
