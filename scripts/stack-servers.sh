@@ -64,16 +64,21 @@ broker.heartbeat.interval.ms=500
 TXT
 }
 
+# Temporary files lie in a folder of each server's own: one that starts deletes whatever temporary tables it finds, those of
+# another that runs too, which then fails or crashes.
 run_dc() {
-    local data="$STACK/data/$1"
-    if [ ! -d "$data/mysql" ]; then
-        rm -rf "$data"
-        mariadb-install-db --no-defaults --datadir="$data" --auth-root-authentication-method=normal --skip-test-db \
-            --user="$(id -un)" >"$STACK/logs/$1.install.log" 2>&1 ||
-            die "making the database $1 failed, see $STACK/logs/$1.install.log"
+    local data="$STACK/data/$1" tmp="$STACK/tmp/$1"
+    mkdir -p "$tmp"
+    if [ ! -d "$data" ]; then
+        rm -rf "$data.new"
+        mariadb-install-db --no-defaults --datadir="$data.new" --tmpdir="$tmp" --auth-root-authentication-method=normal \
+            --skip-test-db --user="$(id -un)" >"$STACK/logs/$1.install.log" 2>&1 ||
+            die "making the database $1 failed: $(grep -m 1 ERROR "$STACK/logs/$1.install.log"); see $STACK/logs/$1.install.log"
+        # None that is half made is ever started.
+        mv "$data.new" "$data"
     fi
     # The socket's path must stay below 108 bytes, wherever the stack lies: a relative one does.
-    launch "$1" mariadbd --no-defaults --datadir="$data" --user="$(id -un)" --port="$(port "$1")" \
+    launch "$1" mariadbd --no-defaults --datadir="$data" --tmpdir="$tmp" --user="$(id -un)" --port="$(port "$1")" \
         --bind-address=127.0.0.1 --socket=server.sock --pid-file=server.pid --innodb-buffer-pool-size=64M \
         --skip-name-resolve --character-set-server=utf8mb4 --collation-server=utf8mb4_bin
 }

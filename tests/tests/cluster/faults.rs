@@ -5,7 +5,7 @@ use std::time::Duration;
 use rand::{Rng, rngs::StdRng, seq::IndexedRandom, seq::SliceRandom};
 use teamlog_tests::{Cluster, Direction, ROLES, Trouble};
 
-use crate::{log, mid_batch::Hold, stalls::Stalls};
+use crate::{log, mid_batch::Hold, stalls::Stalls, two_owners};
 
 /// How long a network's fault lasts: longer than a silent node is waited for (1.5 s), shorter than a call's deadline.
 const TROUBLE_LASTS: Duration = Duration::from_secs(4);
@@ -20,6 +20,8 @@ pub(crate) enum Fault {
     MemcachedKilled,
     OwnerPaused,
     RollingRestart,
+    /// Two nodes believe for a minute that they own a partition.
+    TwoOwners,
     Network(Trouble, Between),
 }
 
@@ -64,10 +66,11 @@ impl Fault {
         Fault::RollingRestart,
     ];
 
-    /// What happens to parts, so many times each, and once to the network: if each comes once only, four of the network's
-    /// sixteen faults, of which each is of another kind and between others; else all of them.
+    /// What happens to parts, so many times each, two owners once, and once what happens to the network: if each comes once only,
+    /// four of the network's sixteen faults, of which each is of another kind and between others; else all of them.
     pub(crate) fn plan(times: usize, rng: &mut StdRng) -> Vec<Fault> {
         let mut faults: Vec<Fault> = std::iter::repeat_n(Fault::OF_PARTS, times).flatten().collect();
+        faults.push(Fault::TwoOwners);
         let lost = if rng.random() { Direction::Calls } else { Direction::Answers };
         let troubles = [Trouble::Cut, Trouble::Delayed, Trouble::OneWay(lost), Trouble::HalfOpen];
         let mut between = Between::ALL;
@@ -117,6 +120,7 @@ impl Fault {
                     stalls.goes_on().await;
                 }
             }
+            Fault::TwoOwners => two_owners::for_a_minute(cluster, partition).await,
             Fault::Network(trouble, between) => {
                 let (callers, parts) = between.ends(cluster, partition, rng);
                 let disturbed = cluster.disturb(&callers, &parts, trouble);

@@ -7,6 +7,7 @@ mod faults;
 mod log;
 mod mid_batch;
 mod stalls;
+mod two_owners;
 
 use std::{
     sync::Arc,
