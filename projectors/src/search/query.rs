@@ -1,12 +1,12 @@
 //! Finding: what was committed, less what changed since, and what is newer.
 
-use std::{cmp::Ordering, collections::HashSet, ops::Bound};
+use std::{cmp::Ordering, collections::HashSet, ops::Bound, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use tantivy::{
     Order, TantivyError, Term,
     collector::{
-        Count, TopDocs,
+        Collector, Count, FilterCollector, TopDocs,
         sort_key::{SortBySimilarityScore, SortByStaticFastValue},
     },
     query::{
@@ -27,6 +27,10 @@ use super::{
 /// BM25's constants, as tantivy has them.
 const K1: f32 = 1.2;
 const B: f32 = 0.75;
+
+/// Up to so many conversations are looked up in the index: what they hold may be all that a query without words is about. Of
+/// more, their documents would be more than those that have the words, and each that has them is asked where it lies.
+const LOOKED_UP_MAX: usize = 4;
 
 /// How matches are put in order; what is equal comes newest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,7 +104,8 @@ pub(super) fn find(
         return Ok(Matches::default());
     }
     let by_score = query.order == MatchOrder::Score && clauses.iter().any(|clause| !clause.negated);
-    let looked_for = Sought { committed, fields, query, clauses: &clauses };
+    let places: HashSet<u64> = query.conversations.iter().map(|one| one.packed()).collect();
+    let looked_for = Sought { committed, fields, query, clauses: &clauses, places: Arc::new(places) };
     let wanted = query.skip.saturating_add(query.count).max(1);
     let (older, mut hits) = looked_for.in_index(tail, wanted, by_score)?;
     let newer = looked_for.in_tail(tail)?;
@@ -123,6 +128,8 @@ struct Sought<'a> {
     fields: &'a Fields,
     query: &'a MessageQuery,
     clauses: &'a [Clause],
+    /// The query's conversations.
+    places: Arc<HashSet<u64>>,
 }
 
 impl Sought<'_> {
@@ -137,10 +144,10 @@ impl Sought<'_> {
         let ts = || SortByStaticFastValue::<u64>::for_field("ts");
         let (total, found) = if by_score {
             let order = (SortBySimilarityScore, (ts(), Order::Desc));
-            searcher.search(&query, &(Count, top.order_by(order)))?
+            searcher.search(&query, &self.in_places((Count, top.order_by(order))))?
         } else {
             let order = if self.query.order == MatchOrder::Oldest { Order::Asc } else { Order::Desc };
-            let (total, found) = searcher.search(&query, &(Count, top.order_by((ts(), order))))?;
+            let (total, found) = searcher.search(&query, &self.in_places((Count, top.order_by((ts(), order)))))?;
             (total, found.into_iter().map(|(ts, at)| ((0.0, ts), at)).collect())
         };
         let mut matches = Vec::with_capacity(found.len());
@@ -156,7 +163,16 @@ impl Sought<'_> {
         Ok((total, matches))
     }
 
-    /// The words decide the score; all the rest only whether.
+    /// Collects what lies in the query's conversations only.
+    fn in_places<C: Collector + Send + Sync>(
+        &self,
+        collector: C,
+    ) -> FilterCollector<C, impl Fn(u64) -> bool + Clone + Send + Sync + 'static, u64> {
+        let places = self.places.clone();
+        FilterCollector::new("conversation".to_owned(), move |place| places.contains(&place), collector)
+    }
+
+    /// All but where it lies, unless that is in few conversations. The words decide the score; all the rest only whether.
     fn index_query(&self, tail: &Changes) -> BooleanQuery {
         let (query, fields) = (self.query, self.fields);
         let mut parts: Vec<(Occur, Box<dyn Query>)> = Vec::new();
@@ -174,11 +190,12 @@ impl Sought<'_> {
         let ts = |ts: Ts| Term::from_field_u64(fields.ts, ts.micros().unsigned_abs());
         let mut filters = vec![
             exact(Term::from_field_u64(fields.team, query.team.packed())),
-            Box::new(TermSetQuery::new(
-                query.conversations.iter().map(|one| Term::from_field_u64(fields.conversation, one.packed())),
-            )),
             Box::new(RangeQuery::new(Bound::Included(ts(query.after)), Bound::Excluded(ts(query.before)))),
         ];
+        if self.places.len() <= LOOKED_UP_MAX {
+            let terms = self.places.iter().map(|place| Term::from_field_u64(fields.conversation, *place));
+            filters.push(Box::new(TermSetQuery::new(terms)));
+        }
         filters.extend(query.from.map(|user| exact(Term::from_field_u64(fields.user, user.packed()))));
         filters.extend(query.has.iter().map(|flag| exact(Term::from_field_text(fields.flags, flag))));
         for filter in filters {
@@ -202,14 +219,16 @@ impl Sought<'_> {
 
     /// What the tail posted or changed and fits, scored by the index's statistics.
     fn in_tail(&self, tail: &Changes) -> Result<Vec<Match>, TantivyError> {
-        let places: HashSet<ConversationId> = self.query.conversations.iter().copied().collect();
         let mut analyzer = words::analyzer();
         let mut fitting: Vec<(Name, Words)> = Vec::new();
         let mut seen = 0;
         let mut words_seen = 0;
         for (name, Change { document, .. }) in &tail.messages {
             let Some(document) = document else { continue };
-            if name.team != self.query.team || !places.contains(&name.conversation) || !self.passes(name, document) {
+            if name.team != self.query.team
+                || !self.places.contains(&name.conversation.packed())
+                || !self.passes(name, document)
+            {
                 continue;
             }
             let words = Words::of(&document.pieces, &mut analyzer);

@@ -102,17 +102,27 @@ impl Index {
         soon(self.search.query(&self.feed, source(Topic::Events).partition, query)).await.unwrap()
     }
 
-    /// Where in time the matches are, newest first, after the total was checked.
+    /// Where in time the matches are, newest first, after the total was checked. In more conversations, of which the others
+    /// are empty, they are the same.
     #[track_caller]
     fn check(&self, query: MessageQuery, expected: &[i64]) -> impl Future<Output = ()> {
         let place = std::panic::Location::caller();
         async move {
-            let said = format!("{place}: {query:?}");
-            let found = self.found(query).await;
-            let micros: Vec<i64> = found.hits.iter().map(|hit| hit.ts.micros() - ts(0).micros()).collect();
-            assert_eq!((micros.as_slice(), found.total), (expected, expected.len()), "{said}");
+            let mut among_many = query.clone();
+            among_many.conversations.extend(empty());
+            for query in [query, among_many] {
+                let said = format!("{place}: {query:?}");
+                let found = self.found(query).await;
+                let micros: Vec<i64> = found.hits.iter().map(|hit| hit.ts.micros() - ts(0).micros()).collect();
+                assert_eq!((micros.as_slice(), found.total), (expected, expected.len()), "{said}");
+            }
         }
     }
+}
+
+/// Conversations in which nobody says anything: more than are looked up in the index.
+fn empty() -> impl Iterator<Item = ConversationId> {
+    (10..20).map(|number| format!("C0EMPTY{number}").parse().unwrap())
 }
 
 fn words(words: &str) -> MessageQuery {
