@@ -8,6 +8,7 @@ use std::{
 
 use teamlog_log::{Body, Entry, Feed, FeedError, Offset, Position, Subscriber, Topic, TopicPartition};
 use teamlog_schemas::Event;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::info;
 
 use super::VerifyError;
@@ -46,21 +47,33 @@ pub(super) async fn catch_up(
     for (source, wanted) in to {
         let wanted = wanted.min(feed.log().end(source).await.map_err(FeedError::from)?);
         let from = at.get(&source).copied().unwrap_or(Position::START);
-        let mut reader = feed.subscribe(source, from);
-        let mut next = next_batch(&mut reader, source, wanted).await?;
-        while let Some(batch) = next {
-            // While it is applied the next one is read. What was read before a place that cannot be read is applied.
-            let (applied, read) = tokio::join!(projector.apply(&batch), next_batch(&mut reader, source, wanted));
-            applied?;
-            next = read?;
+        let mut ahead = read_ahead(feed.subscribe(source, from), source, wanted);
+        loop {
+            // It is never aborted while somebody waits for it.
+            let (reader, read) = ahead.await.unwrap_or_else(|why| std::panic::resume_unwind(why.into_panic()));
+            let Some(batch) = read? else { break };
+            let at = reader.position().offset;
+            ahead = read_ahead(reader, source, wanted);
+            projector.apply(&batch).await?;
             if said.elapsed() > SAID_EVERY {
                 said = Instant::now();
-                let at = reader.position().offset;
                 info!(view = projector.name(), partition = %source, %at, to = %wanted, "reading the log");
             }
         }
     }
     Ok(())
+}
+
+/// A batch on its way, and its reader.
+type Ahead = AbortOnDropHandle<(Subscriber<Event>, Result<Option<Batch>, VerifyError>)>;
+
+/// Reads and decodes the next batch in a task of its own, while the one before is applied. What was read before a place that
+/// cannot be read comes before the error.
+fn read_ahead(mut reader: Subscriber<Event>, source: TopicPartition, wanted: Offset) -> Ahead {
+    AbortOnDropHandle::new(tokio::spawn(async move {
+        let read = next_batch(&mut reader, source, wanted).await;
+        (reader, read)
+    }))
 }
 
 /// The next entries below `wanted`; none if there are no more.
