@@ -29,7 +29,7 @@ async fn run(faults: Faults, count: u64) -> (Vec<Appended>, Vec<u64>) {
         tokio::time::sleep(Duration::from_millis(number % 3)).await;
     }
     let outcomes = futures::future::join_all(calls).await.into_iter().flatten().collect();
-    tokio::time::sleep(Duration::from_secs(60)).await;
+    log.settled().await;
     let landed = log.records(EVENTS);
     for (offset, record) in landed.iter().enumerate() {
         assert_eq!(record.offset, Offset(offset as u64));
@@ -87,7 +87,7 @@ async fn readers_of_a_chaotic_log_get_what_lies_in_it() {
             for number in 0..500 {
                 log.append(EVENTS, vec![record(number)]).await;
             }
-            tokio::time::sleep(Duration::from_secs(60)).await;
+            log.settled().await;
         }
     });
     let (mut read, mut aways) = (Vec::new(), 0);

@@ -64,6 +64,19 @@ impl FaultyLog {
         self.change(|memory, _| memory.calm());
     }
 
+    /// Ends once nothing is under way any more: what was appended has landed, or never will.
+    pub async fn settled(&self) {
+        while let Some(next) = self.next_event() {
+            tokio::time::sleep_until(next).await;
+            // The driver lets it happen.
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn next_event(&self) -> Option<Instant> {
+        self.shared.memory.lock().next_event()
+    }
+
     /// Everything that lies in a partition.
     pub fn records(&self, of: TopicPartition) -> Vec<Record> {
         self.records_from(of, Offset::ZERO)

@@ -109,8 +109,7 @@ impl Fault {
                 stalls.goes_on().await;
                 cluster.resume(&[&part]).await;
                 stalls.goes_on().await;
-                let other = if part == "ingest1" { "ingest2" } else { "ingest1" };
-                log::was_taken_over(cluster, partition, &before, other).await;
+                log::was_taken_over(cluster, partition, &before, &part).await;
             }
             Fault::RollingRestart => {
                 for part in ROLES {

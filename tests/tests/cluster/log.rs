@@ -10,6 +10,9 @@ use uuid::Uuid;
 
 use crate::PATIENCE;
 
+/// The topic of events, as the stack calls it.
+pub(crate) const EVENTS: &str = "teamlog.events";
+
 /// Between two looks at who writes.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
@@ -28,6 +31,20 @@ pub(crate) struct Claim {
     pub(crate) offset: u64,
     /// The node that wrote it.
     pub(crate) node: Uuid,
+}
+
+/// Where anybody but the roles calls the first broker.
+pub(crate) fn broker(cluster: &Cluster) -> String {
+    format!("127.0.0.1:{}", cluster.port("kafka1"))
+}
+
+/// What `kcat` says.
+pub(crate) async fn kcat(cluster: &Cluster, args: &[&str]) -> String {
+    let mut kcat = Command::new("kcat");
+    kcat.args(["-b", &broker(cluster)]).args(args).kill_on_drop(true);
+    let output = kcat.output().await.unwrap();
+    assert!(output.status.success(), "{kcat:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
 }
 
 /// What the command says.
@@ -50,26 +67,12 @@ pub(crate) async fn described(cluster: &Cluster, partition: u32) -> Described {
 
 /// What the records below `end` come to, and the claims among them.
 pub(crate) async fn read(cluster: &Cluster, partition: u32, end: u64) -> (Described, Vec<Claim>) {
-    let (broker, partition) = (format!("127.0.0.1:{}", cluster.port("kafka1")), partition.to_string());
-    let mut kcat = Command::new("kcat");
-    kcat.args([
-        "-b",
-        &broker,
-        "-t",
-        "teamlog.events",
-        "-p",
-        &partition,
-        "-C",
-        "-o",
-        "beginning",
-        "-c",
-        &end.to_string(),
-    ]);
-    let output = kcat.args(["-e", "-q", "-f", r"%o %h\n"]).kill_on_drop(true).output().await.unwrap();
-    assert!(output.status.success(), "{kcat:?}: {}", String::from_utf8_lossy(&output.stderr));
+    let (partition, count) = (partition.to_string(), end.to_string());
+    let from = ["-C", "-t", EVENTS, "-p", &partition, "-o", "beginning"];
+    let said = kcat(cluster, &[&from[..], &["-c", &count, "-e", "-q", "-f", r"%o %h\n"]].concat()).await;
     let (mut seen, mut claims) = (Described { end: 0, epoch: 0, claims: 0, counted: 0, void: 0 }, Vec::new());
     let (mut log_id, mut next_seq) = (None, Some(0));
-    for line in String::from_utf8(output.stdout).unwrap().lines() {
+    for line in said.lines() {
         let (offset, headers) = line.split_once(' ').unwrap();
         let offset: u64 = offset.parse().unwrap();
         let headers: HashMap<&str, &str> = headers.split(',').filter_map(|header| header.split_once('=')).collect();
@@ -117,13 +120,23 @@ pub(crate) async fn written_by_its_owner(cluster: &Cluster, partition: u32) -> (
     tokio::time::timeout(PATIENCE, written).await.expect("whoever should write the partition claims it")
 }
 
-/// Checks that a node claimed the partition since, and that the command sees what there is.
-pub(crate) async fn was_taken_over(cluster: &Cluster, partition: u32, before: &Described, by: &str) {
+/// The `ingest` process that is not this one.
+pub(crate) fn other_than(ingest: &str) -> &'static str {
+    if ingest == "ingest1" { "ingest2" } else { "ingest1" }
+}
+
+/// Checks that the other node claimed the partition since, and that the command sees what there is: the claims that came since.
+pub(crate) async fn was_taken_over(cluster: &Cluster, partition: u32, before: &Described, from: &str) -> Vec<Claim> {
+    let by = other_than(from);
     let after = described(cluster, partition).await;
-    let (seen, claims) = read(cluster, partition, after.end).await;
+    let (seen, mut claims) = read(cluster, partition, after.end).await;
     assert_eq!(after, seen, "what the command says, and what there is");
     let node = cluster.node(by);
-    let is_in = claims.iter().any(|claim| claim.offset >= before.end && claim.node == node);
-    assert!(is_in, "{by} claimed nothing behind {before:?}, which then came to {after:?}");
+    claims.retain(|claim| claim.offset >= before.end);
+    assert!(
+        claims.iter().any(|claim| claim.node == node),
+        "{by} claimed nothing behind {before:?}, which then came to {after:?}"
+    );
     eprintln!("{by} took over; {} records more are void", after.void - before.void);
+    claims
 }
