@@ -63,12 +63,12 @@ pub(super) const RECONNECT_MS: i64 = 300_000;
 
 impl Ticket {
     pub(super) fn sign(&self, secrets: &Secrets) -> String {
-        sign(secrets, "ticket", self)
+        sign(secrets, TICKET, self)
     }
 
     /// The ticket, if it was signed here and has not expired. Whether it was used is for the caller to ask.
     pub(super) fn verify(secrets: &Secrets, text: &str, now_ms: i64) -> Option<Ticket> {
-        let ticket: Ticket = verify(secrets, "ticket", text)?;
+        let ticket: Ticket = verify(secrets, TICKET, text)?;
         let good_for = if ticket.once.is_some() { TICKET_MS } else { RECONNECT_MS };
         (0..good_for).contains(&(now_ms - ticket.issued_ms).max(0)).then_some(ticket)
     }
@@ -76,16 +76,22 @@ impl Ticket {
 
 impl Cursor {
     pub(super) fn sign(&self, secrets: &Secrets) -> String {
-        sign(secrets, "cursor", self)
+        sign(secrets, CURSOR, self)
     }
 
     pub(super) fn verify(secrets: &Secrets, text: &str) -> Option<Cursor> {
-        verify(secrets, "cursor", text)
+        verify(secrets, CURSOR, text)
     }
 }
 
 /// Bytes of the authentication code.
 const CODE_BYTES: usize = 16;
+
+/// What tickets and cursors are signed as. The number is the format of the position inside: whatever an older program
+/// signed is not good any more, so its bytes are never read as something else, and its client starts over.
+const TICKET: &str = "ticket/2";
+const CURSOR: &str = "cursor/2";
+const _: () = assert!(Position::FORMAT == 2, "tickets and cursors are named after it");
 
 fn sign<T: Serialize>(secrets: &Secrets, purpose: &str, content: &T) -> String {
     let mut bytes = postcard::to_stdvec(content).expect("plain data encodes");
@@ -136,6 +142,19 @@ mod tests {
                 let forged = String::from_utf8(forged).unwrap();
                 assert_eq!(Ticket::verify(&secrets, &forged, 1_000_000), None, "{at}");
             }
+        }
+    }
+
+    /// Before positions named their claim. The client gets `cursor_invalid` and starts over.
+    #[test]
+    fn a_cursor_of_an_older_program_is_not_good() {
+        let secrets = Secrets::new([b"0123456789abcdef0123456789abcdef"]).unwrap();
+        let team: TeamId = "T0ACME".parse().unwrap();
+        let log_id = Uuid::from_u128(u128::MAX / 3);
+        for next_seq in [None, Some(7_u64), Some(u64::MAX)] {
+            // `(log_id, offset, epoch, next_seq)`, then the number of frames.
+            let old = (team, (log_id, u64::MAX, 16_u64, next_seq), 0_u32);
+            assert_eq!(Cursor::verify(&secrets, &sign(&secrets, "cursor", &old)), None);
         }
     }
 

@@ -7,6 +7,7 @@ use std::{
 };
 
 use parking_lot::{Mutex, RwLock};
+use serde::{Deserialize, Serialize};
 use tantivy::{
     DocId, DocSet, Index, IndexReader, IndexWriter, ReloadPolicy, Searcher, SegmentReader, TERMINATED, TantivyDocument,
     TantivyError, Term,
@@ -114,6 +115,32 @@ impl Fields {
         let stored: TantivyDocument = store.get(doc)?;
         let bytes = stored.get_first(self.stored).and_then(|value| value.as_bytes()).unwrap_or_default();
         postcard::from_bytes(bytes).map_err(|why| TantivyError::InternalError(format!("a stored document: {why}")))
+    }
+}
+
+/// What a commit carries: how far it reaches.
+#[derive(Serialize, Deserialize)]
+struct Payload {
+    /// [`Position::FORMAT`] of the program that committed.
+    format: u32,
+    positions: Vec<(TopicPartition, Position)>,
+}
+
+impl Payload {
+    fn of(positions: &HashMap<TopicPartition, Position>) -> Payload {
+        let mut positions: Vec<_> = positions.iter().map(|(source, position)| (*source, *position)).collect();
+        positions.sort_by_key(|(source, _)| *source);
+        Payload { format: Position::FORMAT, positions }
+    }
+
+    /// The positions in a payload, or what is wrong with it.
+    fn positions(text: &str) -> Result<Vec<(TopicPartition, Position)>, String> {
+        let payload: serde_json::Value = serde_json::from_str(text).map_err(|why| why.to_string())?;
+        if payload.get("format").and_then(serde_json::Value::as_u64) != Some(Position::FORMAT.into()) {
+            return Err("its positions are of another build of teamlog: rebuild the view".to_owned());
+        }
+        let Payload { positions, .. } = serde_json::from_value(payload).map_err(|why| why.to_string())?;
+        Ok(positions)
     }
 }
 
@@ -250,10 +277,7 @@ impl SearchIndex {
             }
         };
         let (index, reader, payload) = open().map_err(|why| wrong(why.to_string()))?;
-        let positions: Vec<(TopicPartition, Position)> = match payload {
-            Some(payload) => serde_json::from_str(&payload).map_err(|why| wrong(why.to_string()))?,
-            None => Vec::new(),
-        };
+        let positions = payload.map_or(Ok(Vec::new()), |payload| Payload::positions(&payload)).map_err(wrong)?;
         let committed = Committed { searcher: reader.searcher(), positions: positions.into_iter().collect() };
         let committed = RwLock::new(Arc::new(committed));
         Ok(SearchIndex { dir: dir.to_owned(), index, reader, fields, committed, writing: Mutex::default() })
@@ -366,9 +390,7 @@ impl SearchIndex {
                 writer.add_document(document)?;
             }
         }
-        let mut listed: Vec<_> = positions.iter().collect();
-        listed.sort_by_key(|(source, _)| **source);
-        let payload = serde_json::to_string(&listed).map_err(|why| broken(why.to_string()))?;
+        let payload = serde_json::to_string(&Payload::of(positions)).map_err(|why| broken(why.to_string()))?;
         let mut prepared = writer.prepare_commit()?;
         prepared.set_payload(&payload);
         prepared.commit()?;
@@ -383,6 +405,22 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+
+    #[test]
+    fn a_commit_keeps_its_positions_and_those_of_another_build_are_refused() {
+        let source = TopicPartition::events(Partition(3));
+        let position = Position { epoch: 2, claim_id: Uuid::from_u128(7), ..Position::bare(Offset(9)) };
+        let text = serde_json::to_string(&Payload::of(&HashMap::from([(source, position)]))).unwrap();
+        assert_eq!(Payload::positions(&text), Ok(vec![(source, position)]));
+        // Of before positions named their claim.
+        let older = r#"[[{"topic":"events","partition":3},{"log_id":"00000000-0000-0000-0000-000000000000","offset":9,"epoch":2,"next_seq":null}]]"#;
+        let newer = text.replace("\"format\":2", "\"format\":3");
+        for other in [older, &newer] {
+            let why = Payload::positions(other).unwrap_err();
+            assert!(why.contains("another build") && why.contains("rebuild"), "{why}");
+        }
+        assert!(Payload::positions("nonsense").is_err());
+    }
 
     /// As after a `reload` that failed right behind a commit: durable, and nobody has seen it.
     #[test]
