@@ -11,7 +11,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-/// What each crate may use of the workspace: `schemas <- log, state <- ingest, projectors <- gateway <- cli`, and everybody
+/// What each crate may use of the workspace: `schemas <- log, state <- ingest, projectors <- consumers, gateway <- cli`, and everybody
 /// is open to benches and tests. A new arrow needs a decision record in `docs/adr/`.
 const ARROWS: &[(&str, &[&str])] = &[
     ("teamlog-schemas", &[]),
@@ -19,10 +19,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("teamlog-state", &["schemas"]),
     ("teamlog-ingest", &["schemas", "log", "state"]),
     ("teamlog-projectors", &["schemas", "log", "state"]),
+    ("teamlog-consumers", &["schemas", "log", "state", "ingest", "projectors"]),
     ("teamlog-gateway", &["schemas", "log", "state", "ingest", "projectors"]),
     ("teamlog-bench", &["schemas", "log", "state", "ingest", "projectors", "gateway"]),
-    ("teamlog", &["schemas", "log", "state", "ingest", "projectors", "gateway", "bench"]),
-    ("teamlog-tests", &["schemas", "log", "state", "ingest", "projectors", "gateway", "bench"]),
+    ("teamlog", &["schemas", "log", "state", "ingest", "projectors", "consumers", "gateway", "bench"]),
+    ("teamlog-tests", &["schemas", "log", "state", "ingest", "projectors", "consumers", "gateway", "bench"]),
 ];
 
 fn root() -> &'static Path {
