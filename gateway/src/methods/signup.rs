@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use serde_json::{Map, Value, json};
-use teamlog_ingest::{Command, LiveTeam, NewPerson, NewTeam, TeamsError};
+use teamlog_ingest::{Command, NewPerson, NewTeam};
+use teamlog_live::{LiveTeam, TeamsError};
 use teamlog_log::TopicPartition;
 use teamlog_schemas::{Event, TeamId, UserId};
 use tracing::warn;
