@@ -3,7 +3,8 @@
 use std::{borrow::Cow, time::Duration};
 
 use serde_json::{Map, Value, json};
-use teamlog_ingest::{Acked, Answer, NotAccepted, Nothing, TeamsError};
+use teamlog_ingest::{Acked, Answer, NotAccepted, Nothing};
+use teamlog_live::TeamsError;
 use teamlog_log::FeedError;
 use teamlog_state::SourceError;
 

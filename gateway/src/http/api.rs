@@ -130,7 +130,7 @@ async fn serve(
     if key.as_ref().is_some_and(|key| key.len() > limits::KEY_BYTES_MAX) {
         return Err(ApiError::argument(format!("an idempotency key has at most {} bytes", limits::KEY_BYTES_MAX)));
     }
-    let team = token.as_deref().and_then(teamlog_ingest::team_named_by);
+    let team = token.as_deref().and_then(teamlog_cluster::team_named_by);
     if let (Some(homes), Some(raw), Some(home)) = (homes, raw, team.and_then(|team| gateway.home_elsewhere(team))) {
         let time = gateway.config().call_deadline;
         so_far.elsewhere = true;

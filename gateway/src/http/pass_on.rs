@@ -7,7 +7,7 @@ use axum::{
     extract::Request,
     http::{HeaderMap, HeaderName, HeaderValue, Response, request::Parts},
 };
-use teamlog_ingest::{Peer, http::LinkError, until_gone};
+use teamlog_cluster::{LinkError, Peer, until_gone};
 use tokio::time::Instant;
 use tracing::debug;
 

@@ -6,8 +6,9 @@ use tokio::time::Instant;
 use futures::future::join_all;
 use serde_json::{Map, Value, json};
 use teamlog_ingest::{
-    Command, ImportedConversation, ImportedMessage, LiveTeam, NewConversation, NewPerson, NewTeam, Nothing, Request,
+    Command, ImportedConversation, ImportedMessage, NewConversation, NewPerson, NewTeam, Nothing, Request,
 };
+use teamlog_live::LiveTeam;
 use teamlog_schemas::{ConversationKind, Edited, Message, Reaction, TeamId, Text, Ts, UserId};
 
 use super::super::{Call, Method, Reply, rows, write::event_of};

@@ -10,7 +10,8 @@ pub(super) mod users;
 use std::{sync::Arc, time::Duration};
 
 use serde_json::{Map, Value, json};
-use teamlog_ingest::{Command, LiveTeam, TeamsError};
+use teamlog_ingest::Command;
+use teamlog_live::{LiveTeam, TeamsError};
 use teamlog_schemas::{Event, TeamId, UserId};
 use tracing::warn;
 use uuid::Uuid;
