@@ -23,11 +23,6 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// Whether their token is still good in `team`, as it is now.
-    pub fn is_good(&self, team: &Team) -> bool {
-        check(team, &self.token).is_ok()
-    }
-
     /// SHA-256 of the token's text, in hex.
     pub fn token_hex(&self) -> String {
         self.token.iter().map(|byte| format!("{byte:02x}")).collect()
