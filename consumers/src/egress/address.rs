@@ -45,33 +45,34 @@ const IPV4: &[(Ipv4Addr, u8, Reach)] = &[
     (v4(240, 0, 0, 0), 4, Forbidden("reserved and limited broadcast, RFC 1112 and RFC 919")),
 ];
 
-const fn v6(a: u16, b: u16, c: u16, d: u16, e: u16, f: u16, g: u16, h: u16) -> Ipv6Addr {
-    Ipv6Addr::new(a, b, c, d, e, f, g, h)
+/// An address that is zero but for its first parts.
+const fn v6(a: u16, b: u16, c: u16) -> Ipv6Addr {
+    Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0)
 }
 
 /// IPv6 networks that are decided by themselves. The first that contains an address decides. Of all others only
 /// 2000::/3, the space of global unicast (RFC 4291), is public.
 const IPV6: &[(Ipv6Addr, u8, Reach)] = &[
-    (v6(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0), 32, METADATA), // AWS: fd00:ec2::254 and its neighbours
-    (v6(0xfd20, 0xce, 0, 0, 0, 0, 0, 0), 32, METADATA),  // Google Cloud: fd20:ce::254
-    (v6(0, 0, 0, 0, 0, 0, 0, 1), 128, Private("loopback, RFC 4291")),
-    (v6(0, 0, 0, 0, 0, 0, 0, 0), 96, Forbidden("unspecified or IPv4-compatible, RFC 4291")),
-    (v6(0x64, 0xff9b, 1, 0, 0, 0, 0, 0), 48, Forbidden("local translation prefix, RFC 8215")),
-    (v6(0x100, 0, 0, 0, 0, 0, 0, 0), 16, Forbidden("discard-only, RFC 6666")),
-    (v6(0x2001, 0, 0, 0, 0, 0, 0, 0), 32, Forbidden("Teredo, RFC 4380")),
-    (v6(0x2001, 0, 0, 0, 0, 0, 0, 0), 23, Forbidden("IETF protocol assignments, RFC 2928")),
-    (v6(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32, Forbidden("documentation, RFC 3849")),
-    (v6(0x2002, 0, 0, 0, 0, 0, 0, 0), 16, Forbidden("6to4, RFC 3056")),
-    (v6(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20, Forbidden("documentation, RFC 9637")),
-    (v6(0x5f00, 0, 0, 0, 0, 0, 0, 0), 16, Forbidden("segment routing, RFC 9602")),
-    (v6(0xfc00, 0, 0, 0, 0, 0, 0, 0), 7, Private("unique local, RFC 4193")),
-    (v6(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10, Forbidden("link-local, RFC 4291")),
-    (v6(0xfec0, 0, 0, 0, 0, 0, 0, 0), 10, Forbidden("site-local, RFC 3879")),
-    (v6(0xff00, 0, 0, 0, 0, 0, 0, 0), 8, Forbidden("multicast, RFC 4291")),
+    (v6(0xfd00, 0xec2, 0), 32, METADATA), // AWS: fd00:ec2::254 and its neighbours
+    (v6(0xfd20, 0xce, 0), 32, METADATA),  // Google Cloud: fd20:ce::254
+    (Ipv6Addr::LOCALHOST, 128, Private("loopback, RFC 4291")),
+    (Ipv6Addr::UNSPECIFIED, 96, Forbidden("unspecified or IPv4-compatible, RFC 4291")),
+    (v6(0x64, 0xff9b, 1), 48, Forbidden("local translation prefix, RFC 8215")),
+    (v6(0x100, 0, 0), 16, Forbidden("discard-only, RFC 6666")),
+    (v6(0x2001, 0, 0), 32, Forbidden("Teredo, RFC 4380")),
+    (v6(0x2001, 0, 0), 23, Forbidden("IETF protocol assignments, RFC 2928")),
+    (v6(0x2001, 0xdb8, 0), 32, Forbidden("documentation, RFC 3849")),
+    (v6(0x2002, 0, 0), 16, Forbidden("6to4, RFC 3056")),
+    (v6(0x3fff, 0, 0), 20, Forbidden("documentation, RFC 9637")),
+    (v6(0x5f00, 0, 0), 16, Forbidden("segment routing, RFC 9602")),
+    (v6(0xfc00, 0, 0), 7, Private("unique local, RFC 4193")),
+    (v6(0xfe80, 0, 0), 10, Forbidden("link-local, RFC 4291")),
+    (v6(0xfec0, 0, 0), 10, Forbidden("site-local, RFC 3879")),
+    (v6(0xff00, 0, 0), 8, Forbidden("multicast, RFC 4291")),
 ];
 
 /// The prefix of addresses that a NAT64 translates to the IPv4 address in their last 32 bits (RFC 6052).
-const NAT64: (Ipv6Addr, u8) = (v6(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 96);
+const NAT64: (Ipv6Addr, u8) = (v6(0x64, 0xff9b, 0), 96);
 
 /// Says where `address` leads. An address that carries an IPv4 address to which it is translated on the way
 /// (IPv4-mapped, NAT64) is judged by that one.
@@ -95,7 +96,7 @@ fn reach_v6(address: Ipv6Addr) -> Reach {
     }
     match IPV6.iter().find(|(network, bits, _)| within(*network, *bits)) {
         Some((_, _, reach)) => *reach,
-        None if within(v6(0x2000, 0, 0, 0, 0, 0, 0, 0), 3) => Public,
+        None if within(v6(0x2000, 0, 0), 3) => Public,
         None => Forbidden("not global unicast, RFC 4291"),
     }
 }
