@@ -11,10 +11,7 @@ use teamlog_state::{Conversation, PersonIndex, Team};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    frame::{Addressed, Frame},
-    frames::Audience,
-};
+use crate::frames::{Addressed, Audience, Frame};
 
 /// What is in no log and may be lost: typing, presence, marks.
 #[derive(Clone, Debug)]
@@ -67,7 +64,7 @@ impl Hub {
         sessions.by_person.entry(person).or_default().push(seat);
     }
 
-    /// Makes a session live. To be called in [`Teams::join`](teamlog_ingest::Teams::join), at its own position.
+    /// Makes a session live. To be called in [`Teams::join`](teamlog_live::Teams::join), at its own position.
     pub(super) fn go_live(
         &self,
         (team, person, session): (TeamId, PersonIndex, u64),
