@@ -17,14 +17,14 @@ use uuid::Uuid;
 
 const EVENTS: TopicPartition = TopicPartition::events(Partition(0));
 
-/// One record of a history. Those below `Repeat` are of no correct writer, or come too late.
+/// One record of a history. From `Gap` on they are of no correct writer, or were lost, doubled or late.
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Claim,
     Event,
     /// An event whose forerunner was lost.
     Gap,
-    /// The newest event once more.
+    /// The newest event once more, if there is one.
     Repeat,
     /// An event of the epoch before.
     Zombie,
@@ -80,7 +80,8 @@ impl Writer {
                 (self.epoch, self.seq) = (epoch + 1, 0);
                 self.claim(epoch + 1)
             }
-            Step::Event => {
+            Step::Repeat if self.seq > 0 => self.record(Stamp::Seq { epoch, seq: self.seq - 1 }),
+            Step::Event | Step::Repeat => {
                 self.seq += 1;
                 self.record(Stamp::Seq { epoch, seq: self.seq - 1 })
             }
@@ -88,8 +89,8 @@ impl Writer {
                 self.seq += 2;
                 self.record(Stamp::Seq { epoch, seq: self.seq - 1 })
             }
-            Step::Repeat => self.record(Stamp::Seq { epoch, seq: self.seq.saturating_sub(1) }),
-            Step::Zombie => self.record(Stamp::Seq { epoch: epoch.saturating_sub(1), seq: 3 }),
+            // Of a number that it had not sent before: no writer sends one twice.
+            Step::Zombie => self.record(Stamp::Seq { epoch: epoch.saturating_sub(1), seq: 1_000 + self.made }),
             Step::LostClaim => self.claim(epoch),
             Step::Stray => self.record(Stamp::Absent),
             Step::Future => self.record(Stamp::Seq { epoch: epoch + 7, seq: 0 }),
