@@ -34,7 +34,9 @@ use super::{
     room::Room,
     session,
 };
-use crate::{ApiError, Args, Caller, Gateway, Mark, Presence, Realtime, Reply, SocketSink, SocketStream};
+use crate::{
+    ApiError, Caller, ConnectArgs, Gateway, Mark, Presence, Realtime, Reply, SocketSink, SocketStream, StartArgs,
+};
 
 /// Sizes and times of the sessions.
 #[derive(Clone, Debug)]
@@ -223,11 +225,11 @@ impl Observer for Rtm {
 
 #[async_trait]
 impl Realtime for Arc<Rtm> {
-    async fn connect(&self, gateway: &Gateway, caller: &Caller, args: &Args) -> Result<Reply, ApiError> {
+    async fn connect(&self, gateway: &Gateway, caller: &Caller, args: &ConnectArgs) -> Result<Reply, ApiError> {
         connect::connect(self, gateway, caller, args).await
     }
 
-    async fn start(&self, gateway: &Gateway, caller: &Caller, args: &Args) -> Result<Reply, ApiError> {
+    async fn start(&self, gateway: &Gateway, caller: &Caller, args: &StartArgs) -> Result<Reply, ApiError> {
         connect::start(self, gateway, caller, args).await
     }
 
