@@ -24,9 +24,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    connect,
-    frames::encode,
-    homing,
+    connect, homing,
     hub::Hub,
     people::People,
     presence::{self, Presences},
@@ -36,6 +34,7 @@ use super::{
 };
 use crate::{
     ApiError, Caller, ConnectArgs, Gateway, Mark, Presence, Realtime, Reply, SocketSink, SocketStream, StartArgs,
+    frames::encode,
 };
 
 /// Sizes and times of the sessions.
