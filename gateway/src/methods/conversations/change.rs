@@ -7,7 +7,7 @@ use teamlog_schemas::{ConversationId, ConversationKind, UserId};
 use super::{Access, CHANNEL, Call, Channel, Method, Reply, Retry, Tier, channel_reply, takes, write::event_of};
 use crate::{ApiError, args::args};
 
-pub(in super::super) const CREATE: Method = Method {
+pub(crate) const CREATE: Method = Method {
     name: "conversations.create",
     alias_of: None,
     about: "Makes a channel, with the caller in it.",
@@ -49,7 +49,7 @@ async fn create(call: &Call<'_>, args: Create) -> Result<Reply, ApiError> {
 }
 
 /// Makes a channel and returns its id.
-pub(in super::super) async fn make(
+pub(crate) async fn make(
     call: &Call<'_>,
     kind: ConversationKind,
     name: &str,
@@ -61,7 +61,7 @@ pub(in super::super) async fn make(
     event.conversation().ok_or(ApiError::outcome_unknown())
 }
 
-pub(in super::super) const RENAME: Method = Method {
+pub(crate) const RENAME: Method = Method {
     name: "conversations.rename",
     alias_of: None,
     about: "Gives a channel another name.",
@@ -98,7 +98,7 @@ async fn rename(call: &Call<'_>, args: Rename) -> Result<Reply, ApiError> {
     channel_reply(call, args.channel)
 }
 
-pub(in super::super) const SET_TOPIC: Method = Method {
+pub(crate) const SET_TOPIC: Method = Method {
     name: "conversations.setTopic",
     alias_of: None,
     about: "Sets a channel's topic.",
@@ -113,18 +113,18 @@ pub(in super::super) const SET_TOPIC: Method = Method {
 };
 
 /// The errors of a new topic or purpose.
-pub(in super::super) const HEADLINE_ERRORS: &[&str] =
+pub(crate) const HEADLINE_ERRORS: &[&str] =
     &["method_not_supported_for_channel_type", "not_in_channel", "is_archived", "too_long"];
 
 args! {
-    pub(in super::super) struct Topic {
+    pub(crate) struct Topic {
         /// The channel.
         channel: ConversationId,
         /// The topic, at most 250 characters. Without one the channel has none.
         topic: Option<String>,
     }
 
-    pub(in super::super) struct Purpose {
+    pub(crate) struct Purpose {
         /// The channel.
         channel: ConversationId,
         /// The purpose, at most 250 characters. Without one the channel has none.
@@ -138,7 +138,7 @@ async fn set_topic(call: &Call<'_>, args: Topic) -> Result<Reply, ApiError> {
     channel_reply(call, args.channel)
 }
 
-pub(in super::super) const SET_PURPOSE: Method = Method {
+pub(crate) const SET_PURPOSE: Method = Method {
     name: "conversations.setPurpose",
     alias_of: None,
     about: "Sets a channel's purpose.",
@@ -158,7 +158,7 @@ async fn set_purpose(call: &Call<'_>, args: Purpose) -> Result<Reply, ApiError> 
     channel_reply(call, args.channel)
 }
 
-pub(in super::super) const ARCHIVE: Method = Method {
+pub(crate) const ARCHIVE: Method = Method {
     name: "conversations.archive",
     alias_of: None,
     about: "Puts a channel into the archive: it can be read, and nothing can be posted.",
@@ -177,7 +177,7 @@ async fn archive(call: &Call<'_>, args: Channel) -> Result<Reply, ApiError> {
     Ok(Reply::empty())
 }
 
-pub(in super::super) const UNARCHIVE: Method = Method {
+pub(crate) const UNARCHIVE: Method = Method {
     name: "conversations.unarchive",
     alias_of: None,
     about: "Takes a channel out of the archive.",

@@ -18,7 +18,7 @@ use crate::{
 const MESSAGES: Key = Key::always("messages", Shape::List, "The messages.");
 const HAS_MORE: Key = Key::always("has_more", Shape::Flag, "True if there is another page.");
 
-pub(in super::super) const HISTORY: Method = Method {
+pub(crate) const HISTORY: Method = Method {
     name: "conversations.history",
     alias_of: None,
     about: "Lists the messages of a conversation, newest first, without the replies of threads.",
@@ -93,7 +93,7 @@ async fn history(call: &Call<'_>, args: History) -> Result<Reply, ApiError> {
     Ok(reply.into())
 }
 
-pub(in super::super) const REPLIES: Method = Method {
+pub(crate) const REPLIES: Method = Method {
     name: "conversations.replies",
     alias_of: None,
     about: "Lists a thread, oldest first, with its root on the first page. A reply's own `ts` gives that reply alone.",

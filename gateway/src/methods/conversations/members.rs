@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{ApiError, args::args, error::Done, render};
 
-pub(in super::super) const JOIN: Method = Method {
+pub(crate) const JOIN: Method = Method {
     name: "conversations.join",
     alias_of: None,
     about: "Joins a public channel.",
@@ -39,14 +39,14 @@ async fn join(call: &Call<'_>, args: Channel) -> Result<Reply, ApiError> {
 }
 
 /// Joins a channel; true if the caller was in it.
-pub(in super::super) async fn enter(call: &Call<'_>, conversation: ConversationId) -> Result<bool, ApiError> {
+pub(crate) async fn enter(call: &Call<'_>, conversation: ConversationId) -> Result<bool, ApiError> {
     match call.write(Command::Join { conversation }).await? {
         Done::Acked(_) => Ok(false),
         Done::Nothing(_) => Ok(true),
     }
 }
 
-pub(in super::super) const LEAVE: Method = Method {
+pub(crate) const LEAVE: Method = Method {
     name: "conversations.leave",
     alias_of: None,
     about: "Leaves a channel.",
@@ -67,7 +67,7 @@ async fn leave(call: &Call<'_>, args: Channel) -> Result<Reply, ApiError> {
     })
 }
 
-pub(in super::super) const INVITE: Method = Method {
+pub(crate) const INVITE: Method = Method {
     name: "conversations.invite",
     alias_of: None,
     about: "Brings people into a channel.",
@@ -91,7 +91,7 @@ pub(in super::super) const INVITE: Method = Method {
 };
 
 args! {
-    pub(in super::super) struct Invite {
+    pub(crate) struct Invite {
         /// The channel.
         channel: ConversationId,
         /// The people.
@@ -107,7 +107,7 @@ async fn invite(call: &Call<'_>, args: Invite) -> Result<Reply, ApiError> {
 }
 
 /// Brings people into a channel, and returns its id.
-pub(in super::super) async fn bring(call: &Call<'_>, args: Invite) -> Result<ConversationId, ApiError> {
+pub(crate) async fn bring(call: &Call<'_>, args: Invite) -> Result<ConversationId, ApiError> {
     let (conversation, users) = (args.channel, either(args.users, args.user));
     if users.is_empty() {
         return Err(ApiError::refused("no_user"));
@@ -120,7 +120,7 @@ fn either(users: Vec<UserId>, user: Vec<UserId>) -> Vec<UserId> {
     if users.is_empty() { user } else { users }
 }
 
-pub(in super::super) const KICK: Method = Method {
+pub(crate) const KICK: Method = Method {
     name: "conversations.kick",
     alias_of: None,
     about: "Removes a person from a channel.",
@@ -158,7 +158,7 @@ async fn kick(call: &Call<'_>, args: Kick) -> Result<Reply, ApiError> {
 const ALREADY_OPEN: Key = Key::sometimes("already_open", Shape::Flag, "True if it was open.");
 const NO_OP: Key = Key::sometimes("no_op", Shape::Flag, "True if there was nothing to do.");
 
-pub(in super::super) const OPEN: Method = Method {
+pub(crate) const OPEN: Method = Method {
     name: "conversations.open",
     alias_of: None,
     about: "Opens a direct message, by its id or by its people.",
@@ -177,11 +177,11 @@ pub(in super::super) const OPEN: Method = Method {
 };
 
 /// The errors of opening a direct message.
-pub(in super::super) const OPEN_ERRORS: &[&str] =
+pub(crate) const OPEN_ERRORS: &[&str] =
     &["users_list_not_supplied", "too_many_users", "user_disabled", "method_not_supported_for_channel_type"];
 
 args! {
-    pub(in super::super) struct Open {
+    pub(crate) struct Open {
         /// The direct message.
         channel: Option<ConversationId>,
         /// The others, at most 8, where `channel` is left out.
@@ -215,7 +215,7 @@ async fn open(call: &Call<'_>, args: Open) -> Result<Reply, ApiError> {
 }
 
 /// Opens a direct message, by its id or its people. True if it was open.
-pub(in super::super) async fn opened(
+pub(crate) async fn opened(
     call: &Call<'_>,
     conversation: Option<ConversationId>,
     users: Vec<UserId>,
@@ -231,7 +231,7 @@ pub(in super::super) async fn opened(
     }
 }
 
-pub(in super::super) const CLOSE: Method = Method {
+pub(crate) const CLOSE: Method = Method {
     name: "conversations.close",
     alias_of: None,
     about: "Closes a direct message: it is not shown to the caller until something is posted there.",

@@ -47,7 +47,7 @@ fn kinds(types: &[Type]) -> Vec<ConversationKind> {
     types.iter().map(|one| one.kind()).collect()
 }
 
-pub(in super::super) const LIST: Method = Method {
+pub(crate) const LIST: Method = Method {
     name: "conversations.list",
     alias_of: None,
     about: "Lists public channels, and the other conversations that the caller is in.",
@@ -89,7 +89,7 @@ async fn list(call: &Call<'_>, args: List) -> Result<Reply, ApiError> {
     )
 }
 
-pub(in super::super) const OF_USER: Method = Method {
+pub(crate) const OF_USER: Method = Method {
     name: "users.conversations",
     alias_of: None,
     about: "Lists the conversations that a person is in, of those that the caller may read.",
@@ -134,15 +134,15 @@ async fn of_user(call: &Call<'_>, args: OfUser) -> Result<Reply, ApiError> {
 }
 
 /// A page of a list of conversations.
-pub(in super::super) struct Paged {
-    pub(in super::super) limit: usize,
-    pub(in super::super) exclude_archived: bool,
-    pub(in super::super) cursor: Option<Cursor<Conversations>>,
+pub(crate) struct Paged {
+    pub(crate) limit: usize,
+    pub(crate) exclude_archived: bool,
+    pub(crate) cursor: Option<Cursor<Conversations>>,
 }
 
 impl Paged {
     /// Answers with the page of the conversations that are `wanted`.
-    pub(in super::super) fn reply(
+    pub(crate) fn reply(
         self,
         call: &Call<'_>,
         key: &str,
@@ -168,7 +168,7 @@ pub(super) fn page_size(limit: Option<Limit>) -> usize {
     limit.map_or(limits::PAGE_DEFAULT, |Limit(limit)| limit)
 }
 
-pub(in super::super) const INFO: Method = Method {
+pub(crate) const INFO: Method = Method {
     name: "conversations.info",
     alias_of: None,
     about: "Describes a conversation.",
@@ -204,10 +204,7 @@ async fn info(call: &Call<'_>, args: Info) -> Result<Reply, ApiError> {
 }
 
 /// Returns what a conversation says to the caller alone; none to a caller who is not in it.
-pub(in super::super) async fn reader(
-    call: &Call<'_>,
-    conversation: ConversationId,
-) -> Result<Option<render::Reader>, ApiError> {
+pub(crate) async fn reader(call: &Call<'_>, conversation: ConversationId) -> Result<Option<render::Reader>, ApiError> {
     let caller = call.caller()?;
     {
         let team = caller.team.read();
@@ -223,17 +220,13 @@ pub(in super::super) async fn reader(
 }
 
 /// Returns a conversation that the user may know of.
-pub(in super::super) fn visible(
-    team: &Team,
-    user: UserId,
-    conversation: ConversationId,
-) -> Result<&Conversation, ApiError> {
+pub(crate) fn visible(team: &Team, user: UserId, conversation: ConversationId) -> Result<&Conversation, ApiError> {
     team.conversation(conversation)
         .filter(|_| team.may_read(user, conversation))
         .ok_or(ApiError::refused("channel_not_found"))
 }
 
-pub(in super::super) const MEMBERS: Method = Method {
+pub(crate) const MEMBERS: Method = Method {
     name: "conversations.members",
     alias_of: None,
     about: "Lists the members of a conversation.",
@@ -275,7 +268,7 @@ async fn members(call: &Call<'_>, args: Members) -> Result<Reply, ApiError> {
     Ok(Reply::from(json!({ "members": page, "response_metadata": metadata })))
 }
 
-pub(in super::super) const MARK: Method = Method {
+pub(crate) const MARK: Method = Method {
     name: "conversations.mark",
     alias_of: None,
     about: "Moves the caller's read mark.",

@@ -20,7 +20,7 @@ use crate::{ApiError, args::args};
 
 const CHANNEL: Key = Key::always("channel", Shape::Object, "The channel, with its members.");
 
-pub(in super::super) const METHODS: &[Method] = &[
+pub(crate) const METHODS: &[Method] = &[
     change::ARCHIVE.named("channels.archive", "channels:write", Tier::Two),
     Method {
         about: "Makes a public channel, with the caller in it.",

@@ -20,7 +20,7 @@ use crate::ApiError;
 
 const GROUP: Key = Key::always("group", Shape::Object, "The private channel, with its members.");
 
-pub(in super::super) const METHODS: &[Method] = &[
+pub(crate) const METHODS: &[Method] = &[
     change::ARCHIVE.named("groups.archive", "groups:write", Tier::Two).shown_by(&[|| json!({ "channel": "G0SECRET" })]),
     Method {
         about: "Makes a private channel, with the caller in it.",

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::ApiError;
 
-pub(in super::super) const METHODS: &[Method] = &[
+pub(crate) const METHODS: &[Method] = &[
     members::CLOSE.named("im.close", "im:write", Tier::Two),
     history::HISTORY
         .named("im.history", "im:history", Tier::Four)

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{ApiError, args::args};
 
-pub(in super::super) const METHODS: &[Method] = &[
+pub(crate) const METHODS: &[Method] = &[
     members::CLOSE
         .named("mpim.close", "mpim:write", Tier::Two)
         .shown_by(&[|| json!({ "channel": "G0THREE" }), || json!({ "channel": "G0THREE" })]),

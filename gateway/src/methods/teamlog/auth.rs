@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{ApiError, args::args};
 
-pub(in super::super) const METHODS: &[Method] = &[SIGN_IN];
+pub(crate) const METHODS: &[Method] = &[SIGN_IN];
 
 const SIGN_IN: Method = Method {
     name: "teamlog.auth.signin",

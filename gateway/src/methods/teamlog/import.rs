@@ -18,7 +18,7 @@ use crate::{
     error::{Done, settle},
 };
 
-pub(in super::super) const METHODS: &[Method] = &[BEGIN, ITEMS];
+pub(crate) const METHODS: &[Method] = &[BEGIN, ITEMS];
 
 /// Items of one call, at most.
 const ITEMS_MAX: usize = 200;

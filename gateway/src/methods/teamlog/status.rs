@@ -6,7 +6,7 @@ use teamlog_log::TopicPartition;
 use super::super::{Access, Call, Key, Method, Reply, Retry, Shape, Tier, takes};
 use crate::{ApiError, args::NoArgs};
 
-pub(in super::super) const METHODS: &[Method] = &[STATUS];
+pub(crate) const METHODS: &[Method] = &[STATUS];
 
 const STATUS: Method = Method {
     name: "teamlog.status",

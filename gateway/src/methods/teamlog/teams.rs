@@ -17,7 +17,7 @@ use crate::{
     render,
 };
 
-pub(in super::super) const METHODS: &[Method] = &[CREATE, LIST];
+pub(crate) const METHODS: &[Method] = &[CREATE, LIST];
 
 const CREATE: Method = Method {
     name: "teamlog.teams.create",

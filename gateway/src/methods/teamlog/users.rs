@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{ApiError, args::args};
 
-pub(in super::super) const METHODS: &[Method] = &[CREATE, LIST, ISSUE_TOKEN];
+pub(crate) const METHODS: &[Method] = &[CREATE, LIST, ISSUE_TOKEN];
 
 const CREATE: Method = Method {
     name: "teamlog.users.create",
