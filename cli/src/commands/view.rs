@@ -7,7 +7,9 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use teamlog_log::{Feed, Partition, Topic};
-use teamlog_projectors::{Difference, OneTeam, Rebuilt, Switched, Verified, VerifyError, View, ViewReplica};
+use teamlog_projectors::{
+    Difference, OneTeam, OtherSchema, Rebuilt, Switched, Verified, VerifyError, View, ViewReplica,
+};
 use teamlog_schemas::Event;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
@@ -31,11 +33,12 @@ const SHOWN: usize = 5;
 pub(crate) enum ViewCommand {
     /// Position and lag of every view and replica. Example: teamlog view status
     ///
-    /// Exits with 3 if a replica does not answer; what the others say is printed all the same.
+    /// Exits with 3 if a replica does not answer, with 1 if one was built by another version; what the others say is printed
+    /// all the same.
     Status(Which),
     /// Compare a view with a fold of the log, row by row. Example: teamlog view verify "shard s1"
     ///
-    /// Exits with 1 if anything differs.
+    /// Exits with 1 if anything differs, or was built by another version.
     Verify {
         #[command(flatten)]
         which: Which,
@@ -217,8 +220,13 @@ impl Told {
         say(self.as_json, of, rest, text);
     }
 
-    /// A replica that is away does not keep the others from being looked at; anything else does.
+    /// A replica that is away, or of another schema, does not keep the others from being looked at; anything else does.
     fn failed(&mut self, of: &ViewReplica, why: VerifyError) -> anyhow::Result<()> {
+        if let Some(other) = why.other_schema() {
+            self.say(of, needs_rebuild(other), || other.to_string());
+            self.outcome = Outcome::Differs;
+            return Ok(());
+        }
         let why = anyhow::Error::new(why).context(format!("{} on {}", of.view(), of.name()));
         if status(&why) != 3 {
             return Err(why);
@@ -247,18 +255,24 @@ impl Told {
     }
 
     fn rebuilt(&self, of: &ViewReplica, rebuilt: &Rebuilt) {
-        let Verified { rows, differing, differences, .. } = &rebuilt.differed;
-        let differences: Vec<String> = differences.iter().map(Difference::to_string).collect();
-        let rest = json!({
+        let done = if rebuilt.switched { "rebuilt and switched" } else { "rebuilt, not switched yet" };
+        let done = format!("{done}, generation {}", rebuilt.generation);
+        let mut rest = json!({
             "rebuilt": true, "generation": rebuilt.generation, "before": rebuilt.before, "switched": rebuilt.switched,
-            "rows": rows, "differing": differing, "differences": differences,
+            "other_schema": rebuilt.differed.is_none(),
         });
+        let Some(Verified { rows, differing, differences, .. }) = &rebuilt.differed else {
+            self.say(of, rest, || format!("{done}; the old one was of another schema and is not compared"));
+            return;
+        };
+        let differences: Vec<String> = differences.iter().map(Difference::to_string).collect();
+        if let (Value::Object(rest), Value::Object(compared)) =
+            (&mut rest, json!({ "rows": rows, "differing": differing, "differences": differences }))
+        {
+            rest.extend(compared);
+        }
         self.say(of, rest, || {
-            let done = if rebuilt.switched { "rebuilt and switched" } else { "rebuilt, not switched yet" };
-            let summary = format!(
-                "{done}, generation {}; in the old one {differing} of {rows} rows differed",
-                rebuilt.generation
-            );
+            let summary = format!("{done}; in the old one {differing} of {rows} rows differed");
             let mut lines: Vec<String> =
                 std::iter::once(summary).chain(differences.iter().take(SHOWN).cloned()).collect();
             if *differing > SHOWN as u64 {
@@ -267,6 +281,13 @@ impl Told {
             lines.join("\n  ")
         });
     }
+}
+
+/// What is said of a replica of another schema: the fingerprints, and what to do.
+pub(super) fn needs_rebuild(other: &OtherSchema) -> Value {
+    json!({
+        "needs_rebuild": true, "schema": other.found, "schema_wanted": other.wanted, "advice": other.advice(),
+    })
 }
 
 /// Prints what there is to say of a replica.

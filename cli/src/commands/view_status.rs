@@ -6,7 +6,11 @@ use serde_json::{Map, json};
 use teamlog_log::{Position, TopicPartition};
 use teamlog_projectors::{VerifyError, ViewReplica};
 
-use super::{Outcome, log::end, view::say};
+use super::{
+    Outcome,
+    log::end,
+    view::{needs_rebuild, say},
+};
 use crate::parts::OpenLog;
 
 /// Where one replica stands.
@@ -23,9 +27,14 @@ pub(super) async fn run(log: &OpenLog, replicas: &[ViewReplica], as_json: bool) 
         let stands = match ask(replica).await {
             Ok(stands) => stands,
             Err(why) => {
-                outcome = Outcome::Away;
-                let why = why.to_string();
-                say(as_json, replica, json!({ "away": why }), || format!("away: {why}"));
+                if let Some(other) = why.other_schema() {
+                    say(as_json, replica, needs_rebuild(other), || other.to_string());
+                    outcome = if outcome == Outcome::Done { Outcome::Differs } else { outcome };
+                } else {
+                    let why = why.to_string();
+                    say(as_json, replica, json!({ "away": why }), || format!("away: {why}"));
+                    outcome = Outcome::Away;
+                }
                 continue;
             }
         };

@@ -5,6 +5,7 @@
 mod cell;
 mod error;
 mod failover;
+mod place;
 mod positions;
 mod replica;
 mod table;

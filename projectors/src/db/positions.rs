@@ -67,7 +67,7 @@ pub(crate) async fn read_positions(tx: &mut Tx) -> Result<HashMap<TopicPartition
 /// gets its tables again and is projected from where it stands.
 pub(crate) async fn positions_of(replica: &Replica) -> Result<HashMap<TopicPartition, Position>, DbError> {
     let positions = async { read_positions(&mut replica.read().await?).await }.await;
-    if positions.is_err() {
+    if positions.as_ref().is_err_and(|why| !matches!(why, DbError::OtherSchema(_))) {
         replica.forget();
     }
     positions

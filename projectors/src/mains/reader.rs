@@ -26,8 +26,9 @@ impl Mains {
     /// # Errors
     /// [`DbError::Url`] for a url that is none.
     pub fn new(replicas: &[String]) -> Result<Mains, DbError> {
-        let replicas = replicas.iter().map(|url| Replica::open(url, &tables::MAINS)).collect::<Result<_, _>>()?;
-        Ok(Mains { replicas: Replicas::new("mains", replicas) })
+        let replicas =
+            replicas.iter().map(|url| Replica::open("mains", url, &tables::MAINS)).collect::<Result<_, _>>()?;
+        Ok(Mains { replicas: Replicas::new("mains", &tables::MAINS, replicas) })
     }
 
     /// The replicas.

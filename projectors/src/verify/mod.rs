@@ -24,7 +24,7 @@ pub(crate) use rebuildable::{Fold, Rebuildable};
 pub use timed::BuildTimes;
 pub(crate) use timed::time_build;
 
-use crate::{db::DbError, projector::ProjectError, search::SearchError};
+use crate::{db::DbError, fingerprint::OtherSchema, projector::ProjectError, search::SearchError};
 
 /// What a comparison found.
 #[derive(Clone, Debug, Default)]
@@ -91,6 +91,22 @@ pub enum VerifyError {
     /// The folder for the fold.
     #[error("the folder for the fold: {0}")]
     Scratch(#[from] std::io::Error),
+}
+
+impl VerifyError {
+    /// The other schema that the view is of, if that is why.
+    pub fn other_schema(&self) -> Option<&OtherSchema> {
+        match self {
+            VerifyError::Project(why) => why.other_schema(),
+            VerifyError::Search(SearchError::OtherSchema(other)) => Some(other),
+            VerifyError::Search(_)
+            | VerifyError::Feed(_)
+            | VerifyError::Undecodable { .. }
+            | VerifyError::Stalled { .. }
+            | VerifyError::NotBuilt { .. }
+            | VerifyError::Scratch(_) => None,
+        }
+    }
 }
 
 impl From<DbError> for VerifyError {
