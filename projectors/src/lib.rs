@@ -4,6 +4,7 @@ mod cache;
 mod db;
 mod fingerprint;
 mod mains;
+pub mod names;
 mod projector;
 mod runner;
 mod search;

@@ -9,11 +9,11 @@ use std::{
 use parking_lot::RwLock;
 
 use super::{
-    Cells, DbError, Dialect, POSITIONS, Table, Tx,
+    Cells, DbError, POSITIONS, Schema, Table, Tx,
     place::{Place, Pool},
     text, word,
 };
-use crate::fingerprint::{OtherSchema, Reported, fingerprint};
+use crate::fingerprint::{OtherSchema, Reported};
 
 /// How old the knowledge of the current generation may be. A generation that was switched off is kept longer.
 const GENERATION_KNOWN: Duration = Duration::from_secs(1);
@@ -38,33 +38,6 @@ fn noted(name: &str, value: impl ToString) -> Cells {
 async fn note_of(tx: &mut Tx, name: &str) -> Result<Option<String>, DbError> {
     let rows = tx.select(&META, vec![vec![name.into()]]).await?;
     rows.first().map(|row| row[1].as_text().map(str::to_owned)).transpose()
-}
-
-/// The tables of one kind of view.
-#[derive(Debug)]
-pub(crate) struct Schema {
-    /// All but `positions` and `meta`, which every view has.
-    pub(crate) tables: &'static [Table],
-    /// Raised when rows mean something else, or their bodies are encoded otherwise, and the columns do not tell.
-    pub(crate) rows_version: u32,
-}
-
-impl Schema {
-    /// The fingerprint in one kind of database. The format of positions is in it: a view whose positions cannot be read cannot
-    /// be continued.
-    fn fingerprint(&self, dialect: Dialect) -> String {
-        fingerprint(self.ddl(dialect).into_iter().chain([format!("rows version {}", self.rows_version)]))
-    }
-
-    /// The statements that make all tables that hold rows.
-    fn ddl(&self, dialect: Dialect) -> Vec<String> {
-        self.tables.iter().chain([&POSITIONS]).flat_map(|table| table.ddl(dialect)).collect()
-    }
-
-    /// The names of all tables that hold rows.
-    fn table_names(&self) -> Vec<String> {
-        self.tables.iter().chain([&POSITIONS]).map(|table| table.name.to_owned()).collect()
-    }
 }
 
 /// A replica. Cheap to clone; nothing is opened before it is used.

@@ -10,6 +10,7 @@ use teamlog_state::{At, DirectoryEntry, DirectoryRows, DirectorySource, SourceEr
 use super::{MainsProjector, tables};
 use crate::{
     db::{DbError, Query, Replica, Replicas, Tx, id_of},
+    names,
     projector::Projector,
 };
 
@@ -27,8 +28,8 @@ impl Mains {
     /// [`DbError::Url`] for a url that is none.
     pub fn new(replicas: &[String]) -> Result<Mains, DbError> {
         let replicas =
-            replicas.iter().map(|url| Replica::open("mains", url, &tables::MAINS)).collect::<Result<_, _>>()?;
-        Ok(Mains { replicas: Replicas::new("mains", &tables::MAINS, replicas) })
+            replicas.iter().map(|url| Replica::open(names::MAINS, url, &tables::MAINS)).collect::<Result<_, _>>()?;
+        Ok(Mains { replicas: Replicas::new(names::MAINS, &tables::MAINS, replicas) })
     }
 
     /// The replicas.

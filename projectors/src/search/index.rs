@@ -18,15 +18,18 @@ use tantivy::{
     },
     store::StoreReader,
 };
-use teamlog_log::{Entry, FeedError, Position, TopicPartition};
+use teamlog_log::{Entry, Position, TopicPartition};
 use teamlog_schemas::Event;
 
 use super::{
-    VIEW,
+    SearchError,
     document::{Changes, Document, Name, ROWS_VERSION},
     words,
 };
-use crate::fingerprint::{OtherSchema, Reported, fingerprint};
+use crate::{
+    fingerprint::{OtherSchema, Reported, fingerprint},
+    names,
+};
 
 /// What the writer's one thread may hold; tantivy wants 15 MB at least.
 const WRITER_BYTES: usize = 48 << 20;
@@ -36,29 +39,6 @@ const STORE_BLOCKS: usize = 64;
 const SCHEMA_FILE: &str = "teamlog.schema";
 /// How the index calls our cutter of words.
 const ANALYZER: &str = "words";
-
-/// Why nothing could be found, or nothing written.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum SearchError {
-    /// The index on disk. If it is broken, its directory may be removed: it is built again from the log.
-    #[error("the search index in {dir}: {why}")]
-    Index {
-        /// Where it lies.
-        dir: String,
-        /// What is wrong.
-        why: String,
-    },
-    /// Another version of this program built it, with other fields.
-    #[error(transparent)]
-    OtherSchema(#[from] OtherSchema),
-    /// The events that the index has not seen yet cannot be read.
-    #[error(transparent)]
-    Feed(#[from] FeedError),
-    /// Entries that do not follow those before: another projector writes, or an attempt was broken off. The projector's
-    /// positions say where to go on.
-    #[error("the search index stands elsewhere in {0}")]
-    Overtaken(TopicPartition),
-}
 
 /// The index's fields.
 #[derive(Clone, Copy, Debug)]
@@ -142,7 +122,7 @@ fn check_schema(dir: &Path, schema: &Schema) -> std::io::Result<Option<OtherSche
     };
     // Generations lie side by side in what people know the index by.
     let replica = dir.parent().unwrap_or(dir).display().to_string();
-    let (view, reported) = (VIEW.to_owned(), Reported::default());
+    let (view, reported) = (names::SEARCH.to_owned(), Reported::default());
     Ok((found.as_ref() != Some(&wanted)).then_some(OtherSchema { view, replica, found, wanted, reported }))
 }
 

@@ -25,6 +25,7 @@
 
 mod compare;
 mod document;
+mod error;
 mod generations;
 mod index;
 mod open;
@@ -33,8 +34,8 @@ mod query;
 mod words;
 
 pub(crate) use compare::compare;
+pub use error::SearchError;
 pub(crate) use generations::Generations;
-pub use index::SearchError;
 pub(crate) use open::OpenIndex;
 pub use projector::SearchProjector;
 pub use query::{Match, MatchOrder, Matches, MessageQuery};
@@ -47,8 +48,6 @@ use teamlog_log::{Feed, Partition, Position, TopicPartition};
 use teamlog_schemas::Event;
 use tokio::sync::Semaphore;
 
-/// The view's name.
-pub(crate) const VIEW: &str = "search";
 /// Queries that run at once; the others wait for their turn, bounded by the calls that the gateway admits.
 const QUERIES_AT_ONCE: usize = 4;
 

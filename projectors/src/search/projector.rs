@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use teamlog_log::{Partition, Position, TopicPartition};
 use tracing::warn;
 
-use super::{OpenIndex, SearchError, VIEW, index::SearchIndex};
+use super::{OpenIndex, SearchError, index::SearchIndex};
 use crate::projector::{Batch, ProjectError, Projector};
 
 /// The longest time between an event and its commit: a commit a second would make 86,000 segments a day.
@@ -83,7 +83,7 @@ impl SearchProjector {
 #[async_trait]
 impl Projector for SearchProjector {
     fn name(&self) -> &str {
-        VIEW
+        crate::names::SEARCH
     }
 
     fn replica(&self) -> &str {

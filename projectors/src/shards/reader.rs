@@ -46,7 +46,7 @@ impl Shards {
             if shard.replicas.is_empty() {
                 return Err(DbError::Url(format!("shard {} has no replica", shard.name)));
             }
-            let view = format!("shard {}", shard.name);
+            let view = crate::names::shard(&shard.name);
             let open = |url: &String| Replica::open(&view, url, &SHARD);
             let replicas = shard.replicas.iter().map(open).collect::<Result<_, _>>()?;
             Ok((shard.name.clone(), Replicas::new(&shard.name, &SHARD, replicas)))
