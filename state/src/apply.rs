@@ -84,6 +84,8 @@ impl Team {
             Event::ClusterFounded(_)
             | Event::TeamRegistered(_)
             | Event::NodeBeat(_)
+            | Event::ConsumerProgress(_)
+            | Event::WorkFailed(_)
             | Event::ReadMarked(_)
             | Event::CredentialStored(_) => return,
         }

@@ -42,6 +42,8 @@ pub struct NodeParts {
     pub url: Option<String>,
     /// The views that it builds.
     pub views: Vec<String>,
+    /// The consumers that it runs.
+    pub kinds: Vec<String>,
     /// Its clock, which is held to the stamps of its heartbeats.
     pub clock: Clock,
 }

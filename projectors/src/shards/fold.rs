@@ -277,6 +277,8 @@ impl Fold {
             Event::ClusterFounded(_)
             | Event::TeamRegistered(_)
             | Event::NodeBeat(_)
+            | Event::ConsumerProgress(_)
+            | Event::WorkFailed(_)
             | Event::ReadMarked(_)
             | Event::CredentialStored(_) => {}
         }
