@@ -32,7 +32,16 @@ fn parts(log: &Arc<FaultyLog>, node: Uuid, clock: Clock) -> NodeParts {
 
 fn role(log: &Arc<FaultyLog>, node: Uuid, role: Role, clock: Clock) -> NodeParts {
     let address = format!("http://{node}");
-    NodeParts { log: log.clone(), node, role, address, url: None, views: vec!["mains".to_owned()], kinds: Vec::new(), clock }
+    NodeParts {
+        log: log.clone(),
+        node,
+        role,
+        address,
+        url: None,
+        views: vec!["mains".to_owned()],
+        kinds: Vec::new(),
+        clock,
+    }
 }
 
 async fn join(log: &Arc<FaultyLog>, node: Uuid) -> Result<Nodes, JoinError> {

@@ -39,11 +39,8 @@ impl<T> FairQueue<T> {
     /// Puts work at the end of its team's lane. The bound is the caller's to ask for: work that is tried again has been let
     /// in before.
     pub(crate) fn push(&mut self, team: TeamId, work: T) {
-        let lane = self.lanes.entry(team).or_insert_with(|| Lane {
-            waiting: VecDeque::new(),
-            in_flight: 0,
-            has_turn: false,
-        });
+        let lane =
+            self.lanes.entry(team).or_insert_with(|| Lane { waiting: VecDeque::new(), in_flight: 0, has_turn: false });
         lane.waiting.push_back(work);
         self.waiting += 1;
         if !lane.has_turn && lane.in_flight < self.in_flight_max {

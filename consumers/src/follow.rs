@@ -251,14 +251,7 @@ impl<C: Consumer> Follow<C> {
         )
     }
 
-    fn open(
-        &mut self,
-        before: Position,
-        entry: &Entry<Event>,
-        team: TeamId,
-        at: Ts,
-        work: Vec<Option<C::Work>>,
-    ) {
+    fn open(&mut self, before: Position, entry: &Entry<Event>, team: TeamId, at: Ts, work: Vec<Option<C::Work>>) {
         let Some(event_id) = entry.event().and_then(|event| event.meta()).map(|meta| meta.event_id) else { return };
         self.mark.open(before, entry.offset, at, work.len());
         for (number, work) in (0..).zip(work) {
@@ -478,6 +471,7 @@ impl<C: Consumer> Follow<C> {
         let end = self.feed.position(TopicPartition::events(self.partition)).offset.0;
         let age = self.mark.oldest().map_or(0, |at| self.kind.clock.now().micros() - at.micros());
         Standing {
+            has_begun: true,
             lag: end.saturating_sub(self.mark.mark().offset.0),
             waiting: self.pool.waiting(),
             in_flight: self.pool.running(),

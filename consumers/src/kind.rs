@@ -36,6 +36,8 @@ impl<C: Consumer> Kind<C> {
 /// How a kind stands in one partition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Standing {
+    /// It is known how far the consumer has come.
+    pub(crate) has_begun: bool,
     pub(crate) lag: u64,
     pub(crate) waiting: usize,
     pub(crate) in_flight: usize,
@@ -53,6 +55,8 @@ pub struct KindStatus {
     pub kind: String,
     /// The partitions that it follows here.
     pub partitions: usize,
+    /// Those of them where it is known how far it has come: from then on no event is left out.
+    pub begun: usize,
     /// Records between the low-water marks and the ends of what was read.
     pub lag: u64,
     /// Pieces of work that wait for their turn.
@@ -74,8 +78,8 @@ pub struct KindStatus {
 /// What each partition says of itself.
 pub(crate) struct Board {
     kind: &'static str,
-    /// By partition that is to be followed here; none of one that does not know yet where it stands.
-    by_partition: watch::Sender<BTreeMap<Partition, Option<Standing>>>,
+    /// By partition that is to be followed here.
+    by_partition: watch::Sender<BTreeMap<Partition, Standing>>,
 }
 
 impl Board {
@@ -93,14 +97,14 @@ impl Board {
     }
 
     pub(crate) fn put(&self, partition: Partition, standing: Standing) {
-        self.by_partition.send_modify(|by_partition| drop(by_partition.insert(partition, Some(standing))));
+        self.by_partition.send_modify(|by_partition| drop(by_partition.insert(partition, standing)));
         self.show();
     }
 
     /// A partition is not followed.
     pub(crate) fn fail(&self, partition: Partition, why: String) {
         self.by_partition.send_modify(|by_partition| {
-            by_partition.entry(partition).or_default().get_or_insert_default().failing = Some(why);
+            by_partition.entry(partition).or_default().failing = Some(why);
         });
         self.show();
     }
@@ -110,23 +114,22 @@ impl Board {
         self.show();
     }
 
-    /// Ends once each partition knows where it stands, or why it does not.
+    /// Ends once it is known of each partition how far the consumer has come there.
     pub(crate) async fn begun(&self) {
-        let all = |by_partition: &BTreeMap<Partition, Option<Standing>>| by_partition.values().all(Option::is_some);
+        let all = |by_partition: &BTreeMap<Partition, Standing>| by_partition.values().all(|one| one.has_begun);
         // The sender lives as long as `self`.
         let _ = self.by_partition.subscribe().wait_for(all).await;
     }
 
     pub(crate) fn status(&self) -> KindStatus {
-        let by_partition: BTreeMap<Partition, Standing> = {
-            let known = self.by_partition.borrow();
-            known.iter().map(|(partition, standing)| (*partition, standing.clone().unwrap_or_default())).collect()
-        };
+        let by_partition = self.by_partition.borrow();
         let sum = |of: fn(&Standing) -> usize| by_partition.values().map(of).sum();
-        let failing = by_partition.iter().filter_map(|(partition, standing)| Some((partition.0, standing.failing.clone()?)));
+        let failing =
+            by_partition.iter().filter_map(|(partition, standing)| Some((partition.0, standing.failing.clone()?)));
         KindStatus {
             kind: self.kind.to_owned(),
             partitions: by_partition.len(),
+            begun: by_partition.values().filter(|standing| standing.has_begun).count(),
             lag: by_partition.values().map(|standing| standing.lag).sum(),
             waiting: sum(|standing| standing.waiting),
             in_flight: sum(|standing| standing.in_flight),

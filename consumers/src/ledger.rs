@@ -46,11 +46,7 @@ pub(crate) enum LedgerError {
     Log(#[from] LogError),
     /// Another version of the program wrote it.
     #[error("a position of {consumer} in partition {partition} was written by another version of the program: {why}")]
-    Unreadable {
-        consumer: String,
-        partition: u32,
-        why: String,
-    },
+    Unreadable { consumer: String, partition: u32, why: String },
     /// A record that is larger than an event may be.
     #[error("it cannot be written: {0}")]
     Unwritable(String),
@@ -184,11 +180,9 @@ impl Ledger {
         match state.progress.get(&(consumer.to_owned(), partition.0)) {
             None => Ok(None),
             Some(Ok(progress)) => Ok(Some(progress.clone())),
-            Some(Err(why)) => Err(LedgerError::Unreadable {
-                consumer: consumer.to_owned(),
-                partition: partition.0,
-                why: why.clone(),
-            }),
+            Some(Err(why)) => {
+                Err(LedgerError::Unreadable { consumer: consumer.to_owned(), partition: partition.0, why: why.clone() })
+            }
         }
     }
 
@@ -294,8 +288,7 @@ impl Ledger {
     }
 
     async fn append(&self, to: TopicPartition, key: String, value: Option<Bytes>) -> Result<Offset, LogError> {
-        let record =
-            NewRecord { key: Some(key.into()), value, stamp: Stamp::Absent, writer: None, traceparent: None };
+        let record = NewRecord { key: Some(key.into()), value, stamp: Stamp::Absent, writer: None, traceparent: None };
         match self.inner.log.append(to, vec![record]).await.pop() {
             Some(Appended::At(offset)) => Ok(offset),
             Some(Appended::Failed(why) | Appended::Unknown(why)) => Err(why),

@@ -10,12 +10,7 @@ use tokio::{
 };
 use tokio_util::sync::PollSemaphore;
 
-use crate::{
-    Consumer, Job, JobEnd, Next,
-    fair::FairQueue,
-    held::Held,
-    kind::Kind,
-};
+use crate::{Consumer, Job, JobEnd, Next, fair::FairQueue, held::Held, kind::Kind};
 
 /// A piece of work that needs no more tries.
 pub(crate) enum Settled<W> {

@@ -47,13 +47,7 @@ struct Inner {
 
 impl JobRunner {
     /// A runner of nothing yet; all that it starts ends with `stop`.
-    pub fn new(
-        feed: Feed<Event>,
-        ledger: Ledger,
-        clock: Clock,
-        random: Random,
-        stop: CancellationToken,
-    ) -> JobRunner {
+    pub fn new(feed: Feed<Event>, ledger: Ledger, clock: Clock, random: Random, stop: CancellationToken) -> JobRunner {
         let (tasks, boards) = (TaskTracker::new(), Mutex::default());
         JobRunner { inner: Arc::new(Inner { feed, ledger, clock, random, stop, tasks, boards }) }
     }
@@ -83,8 +77,8 @@ impl JobRunner {
         self.inner.boards.lock().iter().map(|board| board.status()).collect()
     }
 
-    /// Ends once each consumer knows how far it has come, in each of its partitions here: no event that happens after that is
-    /// left out.
+    /// Ends once it is known how far each consumer has come, in each of its partitions here: no event that happens after that
+    /// is left out. With the log away that lasts until it is back.
     pub async fn begun(&self) {
         let boards: Vec<_> = self.inner.boards.lock().clone();
         for board in boards {
@@ -158,7 +152,7 @@ async fn run<C: Consumer>(
         let followed = async {
             let Some(follow) = stop.run_until_cancelled(begin).await else { return Ok(()) };
             let follow = follow?;
-            kind.board.put(partition, Standing::default());
+            kind.board.put(partition, Standing { has_begun: true, ..Standing::default() });
             follow.run(&stop).await
         };
         if let Err(why) = followed.await {

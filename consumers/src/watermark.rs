@@ -208,7 +208,11 @@ mod tests {
         mark.park(team(1), at(5));
         mark.park(team(1), at(7));
         mark.read_to(at(100));
-        assert!(mark.is_parked(team(1), Offset(5)) && !mark.is_parked(team(1), Offset(4)) && !mark.is_parked(team(2), Offset(50)));
+        assert!(
+            mark.is_parked(team(1), Offset(5))
+                && !mark.is_parked(team(1), Offset(4))
+                && !mark.is_parked(team(2), Offset(50))
+        );
         assert_eq!(mark.mark(), at(5));
         mark.read_again_to(at(60));
         assert_eq!((mark.mark(), mark.parked_len()), (at(60), 1));

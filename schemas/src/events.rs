@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{TeamId, 
-    BotId, Broadcast, ConversationId, ConversationKind, FirstChannel, Joined, Message, Meta, Person, Reaction, Text,
-    Thread, Token, Ts, UserId,
+use crate::{
+    BotId, Broadcast, ConversationId, ConversationKind, FirstChannel, Joined, Message, Meta, Person, Reaction, TeamId,
+    Text, Thread, Token, Ts, UserId,
 };
 
 macro_rules! event {

@@ -202,7 +202,11 @@ mod tests {
     use super::*;
 
     fn peer(number: u128, role: Role) -> Peer {
-        Peer { views: vec!["search".to_owned()], kinds: vec!["unfurl".to_owned()], ..Peer::new(Uuid::from_u128(number), role) }
+        Peer {
+            views: vec!["search".to_owned()],
+            kinds: vec!["unfurl".to_owned()],
+            ..Peer::new(Uuid::from_u128(number), role)
+        }
     }
 
     fn table(peers: impl IntoIterator<Item = Peer>) -> Membership {
@@ -238,7 +242,8 @@ mod tests {
     #[test]
     fn work_is_shared_by_the_nodes_that_run_its_kind() {
         let other = Peer { kinds: vec!["export".to_owned()], ..peer(3, Role::Work) };
-        let table = table([peer(1, Role::Work), peer(2, Role::Work), other, peer(4, Role::Ingest), peer(5, Role::Project)]);
+        let table =
+            table([peer(1, Role::Work), peer(2, Role::Work), other, peer(4, Role::Ingest), peer(5, Role::Project)]);
         let who = |kind| -> BTreeSet<_> {
             let all = (0..64).map(|number| table.works(kind, Partition(number)).map(|peer| peer.node.as_u128()));
             all.collect()

@@ -84,9 +84,7 @@ async fn prepare_indexes(conn: &mut SqliteConnection) -> Result<(), LogError> {
     }
     let (by_key, tombstones, compacted) = (&*BY_KEY, &*TOMBSTONES, &*COMPACTED);
     for index in [
-        format!(
-            "CREATE INDEX IF NOT EXISTS {by_key} ON records (topic, partition, key, offset) WHERE {compacted}"
-        ),
+        format!("CREATE INDEX IF NOT EXISTS {by_key} ON records (topic, partition, key, offset) WHERE {compacted}"),
         format!(
             "CREATE INDEX IF NOT EXISTS {tombstones} ON records (topic, partition, timestamp_ms)
              WHERE {compacted} AND value IS NULL"
