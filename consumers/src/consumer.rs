@@ -26,12 +26,12 @@ pub trait Consumer: Send + Sync + 'static {
     /// Pure. Most events give none.
     fn work(&self, event: &Event) -> Vec<Self::Work>;
 
-    /// Carries out one piece of work. Dropped where it takes longer than [`Budget::run_max`].
+    /// Carries out one piece of work. Dropped where it takes longer than [`JobBudget::run_max`].
     async fn run(&self, world: &World, job: &Job<Self::Work>) -> JobEnd;
 
     /// Returns its bounds.
-    fn budget(&self) -> Budget {
-        Budget::default()
+    fn budget(&self) -> JobBudget {
+        JobBudget::default()
     }
 }
 
@@ -60,7 +60,7 @@ impl JobEnd {
 
 /// The bounds of one kind of consumer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Budget {
+pub struct JobBudget {
     /// Pieces of work that run at one time in this process.
     pub in_flight_max: usize,
     /// Of one team.
@@ -78,10 +78,10 @@ pub struct Budget {
     pub retry: RetryPolicy,
 }
 
-impl Default for Budget {
+impl Default for JobBudget {
     /// For work that waits for other servers: many at a time, of one team few.
     fn default() -> Self {
-        Budget {
+        JobBudget {
             in_flight_max: 64,
             team_in_flight_max: 8,
             team_waiting_max: 64,

@@ -29,7 +29,7 @@ use tracing::{info, warn};
 
 use crate::{
     Consumer, Job, JobId, Letter,
-    kind::{Kind, Standing},
+    kind::{Kind, PartitionStatus},
     ledger::{Ledger, LedgerError, Progress},
     letter::LETTERS_MAX,
     pool::{Pool, Settled},
@@ -467,10 +467,10 @@ impl<C: Consumer> Follow<C> {
         }
     }
 
-    fn standing(&self) -> Standing {
+    fn standing(&self) -> PartitionStatus {
         let end = self.feed.position(TopicPartition::events(self.partition)).offset.0;
         let age = self.mark.oldest().map_or(0, |at| self.kind.clock.now().micros() - at.micros());
-        Standing {
+        PartitionStatus {
             has_begun: true,
             lag: end.saturating_sub(self.mark.mark().offset.0),
             waiting: self.pool.waiting(),

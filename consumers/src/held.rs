@@ -12,17 +12,17 @@ pub(crate) type Place = (Offset, u32, bool);
 /// Work by the time of its next try, bounded. Where there is no room, the team that has the most gives up its oldest: a team
 /// whose receiver is down costs another team nothing.
 #[derive(Debug)]
-pub(crate) struct Held<T> {
+pub(crate) struct HeldWork<T> {
     by_time: BTreeMap<(Instant, Place), T>,
     by_place: BTreeMap<Place, (Instant, TeamId)>,
     by_team: HashMap<TeamId, usize>,
     max: usize,
 }
 
-impl<T> Held<T> {
+impl<T> HeldWork<T> {
     /// Nothing yet, and at most `max`.
-    pub(crate) fn new(max: usize) -> Held<T> {
-        Held { by_time: BTreeMap::new(), by_place: BTreeMap::new(), by_team: HashMap::new(), max }
+    pub(crate) fn new(max: usize) -> HeldWork<T> {
+        HeldWork { by_time: BTreeMap::new(), by_place: BTreeMap::new(), by_team: HashMap::new(), max }
     }
 
     /// Holds a piece of work until `due`. Gives back what has to go for it.
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn work_comes_when_it_is_due() {
-        let (mut held, now) = (Held::new(10), Instant::now());
+        let (mut held, now) = (HeldWork::new(10), Instant::now());
         let later = |seconds| now + Duration::from_secs(seconds);
         for (number, seconds) in [(1, 3), (2, 1), (3, 2)] {
             assert_eq!(held.push(team(1), place(number), later(seconds), number), None);
@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn who_has_the_most_gives_up_its_oldest() {
-        let (mut held, now) = (Held::new(3), Instant::now());
+        let (mut held, now) = (HeldWork::new(3), Instant::now());
         held.push(team(2), place(1), now, 1);
         held.push(team(1), place(2), now, 2);
         held.push(team(1), place(3), now, 3);
@@ -115,7 +115,7 @@ mod tests {
     proptest! {
         #[test]
         fn nothing_is_lost_or_held_past_the_bound(steps in prop::collection::vec((0u64..4, 0u64..50, any::<bool>()), 1..200), max in 1usize..8) {
-            let (mut held, now) = (Held::new(max), Instant::now());
+            let (mut held, now) = (HeldWork::new(max), Instant::now());
             let (mut pushed, mut out) = (0, 0);
             for (number, (of, seconds, is_pop)) in (0..).zip(steps) {
                 let due = now + Duration::from_secs(seconds);

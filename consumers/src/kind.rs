@@ -10,12 +10,12 @@ use teamlog_cluster::{Clock, Random};
 use teamlog_log::Partition;
 use tokio::sync::{Semaphore, watch};
 
-use crate::{Budget, Consumer, World};
+use crate::{Consumer, JobBudget, World};
 
 pub(crate) struct Kind<C: Consumer> {
     pub(crate) consumer: C,
     pub(crate) world: World,
-    pub(crate) budget: Budget,
+    pub(crate) budget: JobBudget,
     pub(crate) in_flight: Arc<Semaphore>,
     pub(crate) clock: Clock,
     pub(crate) random: Random,
@@ -35,7 +35,7 @@ impl<C: Consumer> Kind<C> {
 
 /// How a kind stands in one partition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Standing {
+pub(crate) struct PartitionStatus {
     /// It is known how far the consumer has come.
     pub(crate) has_begun: bool,
     pub(crate) lag: u64,
@@ -79,7 +79,7 @@ pub struct KindStatus {
 pub(crate) struct Board {
     kind: &'static str,
     /// By partition that is to be followed here.
-    by_partition: watch::Sender<BTreeMap<Partition, Standing>>,
+    by_partition: watch::Sender<BTreeMap<Partition, PartitionStatus>>,
 }
 
 impl Board {
@@ -96,7 +96,7 @@ impl Board {
         });
     }
 
-    pub(crate) fn put(&self, partition: Partition, standing: Standing) {
+    pub(crate) fn put(&self, partition: Partition, standing: PartitionStatus) {
         self.by_partition.send_modify(|by_partition| drop(by_partition.insert(partition, standing)));
         self.show();
     }
@@ -116,14 +116,14 @@ impl Board {
 
     /// Ends once it is known of each partition how far the consumer has come there.
     pub(crate) async fn begun(&self) {
-        let all = |by_partition: &BTreeMap<Partition, Standing>| by_partition.values().all(|one| one.has_begun);
+        let all = |by_partition: &BTreeMap<Partition, PartitionStatus>| by_partition.values().all(|one| one.has_begun);
         // The sender lives as long as `self`.
         let _ = self.by_partition.subscribe().wait_for(all).await;
     }
 
     pub(crate) fn status(&self) -> KindStatus {
         let by_partition = self.by_partition.borrow();
-        let sum = |of: fn(&Standing) -> usize| by_partition.values().map(of).sum();
+        let sum = |of: fn(&PartitionStatus) -> usize| by_partition.values().map(of).sum();
         let failing =
             by_partition.iter().filter_map(|(partition, standing)| Some((partition.0, standing.failing.clone()?)));
         KindStatus {

@@ -10,7 +10,7 @@ use tokio::{
 };
 use tokio_util::sync::PollSemaphore;
 
-use crate::{Consumer, Job, JobEnd, Next, fair::FairQueue, held::Held, kind::Kind};
+use crate::{AfterFailure, Consumer, Job, JobEnd, fair::FairQueue, held::HeldWork, kind::Kind};
 
 /// A piece of work that needs no more tries.
 pub(crate) enum Settled<W> {
@@ -29,7 +29,7 @@ struct Failed<W> {
 pub(crate) struct Pool<C: Consumer> {
     kind: Arc<Kind<C>>,
     queue: FairQueue<Job<C::Work>>,
-    held: Held<Failed<C::Work>>,
+    held: HeldWork<Failed<C::Work>>,
     running: JoinSet<(Job<C::Work>, JobEnd)>,
     /// Keeps its place among the partitions that wait for room in the kind.
     permits: PollSemaphore,
@@ -40,7 +40,7 @@ impl<C: Consumer> Pool<C> {
         let budget = kind.budget;
         Pool {
             queue: FairQueue::new(budget.team_waiting_max, budget.team_in_flight_max),
-            held: Held::new(budget.held_max),
+            held: HeldWork::new(budget.held_max),
             running: JoinSet::new(),
             permits: PollSemaphore::new(kind.in_flight.clone()),
             kind,
@@ -127,8 +127,8 @@ impl<C: Consumer> Pool<C> {
         let now = Instant::now();
         let age = now.duration_since(*job.failing_since.get_or_insert(now));
         match self.kind.budget.retry.next(job.failures, age, wait, self.kind.dice()) {
-            Next::Never => Some(Settled::Dead(job, why)),
-            Next::After(wait) => {
+            AfterFailure::Never => Some(Settled::Dead(job, why)),
+            AfterFailure::After(wait) => {
                 let (team, place) = (job.team, job.place());
                 let gone = self.held.push(team, place, now + wait, Failed { job, why });
                 gone.map(|Failed { job, why }| Settled::Dead(job, why))

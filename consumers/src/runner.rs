@@ -23,7 +23,7 @@ use tracing::warn;
 use crate::{
     Consumer, KindStatus, Ledger, World,
     follow::Follow,
-    kind::{Board, Kind, Standing},
+    kind::{Board, Kind, PartitionStatus},
 };
 
 /// Before a partition that cannot be followed is tried again.
@@ -152,7 +152,7 @@ async fn run<C: Consumer>(
         let followed = async {
             let Some(follow) = stop.run_until_cancelled(begin).await else { return Ok(()) };
             let follow = follow?;
-            kind.board.put(partition, Standing { has_begun: true, ..Standing::default() });
+            kind.board.put(partition, PartitionStatus { has_begun: true, ..PartitionStatus::default() });
             follow.run(&stop).await
         };
         if let Err(why) = followed.await {

@@ -107,6 +107,7 @@ impl Door {
             address: self.address.clone(),
             url: start.public_url(),
             views: start.views()?,
+            kinds: Vec::new(),
             clock: start.clock.clone(),
         });
         Ok(Joined { partitions, nodes: Some(nodes.await?) })

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use teamlog_consumers::{Budget, Letter};
+use teamlog_consumers::{JobBudget, Letter};
 use teamlog_log::{Log, testing::FaultyLog};
 
 use crate::house::{Birth, Fate, Node, echoed, echoes, logs, patient, quick, until};
@@ -127,7 +127,7 @@ async fn an_event_at_which_the_consumer_panics_is_a_dead_letter() {
 async fn what_fails_and_waits_is_bounded() {
     let log: Arc<dyn Log> = FaultyLog::plain(2);
     let retry = teamlog_consumers::RetryPolicy { first: std::time::Duration::from_secs(600), ..patient().retry };
-    let node = Birth::of(log.clone(), Budget { held_max: 4, retry, ..patient() }).start();
+    let node = Birth::of(log.clone(), JobBudget { held_max: 4, retry, ..patient() }).start();
     let (crew, outside) = (node.make_team("acme").await, node.outside.clone());
     node.begun().await;
     for number in 0..5 {

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use teamlog_consumers::Budget;
+use teamlog_consumers::JobBudget;
 use teamlog_log::{Log, testing::FaultyLog};
 
 use crate::house::{Birth, PARTITIONS, echoed, echoes, patient, until};
@@ -15,7 +15,7 @@ use crate::house::{Birth, PARTITIONS, echoed, echoes, patient, until};
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_of_one_team_costs_another_its_turns_only() {
     const FLOOD: usize = 150;
-    let budget = Budget { in_flight_max: 4, team_in_flight_max: 2, team_waiting_max: 8, ..patient() };
+    let budget = JobBudget { in_flight_max: 4, team_in_flight_max: 2, team_waiting_max: 8, ..patient() };
     let log: Arc<dyn Log> = FaultyLog::plain(PARTITIONS);
     // No run ends before it is let; and what fell out of the ring is read from the log.
     let node = Birth { gate: 0, ring_bytes_max: 10_000, ..Birth::of(log.clone(), budget) }.start();

@@ -12,7 +12,7 @@ use std::{
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use teamlog_cluster::{Clock, Random, Secrets};
-use teamlog_consumers::{Budget, Consumer, Job, JobEnd, JobRunner, Ledger, Letter, RetryPolicy, World};
+use teamlog_consumers::{Consumer, Job, JobBudget, JobEnd, JobRunner, Ledger, Letter, RetryPolicy, World};
 use teamlog_ingest::{Answer, Command, Ingest, IngestConfig, IngestParts, NewPerson, NewTeam, Post, Request, Writing};
 use teamlog_log::{
     EmbeddedConfig, EmbeddedLog, Feed, FeedConfig, Log, Offset, Partition, Position, Record, Topic, TopicPartition,
@@ -81,7 +81,7 @@ pub(crate) struct Outside {
 /// Answers each message that begins with `say` twice, as its author: two pieces of work.
 pub(crate) struct Echo {
     pub(crate) outside: Arc<Outside>,
-    pub(crate) budget: Budget,
+    pub(crate) budget: JobBudget,
     /// Each run takes a permit for good before it goes on.
     pub(crate) gate: Arc<Semaphore>,
 }
@@ -117,7 +117,7 @@ impl Consumer for Echo {
         end
     }
 
-    fn budget(&self) -> Budget {
+    fn budget(&self) -> JobBudget {
         self.budget
     }
 }
@@ -144,20 +144,20 @@ pub(crate) fn post(conversation: ConversationId, text: &str) -> Command {
 }
 
 /// Tries within a second, so that no test waits for long.
-pub(crate) fn quick() -> Budget {
+pub(crate) fn quick() -> JobBudget {
     let retry = RetryPolicy {
         first: Duration::from_millis(10),
         last: Duration::from_millis(100),
         tries_max: 3,
         age_max: Duration::from_secs(60),
     };
-    Budget { retry, ..Budget::default() }
+    JobBudget { retry, ..JobBudget::default() }
 }
 
 /// As [`quick`], with tries enough for a log that fails at random.
-pub(crate) fn patient() -> Budget {
+pub(crate) fn patient() -> JobBudget {
     let retry = RetryPolicy { tries_max: 1_000, age_max: Duration::from_secs(3_600), ..quick().retry };
-    Budget { retry, ..Budget::default() }
+    JobBudget { retry, ..JobBudget::default() }
 }
 
 fn decode(record: &Record) -> Result<Event, Undecodable> {
@@ -179,14 +179,14 @@ pub(crate) struct Node {
 pub(crate) struct Birth {
     pub(crate) log: Arc<dyn Log>,
     pub(crate) outside: Arc<Outside>,
-    pub(crate) budget: Budget,
+    pub(crate) budget: JobBudget,
     pub(crate) gate: usize,
     pub(crate) ring_bytes_max: usize,
     pub(crate) has_consumer: bool,
 }
 
 impl Birth {
-    pub(crate) fn of(log: Arc<dyn Log>, budget: Budget) -> Birth {
+    pub(crate) fn of(log: Arc<dyn Log>, budget: JobBudget) -> Birth {
         Birth {
             log,
             outside: Arc::default(),
