@@ -64,7 +64,7 @@ enum Answered {
     /// With the event whose work is settled by it; none if the work was a dead letter before.
     Buried(Option<Offset>, Letter, Result<(), LogError>),
     Removed(Letter, Result<(), LogError>),
-    Fetched(Letter, Result<Option<Event>, LogError>),
+    Fetched(Letter, Result<Option<Box<Event>>, LogError>),
 }
 
 /// What a consumer follows a partition with.
@@ -167,7 +167,7 @@ impl<C: Consumer> Follow<C> {
             };
             let step = tokio::select! {
                 biased;
-                () = stop.cancelled() => return Ok(self.wind_down().await),
+                () = stop.cancelled() => break,
                 step = step => step,
             };
             match step {
@@ -186,6 +186,8 @@ impl<C: Consumer> Follow<C> {
                 Step::Tick => self.on_tick(),
             }
         }
+        self.wind_down().await;
+        Ok(())
     }
 
     /// Looks at what the front brought.
@@ -328,7 +330,7 @@ impl<C: Consumer> Follow<C> {
     fn fetch(&mut self, letter: Letter) {
         let ledger = self.ledger.clone();
         self.asked.spawn(async move {
-            let fetched = ledger.event_of(&letter).await;
+            let fetched = ledger.event_of(&letter).await.map(|event| event.map(Box::new));
             pause_after(&fetched).await;
             Answered::Fetched(letter, fetched)
         });
@@ -360,7 +362,7 @@ impl<C: Consumer> Follow<C> {
                 self.complain(&why);
                 self.remove(letter);
             }
-            Answered::Fetched(letter, Ok(event)) => self.take_up(letter, event.as_ref()),
+            Answered::Fetched(letter, Ok(event)) => self.take_up(letter, event.as_deref()),
             Answered::Fetched(letter, Err(why)) => {
                 self.complain(&why);
                 self.fetch(letter);

@@ -13,6 +13,7 @@ pub mod egress;
 mod fair;
 mod follow;
 mod held;
+mod job;
 mod kind;
 mod ledger;
 mod letter;
@@ -23,7 +24,8 @@ pub mod unfurl;
 mod watermark;
 mod world;
 
-pub use consumer::{Consumer, Job, JobBudget, JobEnd, JobId, NotAJob};
+pub use consumer::{Consumer, JobBudget};
+pub use job::{Job, JobEnd, JobId, NotAJob};
 pub use kind::KindStatus;
 pub use ledger::Ledger;
 pub use letter::Letter;
