@@ -86,6 +86,6 @@ async fn the_rows_of_mains_change_with_its_fingerprint() {
     let house = House::new().await;
     let url = format!("sqlite://{}", house.dir.path().join("mains.db").display());
     house.append(TopicPartition::DIRECTORY, &[founded(1), registered("acme", "T0ACME")]).await;
-    project(&Mains::new(&[url.clone()]).unwrap().projectors()[0], &house, TopicPartition::DIRECTORY).await;
+    project(&Mains::new(std::slice::from_ref(&url)).unwrap().projectors()[0], &house, TopicPartition::DIRECTORY).await;
     check("mains", &url).await;
 }
