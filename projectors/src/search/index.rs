@@ -7,7 +7,6 @@ use std::{
 };
 
 use parking_lot::{Mutex, RwLock};
-use serde::{Deserialize, Serialize};
 use tantivy::{
     DocId, DocSet, Index, IndexReader, IndexWriter, ReloadPolicy, Searcher, SegmentReader, TERMINATED, TantivyDocument,
     TantivyError, Term,
@@ -19,40 +18,27 @@ use tantivy::{
     },
     store::StoreReader,
 };
-use teamlog_log::{Entry, FeedError, Position, TopicPartition};
+use teamlog_log::{Entry, Position, TopicPartition};
 use teamlog_schemas::Event;
 
 use super::{
-    document::{Changes, Document, Name},
+    SearchError,
+    document::{Changes, Document, Name, ROWS_VERSION},
     words,
+};
+use crate::{
+    fingerprint::{OtherSchema, Reported, fingerprint},
+    names,
 };
 
 /// What the writer's one thread may hold; tantivy wants 15 MB at least.
 const WRITER_BYTES: usize = 48 << 20;
 /// Blocks of stored documents kept decompressed while all are read.
 const STORE_BLOCKS: usize = 64;
+/// The file beside tantivy's in which an index keeps the fingerprint of its schema.
+const SCHEMA_FILE: &str = "teamlog.schema";
 /// How the index calls our cutter of words.
 const ANALYZER: &str = "words";
-
-/// Why nothing could be found, or nothing written.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum SearchError {
-    /// The index on disk. If it is broken, its directory may be removed: it is built again from the log.
-    #[error("the search index in {dir}: {why}")]
-    Index {
-        /// Where it lies.
-        dir: String,
-        /// What is wrong.
-        why: String,
-    },
-    /// The events that the index has not seen yet cannot be read.
-    #[error(transparent)]
-    Feed(#[from] FeedError),
-    /// Entries that do not follow those before: another projector writes, or an attempt was broken off. The projector's
-    /// positions say where to go on.
-    #[error("the search index stands elsewhere in {0}")]
-    Overtaken(TopicPartition),
-}
 
 /// The index's fields.
 #[derive(Clone, Copy, Debug)]
@@ -118,30 +104,26 @@ impl Fields {
     }
 }
 
-/// What a commit carries: how far it reaches.
-#[derive(Serialize, Deserialize)]
-struct Payload {
-    /// [`Position::FORMAT`] of the program that committed.
-    format: u32,
-    positions: Vec<(TopicPartition, Position)>,
-}
-
-impl Payload {
-    fn of(positions: &HashMap<TopicPartition, Position>) -> Payload {
-        let mut positions: Vec<_> = positions.iter().map(|(source, position)| (*source, *position)).collect();
-        positions.sort_by_key(|(source, _)| *source);
-        Payload { format: Position::FORMAT, positions }
+/// Compares the fingerprint of the index in a directory with that of this program; one that is yet to be made gets it first.
+fn check_schema(dir: &Path, schema: &Schema) -> std::io::Result<Option<OtherSchema>> {
+    let file = dir.join(SCHEMA_FILE);
+    let payload = serde_json::to_string(&[(TopicPartition::DIRECTORY, Position::START)])?;
+    let wanted = fingerprint([serde_json::to_string(schema)?, format!("rows version {ROWS_VERSION}"), payload]);
+    if !SearchIndex::is_there(dir) {
+        let new = dir.join(format!("{SCHEMA_FILE}.new"));
+        std::fs::write(&new, &wanted)?;
+        std::fs::File::open(&new)?.sync_all()?;
+        std::fs::rename(new, file)?;
+        return Ok(None);
     }
-
-    /// The positions in a payload, or what is wrong with it.
-    fn positions(text: &str) -> Result<Vec<(TopicPartition, Position)>, String> {
-        let payload: serde_json::Value = serde_json::from_str(text).map_err(|why| why.to_string())?;
-        if payload.get("format").and_then(serde_json::Value::as_u64) != Some(Position::FORMAT.into()) {
-            return Err("its positions are of another build of teamlog: rebuild the view".to_owned());
-        }
-        let Payload { positions, .. } = serde_json::from_value(payload).map_err(|why| why.to_string())?;
-        Ok(positions)
-    }
+    let found = match std::fs::read_to_string(file) {
+        Err(why) if why.kind() == std::io::ErrorKind::NotFound => None,
+        found => Some(found?),
+    };
+    // Generations lie side by side in what people know the index by.
+    let replica = dir.parent().unwrap_or(dir).display().to_string();
+    let (view, reported) = (names::SEARCH.to_owned(), Reported::default());
+    Ok((found.as_ref() != Some(&wanted)).then_some(OtherSchema { view, replica, found, wanted, reported }))
 }
 
 /// What was committed last, and how far it reaches: the two belong together.
@@ -264,6 +246,8 @@ impl SearchIndex {
         let wrong = |why: String| SearchError::Index { dir: dir.display().to_string(), why };
         std::fs::create_dir_all(dir).map_err(|why| wrong(why.to_string()))?;
         let (fields, schema) = Fields::schema();
+        let other = check_schema(dir, &schema).map_err(|why| wrong(why.to_string()))?;
+        other.map_or(Ok(()), |other| Err(SearchError::OtherSchema(other)))?;
         let open = || -> Result<_, TantivyError> {
             let index = Index::open_or_create(MmapDirectory::open(dir).map_err(TantivyError::from)?, schema)?;
             index.tokenizers().register(ANALYZER, words::analyzer());
@@ -277,7 +261,10 @@ impl SearchIndex {
             }
         };
         let (index, reader, payload) = open().map_err(|why| wrong(why.to_string()))?;
-        let positions = payload.map_or(Ok(Vec::new()), |payload| Payload::positions(&payload)).map_err(wrong)?;
+        let positions: Vec<(TopicPartition, Position)> = match payload {
+            Some(payload) => serde_json::from_str(&payload).map_err(|why| wrong(why.to_string()))?,
+            None => Vec::new(),
+        };
         let committed = Committed { searcher: reader.searcher(), positions: positions.into_iter().collect() };
         let committed = RwLock::new(Arc::new(committed));
         Ok(SearchIndex { dir: dir.to_owned(), index, reader, fields, committed, writing: Mutex::default() })
@@ -390,7 +377,9 @@ impl SearchIndex {
                 writer.add_document(document)?;
             }
         }
-        let payload = serde_json::to_string(&Payload::of(positions)).map_err(|why| broken(why.to_string()))?;
+        let mut listed: Vec<_> = positions.iter().collect();
+        listed.sort_by_key(|(source, _)| **source);
+        let payload = serde_json::to_string(&listed).map_err(|why| broken(why.to_string()))?;
         let mut prepared = writer.prepare_commit()?;
         prepared.set_payload(&payload);
         prepared.commit()?;
@@ -405,22 +394,6 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-
-    #[test]
-    fn a_commit_keeps_its_positions_and_those_of_another_build_are_refused() {
-        let source = TopicPartition::events(Partition(3));
-        let position = Position { epoch: 2, claim_id: Uuid::from_u128(7), ..Position::bare(Offset(9)) };
-        let text = serde_json::to_string(&Payload::of(&HashMap::from([(source, position)]))).unwrap();
-        assert_eq!(Payload::positions(&text), Ok(vec![(source, position)]));
-        // Of before positions named their claim.
-        let older = r#"[[{"topic":"events","partition":3},{"log_id":"00000000-0000-0000-0000-000000000000","offset":9,"epoch":2,"next_seq":null}]]"#;
-        let newer = text.replace("\"format\":2", "\"format\":3");
-        for other in [older, &newer] {
-            let why = Payload::positions(other).unwrap_err();
-            assert!(why.contains("another build") && why.contains("rebuild"), "{why}");
-        }
-        assert!(Payload::positions("nonsense").is_err());
-    }
 
     /// As after a `reload` that failed right behind a commit: durable, and nobody has seen it.
     #[test]
