@@ -156,10 +156,7 @@ impl Team {
 
     /// A join message and the like move a conversation's newest `ts`, as a post does.
     fn note_implied_messages(&mut self, event: &Event) {
-        if matches!(event, Event::MessagePosted(_) | Event::MessageImported(_)) {
-            return;
-        }
-        for (conversation, message) in event.messages() {
+        for (conversation, message) in event.implied() {
             self.with(conversation, |c| {
                 c.latest = c.latest.max(message.ts);
                 c.first_posted = c.first_posted.min(message.ts);

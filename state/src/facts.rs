@@ -3,7 +3,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use teamlog_schemas::{ConversationId, Event, Message, Reaction, Thread, Ts, UserId};
+use teamlog_schemas::{Changed, ConversationId, Event, Message, MessageChange, Reaction, Thread, Ts, UserId};
 
 use crate::WriteKey;
 
@@ -65,28 +65,22 @@ impl Facts {
         if self.key.is_some() && self.write.is_none() && WriteKey::of(event) == self.key {
             self.write = Some(event.clone());
         }
-        match &**event {
-            Event::MessageEdited(e) => {
-                if let Some(Some(fact)) = self.messages.get_mut(&(e.conversation, e.after.ts)) {
-                    fact.message = e.after.clone();
-                }
-            }
-            Event::MessageDeleted(e) => self.on_deleted(e),
-            Event::ReactionAdded(e) => {
-                let (Some(Some(fact)), Some(user)) = (self.messages.get_mut(&(e.conversation, e.ts)), e.meta.actor)
-                else {
-                    return;
-                };
-                fact.reactions.add_reaction(&e.name, user);
-            }
-            Event::ReactionRemoved(e) => {
-                let (Some(Some(fact)), Some(user)) = (self.messages.get_mut(&(e.conversation, e.ts)), e.meta.actor)
-                else {
-                    return;
-                };
-                fact.reactions.remove_reaction(&e.name, user);
-            }
-            _ => self.on_messages(event),
+        if let Some(change) = event.change() {
+            self.on_change(change);
+        }
+        self.on_messages(event);
+    }
+
+    fn on_change(&mut self, MessageChange { conversation, ts, what }: MessageChange<'_>) {
+        if let Changed::Deleted { before, tombstone, thread } = what {
+            return self.on_deleted(conversation, before, tombstone, thread);
+        }
+        let Some(Some(fact)) = self.messages.get_mut(&(conversation, ts)) else { return };
+        match what {
+            Changed::Edited { after } => fact.message = after.clone(),
+            Changed::Reacted { name, user, added: true } => drop(fact.reactions.add_reaction(name, user)),
+            Changed::Reacted { name, user, added: false } => drop(fact.reactions.remove_reaction(name, user)),
+            Changed::Deleted { .. } => {}
         }
     }
 
@@ -104,40 +98,38 @@ impl Facts {
                     replies.insert(at, (message.ts, message.user));
                 }
                 if let Some(Some(fact)) = self.messages.get_mut(&(conversation, root)) {
-                    match event {
-                        Event::MessagePosted(e) => fact.thread.clone_from(&e.thread),
+                    if let Event::MessagePosted(e) = event {
+                        fact.thread.clone_from(&e.thread);
+                    } else {
                         // An imported reply brings no thread with it, so it is counted here.
-                        _ => fact.thread = Some(thread_with(fact, message.ts, message.user)),
+                        fact.thread = Some(thread_with(fact, message.ts, message.user));
                     }
                 }
             }
             if let Some(slot) = self.messages.get_mut(&(conversation, message.ts)) {
-                let reactions = match event {
-                    Event::MessageImported(e) => e.reactions.clone(),
-                    _ => Vec::new(),
-                };
+                let reactions = if let Event::MessageImported(e) = event { e.reactions.clone() } else { Vec::new() };
                 *slot = Some(MessageFact { message, reactions, thread: None, tombstone: false });
             }
         }
     }
 
-    fn on_deleted(&mut self, event: &teamlog_schemas::MessageDeleted) {
-        let ts = event.before.ts;
-        if let Some(slot) = self.messages.get_mut(&(event.conversation, ts)) {
+    fn on_deleted(&mut self, conversation: ConversationId, before: &Message, tombstone: bool, thread: Option<&Thread>) {
+        let ts = before.ts;
+        if let Some(slot) = self.messages.get_mut(&(conversation, ts)) {
             match slot {
-                Some(fact) if event.tombstone => fact.tombstone = true,
+                Some(fact) if tombstone => fact.tombstone = true,
                 _ => *slot = None,
             }
         }
         // A root may name itself (an import's does); its thread is not its reply's to change.
-        if event.before.is_reply()
-            && let Some(root) = event.before.thread_ts
+        if before.is_reply()
+            && let Some(root) = before.thread_ts
         {
-            if let Some(replies) = self.replies.get_mut(&(event.conversation, root)) {
+            if let Some(replies) = self.replies.get_mut(&(conversation, root)) {
                 replies.retain(|(reply, _)| *reply != ts);
             }
-            if let Some(Some(fact)) = self.messages.get_mut(&(event.conversation, root)) {
-                fact.thread.clone_from(&event.thread);
+            if let Some(Some(fact)) = self.messages.get_mut(&(conversation, root)) {
+                fact.thread = thread.cloned();
             }
         }
     }

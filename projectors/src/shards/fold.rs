@@ -7,9 +7,10 @@ use std::{
     sync::Arc,
 };
 
+use teamlog_log::Topic;
 use teamlog_schemas::{
     ConversationCreated, ConversationId, Event, Message, MessageDeleted, Person, TeamCreated, TeamId, Text, Thread,
-    Token, Ts, UserId,
+    Token, Ts, UserId, parse_credential_key, parse_mark_key,
 };
 use teamlog_state::{ConversationRow, Headline, Reactions, TokenState, WriteKey, is_countable};
 use uuid::Uuid;
@@ -116,38 +117,30 @@ impl Fold {
     /// Notes which rows an event needs to have been read.
     pub(super) fn want(&mut self, event: &Event) {
         let Some(team) = event.team() else { return };
-        if matches!(event, Event::ReadMarked(_) | Event::CredentialStored(_)) {
+        if event.topic() != Topic::Events.name() {
             return;
         }
         self.teams.want(team);
         if let Some(conversation) = event.conversation() {
             self.conversations.want((team, conversation));
         }
-        match event {
-            Event::TeamCreated(e) => self.people.want((team, e.owner.user)),
-            Event::UserCreated(e) => self.people.want((team, e.person.user)),
-            Event::MessageImported(e) => {
-                self.messages.want((team, e.conversation, e.message.ts));
-                if let Some(root) = e.message.thread_ts {
-                    self.threads.want((team, e.conversation, root));
-                    self.messages.want((team, e.conversation, root));
-                }
-                self.threads.want((team, e.conversation, e.message.ts));
+        if let Event::TeamCreated(e) = event {
+            self.people.want((team, e.owner.user));
+        } else if let Event::UserCreated(e) = event {
+            self.people.want((team, e.person.user));
+        } else if let Event::MessageImported(e) = event {
+            self.messages.want((team, e.conversation, e.message.ts));
+            if let Some(root) = e.message.thread_ts {
+                self.threads.want((team, e.conversation, root));
+                self.messages.want((team, e.conversation, root));
             }
-            Event::MessageEdited(e) => self.messages.want((team, e.conversation, e.after.ts)),
-            Event::MessageDeleted(e) => self.messages.want((team, e.conversation, e.before.ts)),
-            Event::ReactionAdded(e) => self.messages.want((team, e.conversation, e.ts)),
-            Event::ReactionRemoved(e) => self.messages.want((team, e.conversation, e.ts)),
-            _ => {}
+            self.threads.want((team, e.conversation, e.message.ts));
         }
-        let token = match event {
-            Event::TeamCreated(e) => e.token.as_ref().map(|token| &token.hash),
-            Event::UserCreated(e) => e.token.as_ref().map(|token| &token.hash),
-            Event::TokenIssued(e) => Some(&e.token.hash),
-            Event::TokenRevoked(e) => Some(&e.hash),
-            _ => None,
-        };
-        if let Some(hash) = token.and_then(|hash| token_hash(hash)) {
+        if let Some(change) = event.change() {
+            self.messages.want((team, change.conversation, change.ts));
+        }
+        let revoked = if let Event::TokenRevoked(e) = event { Some(&e.hash) } else { None };
+        if let Some(hash) = event.token().map(|token| &token.hash).or(revoked).and_then(|hash| token_hash(hash)) {
             self.tokens.want((team, hash));
         }
     }
@@ -156,21 +149,21 @@ impl Fold {
     pub(super) fn apply(&mut self, event: &Arc<Event>) {
         let Some(meta) = event.meta() else { return };
         let team = meta.team;
-        match &**event {
-            Event::ReadMarked(e) => {
-                if let Some(user) = e.meta.actor {
-                    self.marks.insert((team, user, e.conversation), Some(e.ts));
-                }
-                return;
+        if let Event::ReadMarked(e) = &**event {
+            if let Some(user) = e.meta.actor {
+                self.marks.insert((team, user, e.conversation), Some(e.ts));
             }
-            Event::CredentialStored(e) => {
-                self.credentials.insert((team, e.credential_id), Some((e.user, e.sealed.clone())));
-                return;
-            }
-            Event::TeamCreated(e) if e.shard == self.shard && !self.teams.found.contains_key(&team) => {
-                self.teams.put(team, begun(e));
-            }
-            _ => {}
+            return;
+        }
+        if let Event::CredentialStored(e) = &**event {
+            self.credentials.insert((team, e.credential_id), Some((e.user, e.sealed.clone())));
+            return;
+        }
+        if let Event::TeamCreated(e) = &**event
+            && e.shard == self.shard
+            && !self.teams.found.contains_key(&team)
+        {
+            self.teams.put(team, begun(e));
         }
         if !self.teams.found.contains_key(&team) {
             return;
@@ -193,12 +186,11 @@ impl Fold {
 
     /// A tombstone of `marks` or `credentials`; other keys are nobody's.
     pub(super) fn tombstone(&mut self, is_mark: bool, key: &[u8]) {
-        let Some((team, user, last)) = parse_key(key) else { return };
         if is_mark {
-            if let Ok(conversation) = last.parse() {
+            if let Some((team, user, conversation)) = parse_mark_key(key) {
                 self.marks.insert((team, user, conversation), None);
             }
-        } else if let Ok(credential) = last.parse() {
+        } else if let Some((team, _, credential)) = parse_credential_key(key) {
             self.credentials.insert((team, credential), None);
         }
     }
@@ -296,10 +288,7 @@ impl Fold {
                     ordinal = row.ordinal;
                 }
             });
-            let reactions = match event {
-                Event::MessageImported(e) => e.reactions.clone(),
-                _ => Vec::new(),
-            };
+            let reactions = if let Event::MessageImported(e) = event { e.reactions.clone() } else { Vec::new() };
             if let Event::MessagePosted(e) = event
                 && let Some(thread) = &e.thread
             {
@@ -447,12 +436,6 @@ impl Fold {
     fn with(&mut self, team: TeamId, conversation: ConversationId, change: impl FnOnce(&mut ConversationRow)) {
         self.conversations.change((team, conversation), |conversation| change(&mut conversation.row));
     }
-}
-
-/// `team/user/rest`, the keys of `marks` and `credentials`.
-fn parse_key(key: &[u8]) -> Option<(TeamId, UserId, &str)> {
-    let mut parts = std::str::from_utf8(key).ok()?.splitn(3, '/');
-    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?, parts.next()?))
 }
 
 fn begun(event: &TeamCreated) -> TeamRow {
