@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use teamlog_live::{Teams, TeamsError};
 use teamlog_log::{Offset, Partition, Position, TopicPartition};
 use teamlog_schemas::{Event, TeamId, UserId};
 use teamlog_state::{Facts, FactsWanted, Team, TeamSource, WriteKey};
 use tokio::time::Instant;
 
 use crate::{
-    Command, Decision, NotAccepted, Nothing, Now, Refusal, Request, Teams, TeamsError,
+    Command, Decision, NotAccepted, Nothing, Now, Refusal, Request,
     decide::{decide, facts_wanted, team_begun},
     writer::{Fold, Loaded, Lookup},
 };

@@ -11,6 +11,9 @@ use crate::{
     events::*,
 };
 
+/// The topic of what a team is folded from.
+pub const EVENTS: &str = "events";
+
 /// `log/`'s own two records. No event has their ids.
 const LOG_RECORDS: [SchemaVersion; 2] = [
     SchemaVersion { id: 1, name: "Claim", version: 1, topic: "events", avsc: include_str!("../avro/Claim/v1.avsc") },

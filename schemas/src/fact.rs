@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use crate::{ConversationId, Message, Meta, Thread, Token, Ts, UserId};
+use crate::{ConversationId, Message, MessageDeleted, MessageEdited, Meta, Token, Ts, UserId};
 
 /// An event's answers to what others ask of every event. They stand beside its definition, in its file.
 ///
@@ -131,19 +131,9 @@ pub struct MessageChange<'a> {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Changed<'a> {
     /// Its author edited it.
-    Edited {
-        /// The message as it is now.
-        after: &'a Message,
-    },
+    Edited(&'a MessageEdited),
     /// It was deleted.
-    Deleted {
-        /// The message as it was.
-        before: &'a Message,
-        /// It stands as a tombstone, for its thread goes on.
-        tombstone: bool,
-        /// If it was a reply: its thread without it.
-        thread: Option<&'a Thread>,
-    },
+    Deleted(&'a MessageDeleted),
     /// A person put an emoji on it, or took it off.
     Reacted {
         /// The emoji's name, without colons.

@@ -11,6 +11,7 @@ mod keys;
 mod partition;
 mod parts;
 mod ranges;
+mod registered;
 mod system;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -18,17 +19,18 @@ mod ts;
 
 pub use avro::NAMESPACE;
 pub use codec::{CodecError, EVENT_BYTES_MAX, SchemaVersion};
-pub use event::{Event, schemas};
+pub use event::{EVENTS, Event, schemas};
 // Its list is the list of events.
 pub use events::*;
 pub use fact::{About, Changed, Fact, Membership, MessageChange, Reach};
 pub use ids::{BotId, ConversationId, FileId, ID_LEN_MAX, InvalidId, TeamId, UserId};
-pub use keys::{credential_key, mark_key, parse_credential_key, parse_mark_key};
+pub use keys::{credential_key, mark_key};
 pub use partition::partition_of;
 pub use parts::{
     Broadcast, ConversationKind, Edited, FirstChannel, Joined, Message, Meta, Person, Reaction, Text, Thread, Token,
     TokenKind,
 };
 pub use ranges::{ID_RANGES, IdRange};
+pub use registered::{key_of_registration, registration_of_key};
 pub use system::{is_system, subtype_in};
 pub use ts::{InvalidTs, Ts};

@@ -3,9 +3,10 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use serde::{Deserialize, Serialize};
 use teamlog_schemas::{Changed, ConversationId, Event, Message, MessageChange, Reaction, Thread, Ts, UserId};
 
-use crate::WriteKey;
+use crate::{ReplyHead, WriteKey, thread_left, thread_with};
 
 /// What a command wants to know.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,7 +27,7 @@ impl FactsWanted {
 }
 
 /// A message and what hangs on it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MessageFact {
     /// The message as it is now.
     pub message: Message,
@@ -37,9 +38,6 @@ pub struct MessageFact {
     /// A deleted root that stands as a tombstone for its thread.
     pub tombstone: bool,
 }
-
-/// A reply's name and who wrote it.
-pub type ReplyHead = (Ts, Option<UserId>);
 
 /// The answer to [`FactsWanted`], as of some position.
 #[derive(Clone, Debug, Default)]
@@ -72,15 +70,14 @@ impl Facts {
     }
 
     fn on_change(&mut self, MessageChange { conversation, ts, what }: MessageChange<'_>) {
-        if let Changed::Deleted { before, tombstone, thread } = what {
-            return self.on_deleted(conversation, before, tombstone, thread);
-        }
-        let Some(Some(fact)) = self.messages.get_mut(&(conversation, ts)) else { return };
-        match what {
-            Changed::Edited { after } => fact.message = after.clone(),
-            Changed::Reacted { name, user, added: true } => drop(fact.reactions.add_reaction(name, user)),
-            Changed::Reacted { name, user, added: false } => drop(fact.reactions.remove_reaction(name, user)),
-            Changed::Deleted { .. } => {}
+        let fact = self.messages.get_mut(&(conversation, ts)).and_then(Option::as_mut);
+        match (what, fact) {
+            (Changed::Deleted(e), _) => self.on_deleted(e),
+            (Changed::Edited(e), Some(fact)) => fact.message = e.after.clone(),
+            (Changed::Reacted { name, user, added }, Some(fact)) => {
+                fact.reactions.set_reaction(name, user, added);
+            }
+            (Changed::Edited(_) | Changed::Reacted { .. }, None) => {}
         }
     }
 
@@ -113,59 +110,22 @@ impl Facts {
         }
     }
 
-    fn on_deleted(&mut self, conversation: ConversationId, before: &Message, tombstone: bool, thread: Option<&Thread>) {
-        let ts = before.ts;
-        if let Some(slot) = self.messages.get_mut(&(conversation, ts)) {
+    fn on_deleted(&mut self, event: &teamlog_schemas::MessageDeleted) {
+        let ts = event.before.ts;
+        if let Some(slot) = self.messages.get_mut(&(event.conversation, ts)) {
             match slot {
-                Some(fact) if tombstone => fact.tombstone = true,
+                Some(fact) if event.tombstone => fact.tombstone = true,
                 _ => *slot = None,
             }
         }
-        // A root may name itself (an import's does); its thread is not its reply's to change.
-        if before.is_reply()
-            && let Some(root) = before.thread_ts
-        {
-            if let Some(replies) = self.replies.get_mut(&(conversation, root)) {
+        if let Some((root, left)) = thread_left(event) {
+            if let Some(replies) = self.replies.get_mut(&(event.conversation, root)) {
                 replies.retain(|(reply, _)| *reply != ts);
             }
-            if let Some(Some(fact)) = self.messages.get_mut(&(conversation, root)) {
-                fact.thread = thread.cloned();
+            if let Some(Some(fact)) = self.messages.get_mut(&(event.conversation, root)) {
+                fact.thread = left.cloned();
             }
         }
-    }
-}
-
-/// Those who replied first that a thread names.
-const REPLY_USERS_MAX: usize = 5;
-
-/// The thread of a root with one more reply.
-pub fn thread_with(root: &MessageFact, reply: Ts, author: Option<UserId>) -> Thread {
-    let mut thread = root.thread.clone().unwrap_or_else(|| thread_of(root.message.ts, root.message.user, &[]));
-    thread.reply_count += 1;
-    thread.latest_reply = thread.latest_reply.max(Some(reply));
-    name_author(&mut thread.reply_users, author);
-    thread
-}
-
-/// The thread that these replies make, oldest first.
-pub fn thread_of(root: Ts, root_author: Option<UserId>, replies: &[ReplyHead]) -> Thread {
-    let mut reply_users = Vec::new();
-    replies.iter().for_each(|(_, author)| name_author(&mut reply_users, *author));
-    Thread {
-        root,
-        root_author,
-        reply_count: i32::try_from(replies.len()).unwrap_or(i32::MAX),
-        latest_reply: replies.last().map(|(ts, _)| *ts),
-        reply_users,
-    }
-}
-
-fn name_author(reply_users: &mut Vec<UserId>, author: Option<UserId>) {
-    if let Some(author) = author
-        && reply_users.len() < REPLY_USERS_MAX
-        && !reply_users.contains(&author)
-    {
-        reply_users.push(author);
     }
 }
 
@@ -173,6 +133,10 @@ fn name_author(reply_users: &mut Vec<UserId>, author: Option<UserId>) {
 pub trait Reactions {
     /// Adds `user` under `name`; false if they were there.
     fn add_reaction(&mut self, name: &str, user: UserId) -> bool;
+    /// Adds `user` under `name` or takes them from it; false if nothing changed.
+    fn set_reaction(&mut self, name: &str, user: UserId, added: bool) -> bool {
+        if added { self.add_reaction(name, user) } else { self.remove_reaction(name, user) }
+    }
     /// Takes `user` from `name`; false if they were not there. The last one takes the emoji away.
     fn remove_reaction(&mut self, name: &str, user: UserId) -> bool;
 }

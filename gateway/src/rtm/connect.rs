@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use rand::Rng;
 use serde_json::{Map, Value, json};
-use teamlog_ingest::{LiveTeam, TeamGuard};
+use teamlog_live::{LiveTeam, TeamGuard};
 use teamlog_log::{Position, TopicPartition};
 use teamlog_schemas::{ConversationId, ConversationKind, Ts};
 use teamlog_state::{Team, UserState};
@@ -19,10 +19,12 @@ use super::{
     people::{Encoded, Version},
     replay::{self, ReplayError},
     service::{Rtm, now_ms},
-    ticket::{Cursor, Once, Place, Ticket},
+    ticket::{Once, Ticket},
 };
 use crate::{
-    ApiError, Args, Caller, Gateway, Reply, limits, read,
+    ApiError, Args, Caller, Gateway, Reply,
+    frames::{Cursor, Place},
+    limits, read,
     render::{self, Reader},
 };
 

@@ -10,13 +10,13 @@ mod parts;
 mod people;
 mod team;
 
+use teamlog_cluster::Secrets;
 use teamlog_schemas::{Event, Ts};
 use teamlog_state::{Facts, FactsWanted, Team, WriteKey};
 use uuid::Uuid;
 
-use crate::{Command, Nothing, Refusal, Request, Secrets};
+use crate::{Command, Nothing, Refusal, Request};
 use context::Context;
-pub(crate) use team::REGISTERED;
 pub use team::{decide_team, team_begun};
 
 /// Time and randomness, given by the writer.

@@ -1,5 +1,6 @@
 //! People, bots, tokens, passwords.
 
+use teamlog_cluster::token_hash as hash;
 use teamlog_schemas::{
     BotAdded, BotId, Event, PasswordSet, Person, Text, Token, TokenIssued, TokenRevoked, UserCreated, UserId,
 };
@@ -9,7 +10,6 @@ use super::{Context, Decision, names};
 use crate::{
     Command, NewPerson, Nothing, Refusal, command,
     limits::{EXTRA_BYTES_MAX, REAL_NAME_CHARS_MAX},
-    secrets::hash,
 };
 
 pub(super) fn create_user(it: &mut Context<'_, '_>, new: &NewPerson) -> Result<Decision, Refusal> {

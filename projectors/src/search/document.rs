@@ -169,13 +169,13 @@ impl Changes {
         if let Some(MessageChange { conversation, ts, what }) = event.change() {
             let name = Name { team, conversation, ts };
             match what {
-                Changed::Edited { after } => {
+                Changed::Edited(e) => {
                     if let Some(was) = self.current(&name, before)? {
-                        let now = Document::of(after);
+                        let now = Document::of(&e.after);
                         self.put(name, now.map(|now| Document { reactions: was.reactions, ..now }), false);
                     }
                 }
-                Changed::Deleted { .. } => self.put(name, None, false),
+                Changed::Deleted(_) => self.put(name, None, false),
                 Changed::Reacted { name: emoji, added, .. } => {
                     if let Some(mut document) = self.current(&name, before)? {
                         document.react(emoji, added);

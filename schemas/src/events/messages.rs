@@ -96,7 +96,7 @@ impl Fact for MessageEdited {
     }
 
     fn change(&self) -> Option<MessageChange<'_>> {
-        let what = Changed::Edited { after: &self.after };
+        let what = Changed::Edited(self);
         Some(MessageChange { conversation: self.conversation, ts: self.after.ts, what })
     }
 
@@ -132,7 +132,7 @@ impl Fact for MessageDeleted {
     }
 
     fn change(&self) -> Option<MessageChange<'_>> {
-        let what = Changed::Deleted { before: &self.before, tombstone: self.tombstone, thread: self.thread.as_ref() };
+        let what = Changed::Deleted(self);
         Some(MessageChange { conversation: self.conversation, ts: self.before.ts, what })
     }
 }

@@ -1,0 +1,247 @@
+//! `teamlog.import.*`: what operators bring from elsewhere, through the ordinary write path. Safe to repeat: what is
+//! there already is passed over.
+
+use tokio::time::Instant;
+
+use futures::future::join_all;
+use serde_json::{Map, Value, json};
+use teamlog_ingest::{
+    Command, ImportedConversation, ImportedMessage, NewConversation, NewPerson, NewTeam, Nothing, Request,
+};
+use teamlog_live::LiveTeam;
+use teamlog_schemas::{ConversationKind, Edited, Message, Reaction, TeamId, Text, Ts, UserId};
+
+use super::super::{Call, Method, Reply, rows, write::event_of};
+use crate::{
+    ApiError,
+    error::{Done, settle},
+};
+
+pub(in super::super) const METHODS: &[Method] = rows! {
+    "teamlog.import.begin" "admin" Admin Once begin;
+    "teamlog.import.items" "admin" Admin Once items;
+};
+
+/// Items of one call, at most.
+const ITEMS_MAX: usize = 200;
+
+/// `teamlog.import.begin`: the team of an archive, owned by one of the archive's own people, with no channel yet.
+async fn begin(call: &Call<'_>) -> Result<Reply, ApiError> {
+    let domain = call.args.required("domain", "invalid_domain")?.into_owned();
+    let team = match call.gateway.ingest().directory().find_domain(&domain).await? {
+        Some(_) => the_team(call).await?.id(),
+        None => make_team(call, domain.clone()).await?,
+    };
+    Ok(json!({ "team": { "id": team, "domain": domain } }).into())
+}
+
+/// Its id comes out of the event: once the team is made, nothing may fail as if it had not been.
+async fn make_team(call: &Call<'_>, domain: String) -> Result<TeamId, ApiError> {
+    let args = call.args;
+    let owner = args.json("owner", "invalid_owner")?.unwrap_or_default();
+    let Value::Object(owner) = owner else { return Err(ApiError::refused("invalid_owner")) };
+    let owner = NewPerson { is_admin: true, ..person(owner).ok_or(ApiError::refused("invalid_owner"))? };
+    let name = args.filled("name")?.map_or_else(|| domain.clone(), |name| name.into_owned());
+    let key = Some(format!("import/{domain}"));
+    let channels = Some(Vec::new());
+    let new = NewTeam { domain, name, owner, team: None, channels, key, deadline: call.deadline() };
+    let event = event_of(settle(call.gateway.ingest().create_team(new).await)?)?;
+    event.team().ok_or(ApiError::outcome_unknown())
+}
+
+async fn the_team(call: &Call<'_>) -> Result<std::sync::Arc<LiveTeam>, ApiError> {
+    let domain = call.args.required("domain", "invalid_domain")?;
+    let entry = call.gateway.ingest().directory().find_domain(&domain).await?;
+    let entry = entry.ok_or(ApiError::refused("team_not_found"))?;
+    Ok(call.gateway.ingest().team(entry.team).await?)
+}
+
+/// `teamlog.import.items`: people, bots, conversations or messages as an archive has them, one `{result}` each:
+/// `imported`, `there`, or an error code; with `id` if what is there has another one: there is one direct message a pair.
+async fn items(call: &Call<'_>) -> Result<Reply, ApiError> {
+    let team = the_team(call).await?;
+    let items = call.args.json("items", "invalid_items")?.unwrap_or_default();
+    let Value::Array(items) = items else { return Err(ApiError::refused("invalid_items")) };
+    if items.len() > ITEMS_MAX {
+        return Err(ApiError::refused("too_many_items"));
+    }
+    let kind = call.args.required("kind", "invalid_kind")?;
+    // Handed in in their order; the writer keeps it.
+    let each = items.into_iter().map(|item| one(call, &team, &kind, item, call.deadline()));
+    let results: Vec<Value> = join_all(each).await;
+    Ok(json!({ "results": results }).into())
+}
+
+async fn one(call: &Call<'_>, team: &LiveTeam, kind: &str, item: Value, deadline: Instant) -> Value {
+    let Value::Object(item) = item else { return json!({ "result": "not_an_object" }) };
+    let command = match kind {
+        "user" => person(item).map(|person| Command::CreateUser(Box::new(person))),
+        "bot" => bot(item),
+        "conversation" => conversation(item),
+        "message" => message(item),
+        _ => None,
+    };
+    let Some(command) = command else { return json!({ "result": "not_understood" }) };
+    let (team, method, traceparent) = (team.id(), call.method.into(), call.traceparent.clone());
+    let request = Request { team, actor: None, method, key: None, deadline, traceparent, command };
+    let answer = call.gateway.ingest().submit(request).await;
+    // Messages are many, and nothing that is imported later is looked for in them.
+    if kind != "message" {
+        call.seen(&answer).await;
+    }
+    match settle(answer) {
+        Ok(Done::Acked(_)) => json!({ "result": "imported" }),
+        Ok(Done::Nothing(Nothing::AlreadyOpen(id))) => json!({ "result": "there", "id": id }),
+        Ok(Done::Nothing(_)) => json!({ "result": "there" }),
+        Err(why) => json!({ "result": why.code() }),
+    }
+}
+
+/// Takes a text out of an object, if it is one; anything else stays for `extra`.
+fn take(object: &mut Map<String, Value>, key: &str) -> Option<String> {
+    object.get(key)?.as_str()?;
+    match object.remove(key) {
+        Some(Value::String(text)) => Some(text),
+        _ => None,
+    }
+}
+
+/// Takes what parses; the rest stays.
+fn parsed<T: std::str::FromStr>(object: &mut Map<String, Value>, key: &str) -> Option<T> {
+    let value = object.get(key)?.as_str()?.parse().ok()?;
+    object.remove(key);
+    Some(value)
+}
+
+/// What is left, as it was; nothing if nothing is.
+fn rest(object: &Map<String, Value>) -> Option<String> {
+    (!object.is_empty()).then(|| Value::Object(object.clone()).to_string())
+}
+
+fn flag(object: &Map<String, Value>, key: &str) -> bool {
+    object.get(key).and_then(Value::as_bool).unwrap_or(false)
+}
+
+fn seconds(object: &Map<String, Value>, key: &str) -> Ts {
+    Ts::from_micros(object.get(key).and_then(Value::as_i64).unwrap_or(0).saturating_mul(1_000_000))
+}
+
+fn person(mut user: Map<String, Value>) -> Option<NewPerson> {
+    let id: UserId = parsed(&mut user, "id")?;
+    let profile = user.get("profile").and_then(Value::as_object).cloned().unwrap_or_default();
+    let of_profile = |key: &str| profile.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let name = take(&mut user, "name")?;
+    let real_name = user.get("real_name").and_then(Value::as_str).or(of_profile("real_name")).unwrap_or(&name);
+    let bot = of_profile("bot_id").and_then(|id| id.parse().ok());
+    Some(NewPerson {
+        user: Some(id),
+        real_name: real_name.to_owned(),
+        email: of_profile("email").map(str::to_owned),
+        is_bot: flag(&user, "is_bot"),
+        bot,
+        is_admin: flag(&user, "is_admin"),
+        deleted: flag(&user, "deleted"),
+        tz: user.get("tz").and_then(Value::as_str).map(str::to_owned),
+        credential_id: None,
+        with_token: false,
+        extra: rest(&user),
+        name,
+    })
+}
+
+fn bot(mut bot: Map<String, Value>) -> Option<Command> {
+    let id = parsed(&mut bot, "id")?;
+    let name = take(&mut bot, "name").unwrap_or_default();
+    Some(Command::AddBot { bot: id, name, extra: rest(&bot) })
+}
+
+fn conversation(mut c: Map<String, Value>) -> Option<Command> {
+    let id = parsed(&mut c, "id")?;
+    let kind = match take(&mut c, "kind")?.as_str() {
+        "channel" => ConversationKind::PublicChannel,
+        "group" => ConversationKind::PrivateChannel,
+        "mpim" => ConversationKind::Mpim,
+        "im" => ConversationKind::Im,
+        _ => return None,
+    };
+    let members = c.remove("members");
+    let members = members.as_ref().and_then(Value::as_array).into_iter().flatten();
+    let members = members.filter_map(Value::as_str).filter_map(|id| id.parse().ok()).collect();
+    let headline = |key: &str| c.get(key).and_then(|one| one.get("value")).and_then(Value::as_str).unwrap_or("");
+    let imported = ImportedConversation {
+        creator: c.get("creator").and_then(Value::as_str).and_then(|id| id.parse().ok()),
+        created: seconds(&c, "created"),
+        topic: headline("topic").to_owned(),
+        purpose: headline("purpose").to_owned(),
+        is_general: flag(&c, "is_general"),
+        is_archived: flag(&c, "is_archived"),
+        // The channel as clients see it is made from the log; what was counted elsewhere is not true here.
+        extra: None,
+    };
+    let name = take(&mut c, "name");
+    let imported = Some(imported);
+    Some(Command::CreateConversation(Box::new(NewConversation {
+        conversation: Some(id),
+        kind,
+        name,
+        members,
+        imported,
+    })))
+}
+
+fn message(mut m: Map<String, Value>) -> Option<Command> {
+    let conversation = parsed(&mut m, "channel_id")?;
+    let ts = parsed(&mut m, "ts")?;
+    if m.get("type").and_then(Value::as_str) == Some("message") {
+        m.remove("type");
+    }
+    let json = |m: &mut Map<String, Value>, key: &str, fits: fn(&Value) -> bool| {
+        if m.get(key).is_some_and(fits) { m.remove(key).map(|value| Text::from(value.to_string())) } else { None }
+    };
+    let blocks = json(&mut m, "blocks", Value::is_array);
+    let attachments = json(&mut m, "attachments", Value::is_array);
+    let icons = json(&mut m, "icons", Value::is_object);
+    let edited = edited(&mut m);
+    let reactions = reactions(&mut m);
+    let message = Message {
+        ts,
+        user: parsed(&mut m, "user"),
+        bot: parsed(&mut m, "bot_id"),
+        subtype: take(&mut m, "subtype"),
+        text: Text::from(take(&mut m, "text").unwrap_or_default()),
+        blocks,
+        attachments,
+        thread_ts: parsed(&mut m, "thread_ts"),
+        reply_broadcast: false,
+        edited,
+        username: take(&mut m, "username").map(Text::from),
+        icons,
+        client_msg_id: take(&mut m, "client_msg_id"),
+        extra: rest(&m).map(Text::from),
+    };
+    Some(Command::ImportMessage(Box::new(ImportedMessage { conversation, message, reactions })))
+}
+
+/// Only what has just a user and a `ts`: anything more stays as it was.
+fn edited(m: &mut Map<String, Value>) -> Option<Edited> {
+    let object = m.get("edited")?.as_object().filter(|object| object.len() == 2)?;
+    let text = |key: &str| object.get(key).and_then(Value::as_str);
+    let edited = Edited { user: text("user")?.parse().ok()?, ts: text("ts")?.parse().ok()? };
+    m.remove("edited");
+    Some(edited)
+}
+
+fn reactions(m: &mut Map<String, Value>) -> Vec<Reaction> {
+    let read = |value: &Value| {
+        let users = value.get("users")?.as_array()?.iter();
+        let users = users.map(|user| user.as_str()?.parse().ok()).collect::<Option<Vec<UserId>>>()?;
+        // More who reacted than are named: it cannot be told as it was.
+        let count = value.get("count").and_then(Value::as_u64).unwrap_or(users.len() as u64);
+        let name = value.get("name")?.as_str()?.to_owned();
+        (count == users.len() as u64).then_some(Reaction { name, users })
+    };
+    let all = m.get("reactions").and_then(Value::as_array);
+    let Some(all) = all.and_then(|all| all.iter().map(read).collect::<Option<Vec<_>>>()) else { return Vec::new() };
+    m.remove("reactions");
+    all
+}
