@@ -5,12 +5,16 @@
 //! have read.
 
 mod directory;
+mod error;
 mod live_team;
 mod load;
 mod marks;
+mod partition;
 mod teams;
 
 pub use directory::DirectoryHandle;
+pub use error::TeamsError;
 pub use live_team::{LiveTeam, TeamGuard};
 pub use marks::Marks;
-pub use teams::{Observer, Teams, TeamsConfig, TeamsError};
+pub use partition::Observer;
+pub use teams::{Teams, TeamsConfig};

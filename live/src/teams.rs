@@ -1,9 +1,9 @@
-//! The fold of each partition, and the handle in front of it.
+//! The service of live teams: loads each once, keeps those in use, forgets the others.
 
 use std::{
     collections::HashMap,
     sync::{
-        Arc, OnceLock,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -13,15 +13,16 @@ use futures::{
     StreamExt,
     future::{BoxFuture, Shared},
 };
-use parking_lot::{Mutex, RwLock};
-use teamlog_log::{Body, Entry, Feed, FeedError, Offset, Partition, Position, TopicPartition};
+use parking_lot::Mutex;
+use teamlog_log::{Feed, Offset, Partition, Position};
 use teamlog_schemas::{Event, TeamId};
 use teamlog_state::{Team, TeamSource};
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tracing::error;
 
-use super::{DirectoryHandle, LiveTeam, load};
+use super::{
+    DirectoryHandle, LiveTeam, TeamsError, load,
+    partition::{Observer, PartitionTeams},
+};
 
 /// Sizes of the service.
 #[derive(Clone, Debug)]
@@ -41,79 +42,23 @@ const AT_ONCE: usize = 4;
 /// How long to wait before a log that is away is asked again.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
-/// Why a team cannot be had.
-#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
-pub enum TeamsError {
-    /// The directory does not know it.
-    #[error("no such team")]
-    NotFound,
-    /// It is registered and has not begun: the second step of making it is still to be done.
-    #[error("the team has not begun as of offset {0}")]
-    NotBegun(Offset),
-    /// Something that it is made of does not answer. It may pass.
-    #[error("{0}")]
-    Away(String),
-    /// Its shard lags further behind than one scan may bridge. It passes when the projector catches up.
-    #[error("{0}")]
-    TooFar(String),
-    /// Its partition cannot be read on: a person must act.
-    #[error("{0}")]
-    Stopped(String),
-}
-
-impl From<FeedError> for TeamsError {
-    fn from(error: FeedError) -> Self {
-        match error {
-            FeedError::TooFar { .. } => TeamsError::TooFar(error.to_string()),
-            _ if error.may_pass() => TeamsError::Away(error.to_string()),
-            _ => TeamsError::Stopped(error.to_string()),
-        }
-    }
-}
-
-/// Sees every entry of every partition, in order.
-pub trait Observer: Send + Sync + 'static {
-    /// Called under the partition's lock, after the event was applied to its team, if that is live. Must be quick and
-    /// must not call back into [`Teams`].
-    fn on_entry(&self, partition: Partition, entry: &Arc<Entry<Event>>, team: Option<&Team>);
-}
-
 /// The service of live teams. Cheap to clone.
 #[derive(Clone)]
 pub struct Teams {
-    pub(super) inner: Arc<Inner>,
+    inner: Arc<Inner>,
 }
 
 type Load = Shared<BoxFuture<'static, Result<Arc<LiveTeam>, TeamsError>>>;
 
-pub(super) struct Inner {
-    pub(super) feed: Feed<Event>,
-    pub(super) source: Arc<dyn TeamSource<Position>>,
-    pub(super) directory: DirectoryHandle,
-    pub(super) partitions: Vec<PartitionTeams>,
+struct Inner {
+    feed: Feed<Event>,
+    source: Arc<dyn TeamSource<Position>>,
+    directory: DirectoryHandle,
+    partitions: Vec<PartitionTeams>,
     loads: Mutex<HashMap<TeamId, Load>>,
-    observer: OnceLock<Arc<dyn Observer>>,
+    observer: Option<Arc<dyn Observer>>,
     config: TeamsConfig,
     clock: AtomicU64,
-}
-
-pub(super) struct PartitionTeams {
-    pub(super) partition: Partition,
-    /// The lock under which the fold moves: whoever holds it sees no event pass.
-    pub(super) live: Mutex<HashMap<TeamId, Arc<LiveTeam>>>,
-    pub(super) position: Arc<RwLock<Position>>,
-    progress: watch::Sender<Offset>,
-    stopped: OnceLock<TeamsError>,
-    /// Set once the fold has come to where the log ended after this process started: what earlier processes
-    /// acknowledged is seen from the first answer on. Whoever starts while the log is away cannot know, and gives none.
-    ///
-    /// Set once, it is set for good, and the log may go away: teams are had all the same, cold ones from their rows and
-    /// the ring, as of the partition's position, which is the end as far as it was read. A caller sees their own last
-    /// write: it was acknowledged because the feed had read it, and they waited for the fold. A session misses nothing
-    /// and sees nothing of others (invariants 3 and 4), for its team, tail and cursor are all of that one position, and
-    /// the feed goes on from exactly there. What another process may append meanwhile is not seen, as it is not while
-    /// it is on its way.
-    fresh: tokio::sync::OnceCell<()>,
 }
 
 impl Teams {
@@ -127,28 +72,22 @@ impl Teams {
         observer: Option<Arc<dyn Observer>>,
         stop: &CancellationToken,
     ) -> Teams {
-        let partitions = from.iter().zip(0..).map(|(position, number)| PartitionTeams {
-            partition: Partition(number),
-            live: Mutex::default(),
-            position: Arc::new(RwLock::new(*position)),
-            progress: watch::Sender::new(position.offset),
-            stopped: OnceLock::new(),
-            fresh: tokio::sync::OnceCell::new(),
-        });
+        let partitions = from.iter().zip(0..).map(|(from, number)| PartitionTeams::new(Partition(number), *from));
         let inner = Inner {
             feed,
             source,
             directory,
             partitions: partitions.collect(),
             loads: Mutex::default(),
-            observer: observer.map_or_else(OnceLock::new, OnceLock::from),
+            observer,
             config,
             clock: AtomicU64::new(0),
         };
         let teams = Teams { inner: Arc::new(inner) };
-        for (number, position) in from.iter().enumerate() {
-            let fold = teams.clone().fold(number, *position);
-            tokio::spawn(stop.clone().run_until_cancelled_owned(fold));
+        for number in 0..from.len() {
+            let inner = teams.inner.clone();
+            let follow = async move { inner.partitions[number].follow(&inner.feed, inner.observer.as_ref()).await };
+            tokio::spawn(stop.clone().run_until_cancelled_owned(follow));
         }
         // Not at the first call, by when the log may be away.
         tokio::spawn(stop.clone().run_until_cancelled_owned(teams.clone().become_current()));
@@ -162,7 +101,7 @@ impl Teams {
         }
         let partitions = futures::stream::iter(&self.inner.partitions);
         let come = async |here: &PartitionTeams| {
-            while matches!(self.come_to_the_end_once(here).await, Err(TeamsError::Away(_))) {
+            while matches!(here.current(&self.inner.feed).await, Err(TeamsError::Away(_))) {
                 tokio::time::sleep(LOOK_AGAIN).await;
             }
         };
@@ -171,7 +110,7 @@ impl Teams {
 
     /// Whether all that earlier processes acknowledged has been read, so that teams can be had while the log is away.
     pub fn are_current(&self) -> bool {
-        self.inner.directory.is_current() && self.inner.partitions.iter().all(|here| here.fresh.initialized())
+        self.inner.directory.is_current() && self.inner.partitions.iter().all(PartitionTeams::is_current)
     }
 
     /// The team, loaded if need be: once, however many ask.
@@ -181,7 +120,7 @@ impl Teams {
     pub async fn get(&self, team: TeamId) -> Result<Arc<LiveTeam>, TeamsError> {
         let number = self.inner.directory.partition(team).await?.ok_or(TeamsError::NotFound)?;
         let partition = self.inner.partition(number)?;
-        self.come_to_the_end_once(partition).await?;
+        partition.current(&self.inner.feed).await?;
         if let Some(live) = partition.live.lock().get(&team) {
             live.touch(self.inner.clock.fetch_add(1, Ordering::Relaxed));
             return Ok(live.clone());
@@ -192,8 +131,16 @@ impl Teams {
                 let teams = self.clone();
                 let shard = self.inner.directory.by_team(team).map(|entry| entry.shard).unwrap_or_default();
                 let task = tokio::spawn(async move {
-                    let loaded = load::load(&teams.inner, number, &shard, team).await;
-                    teams.inner.loads.lock().remove(&team);
+                    let inner = &teams.inner;
+                    let loaded = async {
+                        let here = inner.partition(number)?;
+                        load::load(&inner.feed, &*inner.source, here, &shard, team).await
+                    };
+                    let loaded = loaded.await;
+                    if loaded.is_ok() {
+                        inner.evict();
+                    }
+                    inner.loads.lock().remove(&team);
                     loaded
                 });
                 let joined = async move {
@@ -206,23 +153,13 @@ impl Teams {
         load.await
     }
 
-    /// Ends once a partition has come to where the log ended at the first call.
-    async fn come_to_the_end_once(&self, here: &PartitionTeams) -> Result<(), TeamsError> {
-        let come = || async {
-            let end = self.inner.feed.end(TopicPartition::events(here.partition)).await?;
-            self.wait_for(here.partition, end).await
-        };
-        here.fresh.get_or_try_init(come).await.copied()
-    }
-
     /// Ends once the live teams of a partition reflect all that lies in the log by now: what is not there then was not there
     /// when this was called.
     ///
     /// # Errors
     /// If the log does not answer, or the partition stops or does not come so far in ten seconds.
     pub async fn come_to_the_end(&self, partition: Partition) -> Result<(), TeamsError> {
-        let end = self.inner.feed.end(TopicPartition::events(partition)).await?;
-        self.wait_for(partition, end).await
+        self.inner.partition(partition)?.come_to_the_end(&self.inner.feed).await
     }
 
     /// The team as of a position that reflects everything below `reflect`; none if it has not begun by then.
@@ -252,7 +189,7 @@ impl Teams {
 
     /// Counted up to here; [`Position::START`] of a partition that is not there.
     pub fn position(&self, partition: Partition) -> Position {
-        self.inner.partition(partition).map_or(Position::START, |p| *p.position.read())
+        self.inner.partition(partition).map_or(Position::START, PartitionTeams::position)
     }
 
     /// Ends once everything below `offset` is reflected by the live teams: whoever was acknowledged there sees their
@@ -261,32 +198,13 @@ impl Teams {
     /// # Errors
     /// If the partition stops, or has not come so far in ten seconds.
     pub async fn wait_for(&self, partition: Partition, offset: Offset) -> Result<(), TeamsError> {
-        let here = self.inner.partition(partition)?;
-        let mut progress = here.progress.subscribe();
-        let reached = async {
-            loop {
-                if *progress.borrow_and_update() >= offset {
-                    return Ok(());
-                }
-                if let Some(why) = here.stopped.get() {
-                    return Err(why.clone());
-                }
-                let _ = progress.changed().await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(10), reached).await.unwrap_or_else(|_| {
-            Err(TeamsError::Away(format!("partition {partition} did not reach offset {offset} in 10 s")))
-        })
+        self.inner.partition(partition)?.wait_for(offset).await
     }
 
     /// Runs `step` while no event of the partition passes: what it sees and what it registers is one atomic step.
     pub fn join<R>(&self, partition: Partition, step: impl FnOnce(Position) -> R) -> R {
         match self.inner.partition(partition) {
-            Ok(here) => {
-                let _no_event_passes = here.live.lock();
-                let position = *here.position.read();
-                step(position)
-            }
+            Ok(here) => here.join(step),
             Err(_) => step(Position::START),
         }
     }
@@ -300,67 +218,17 @@ impl Teams {
     pub fn live_len(&self) -> usize {
         self.inner.partitions.iter().map(|partition| partition.live.lock().len()).sum()
     }
-
-    async fn fold(self, number: usize, from: Position) {
-        let here = &self.inner.partitions[number];
-        let mut subscriber = self.inner.feed.subscribe(TopicPartition::events(here.partition), from);
-        let why = loop {
-            match subscriber.next().await {
-                Ok(entries) => {
-                    if let Err(why) = self.take(here, &entries) {
-                        break why;
-                    }
-                }
-                Err(FeedError::Stopping) => return,
-                Err(why) if why.may_pass() => tokio::time::sleep(Duration::from_millis(200)).await,
-                Err(why) => break TeamsError::Stopped(why.to_string()),
-            }
-        };
-        error!(partition = %here.partition, %why, "the teams of a partition are not followed any more");
-        let _ = here.stopped.set(why);
-        here.progress.send_modify(|_| {});
-    }
-
-    fn take(&self, here: &PartitionTeams, entries: &[Arc<Entry<Event>>]) -> Result<(), TeamsError> {
-        let live = here.live.lock();
-        let observer = self.inner.observer.get();
-        let mut reached = here.position.read().offset;
-        let mut outcome = Ok(());
-        for entry in entries {
-            if let Body::Undecodable(why) = &entry.body {
-                outcome = Err(TeamsError::Stopped(format!("offset {}: {why}", entry.offset)));
-                break;
-            }
-            let observe = |team: Option<&Team>| {
-                if let Some(observer) = observer {
-                    observer.on_entry(here.partition, entry, team);
-                }
-            };
-            let team = entry.event().and_then(|event| Some((event, live.get(&event.team()?)?)));
-            match team {
-                Some((event, team)) => team.apply(event, entry.after, |team| observe(Some(team))),
-                None => {
-                    *here.position.write() = entry.after;
-                    observe(None);
-                }
-            }
-            reached = entry.after.offset;
-        }
-        drop(live);
-        here.progress.send_replace(reached);
-        outcome
-    }
 }
 
 impl Inner {
-    pub(super) fn partition(&self, partition: Partition) -> Result<&PartitionTeams, TeamsError> {
+    fn partition(&self, partition: Partition) -> Result<&PartitionTeams, TeamsError> {
         self.partitions
             .get(partition.0 as usize)
             .ok_or_else(|| TeamsError::Stopped(format!("no partition {partition}")))
     }
 
     /// Forgets the teams that were not asked for the longest, until the rest fits. A team that somebody holds stays.
-    pub(super) fn evict(&self) {
+    fn evict(&self) {
         let mut all: Vec<(u64, usize, usize, TeamId)> = Vec::new();
         let mut bytes = 0;
         for (number, partition) in self.partitions.iter().enumerate() {

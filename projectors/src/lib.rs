@@ -3,6 +3,7 @@
 mod cache;
 mod db;
 mod mains;
+pub mod names;
 mod projector;
 mod runner;
 mod search;

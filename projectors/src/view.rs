@@ -12,6 +12,7 @@ use teamlog_schemas::Event;
 use crate::{
     db::Replica,
     mains::{MAINS, Mains, MainsProjector},
+    names,
     projector::Projector,
     shards::{SHARD, ShardProjector, Shards},
     verify::{
@@ -42,9 +43,9 @@ impl View {
     /// As the runner and people call it: `mains`, `shard s1`, `search`.
     pub fn name(&self) -> String {
         match self {
-            View::Mains(_) => "mains".to_owned(),
-            View::Shard(_, name) => format!("shard {name}"),
-            View::Search(..) => "search".to_owned(),
+            View::Mains(_) => names::MAINS.to_owned(),
+            View::Shard(_, name) => names::shard(name),
+            View::Search(..) => names::SEARCH.to_owned(),
         }
     }
 

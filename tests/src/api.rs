@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::{Socket, WAIT, server};
+use crate::{Socket, WAIT};
 
 /// Between two attempts of a call that is insisted on.
 const COME_AGAIN: Duration = Duration::from_millis(20);
@@ -160,7 +160,7 @@ impl Api {
     /// Posts, and insists on it. The text is its key.
     pub async fn say_at_last(&self, channel: &str, text: &str) -> String {
         let posted = self.insist("chat.postMessage", json!({ "channel": channel, "text": text }), text).await;
-        server::text(&posted["ts"])
+        self::text(&posted["ts"])
     }
 
     /// A whole conversation, oldest message first, through as many pages as it takes.
@@ -189,4 +189,9 @@ impl Api {
         assert_eq!(hello["type"], "hello", "the first frame is {hello}");
         socket
     }
+}
+
+/// A JSON text.
+pub(crate) fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_else(|| panic!("{value} is no text")).to_owned()
 }

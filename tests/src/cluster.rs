@@ -19,7 +19,7 @@ use tokio::{runtime::Runtime, sync::Mutex};
 use uuid::Uuid;
 
 use crate::{
-    Api, Disturbed, Stack, Trouble, binary,
+    Api, Disturbed, Stack, Trouble, api, binary,
     network::{self, Network},
     server,
     stack::Place,
@@ -95,8 +95,8 @@ impl Cluster {
         let told = stack.folder().join("cluster.json");
         let told = fs::read(&told).expect("a cluster that is up says where it is");
         let told: Value = serde_json::from_slice(&told).expect("it says so in JSON");
-        let gateways = told["gateways"].as_array().expect("a list").iter().map(server::text).collect();
-        let admin_key = server::text(&told["admin_key"]);
+        let gateways = told["gateways"].as_array().expect("a list").iter().map(api::text).collect();
+        let admin_key = api::text(&told["admin_key"]);
         let expected_errors = expected_errors.to_vec();
         let mut cluster = Cluster { stack, gateways, admin_key, expected_errors, said_before: BTreeMap::new() };
         cluster.said_before = ROLES

@@ -11,7 +11,7 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{Api, WAIT, databases::Databases};
+use crate::{Api, WAIT, api::text, databases::Databases};
 
 /// What stands below the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -280,10 +280,6 @@ pub(crate) fn unexpected_errors(log: &str, expected: &[&str]) -> Vec<String> {
 pub(crate) fn last_lines(log: &str, count: usize) -> String {
     let lines: Vec<&str> = log.lines().collect();
     lines[lines.len().saturating_sub(count)..].join("\n")
-}
-
-pub(crate) fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_else(|| panic!("{value} is no text")).to_owned()
 }
 
 /// The binary under test. It lies beside the tests, where `cargo build --workspace` and `make test` put it; it is built

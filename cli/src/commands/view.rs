@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use teamlog_log::{Feed, Partition, Topic};
-use teamlog_projectors::{Difference, OneTeam, Rebuilt, Switched, Verified, VerifyError, View, ViewReplica};
+use teamlog_projectors::{Difference, OneTeam, Rebuilt, Switched, Verified, VerifyError, View, ViewReplica, names};
 use teamlog_schemas::Event;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
@@ -15,11 +15,11 @@ use tracing::error;
 use super::{
     Outcome,
     log::{in_time, registered},
-    status, view_status,
+    status,
+    view_status::{self, say},
 };
 use crate::{
     config::Config,
-    output,
     parts::{DataDir, OpenLog, feed, search_dir, sources, views},
 };
 
@@ -147,8 +147,8 @@ async fn of_team(
     domain: &str,
 ) -> anyhow::Result<(Vec<View>, Option<OneTeam>)> {
     let found = registered(log, domain).await?.with_context(|| format!("no team has the domain {domain}"))?;
-    let lies = format!("shard {}", found.shard);
-    if let Some(other) = view.filter(|name| name.starts_with("shard ") && *name != lies) {
+    let lies = names::shard(&found.shard);
+    if let Some(other) = view.filter(|name| name.starts_with(&names::shard("")) && *name != lies) {
         bail!("{domain} is not on {other} but on {lies}");
     }
     all.retain(|view| !matches!(view, View::Shard(_, name) if *name != found.shard));
@@ -267,15 +267,6 @@ impl Told {
             lines.join("\n  ")
         });
     }
-}
-
-/// Prints what there is to say of a replica.
-pub(super) fn say(as_json: bool, of: &ViewReplica, rest: Value, text: impl FnOnce() -> String) {
-    let mut object = json!({ "view": of.view(), "replica": of.name() });
-    if let (Value::Object(object), Value::Object(rest)) = (&mut object, rest) {
-        object.extend(rest);
-    }
-    output::object(as_json, &object, || format!("{} on {}: {}", of.view(), of.name(), text()));
 }
 
 /// The replicas that are meant; that there are none is an error.

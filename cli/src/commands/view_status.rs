@@ -2,12 +2,12 @@
 
 use std::collections::{HashMap, hash_map::Entry};
 
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 use teamlog_log::{Position, TopicPartition};
 use teamlog_projectors::{VerifyError, ViewReplica};
 
-use super::{Outcome, log::end, view::say};
-use crate::parts::OpenLog;
+use super::{Outcome, log::end};
+use crate::{output, parts::OpenLog};
 
 /// Where one replica stands.
 struct Stands {
@@ -63,4 +63,13 @@ async fn ask(replica: &ViewReplica) -> Result<Stands, VerifyError> {
         generation: replica.generation().await?,
         built: replica.built().await?,
     })
+}
+
+/// Prints what there is to say of a replica.
+pub(super) fn say(as_json: bool, of: &ViewReplica, rest: Value, text: impl FnOnce() -> String) {
+    let mut object = json!({ "view": of.view(), "replica": of.name() });
+    if let (Value::Object(object), Value::Object(rest)) = (&mut object, rest) {
+        object.extend(rest);
+    }
+    output::object(as_json, &object, || format!("{} on {}: {}", of.view(), of.name(), text()));
 }

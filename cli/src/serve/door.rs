@@ -10,7 +10,6 @@ use tokio::net::{TcpListener, TcpSocket, lookup_host};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::warn;
 
-use super::settings::Start;
 use crate::{
     config::Config,
     parts::{DataDir, OpenLog, write_private},
@@ -95,21 +94,16 @@ impl Door {
 
     /// Ends once the log answers and nobody is on it beside whom this process must not be. With the embedded engine the
     /// lock on the data directory keeps others away, and the clock that stamps the log's records is this machine's own.
-    pub(super) async fn wait(&self, start: &Start<'_>) -> anyhow::Result<Joined> {
-        let partitions = self.partitions(start.log).await?;
-        if matches!(start.log, OpenLog::Embedded(_)) {
+    pub(super) async fn wait(
+        &self,
+        log: &OpenLog,
+        this_node: impl FnOnce() -> anyhow::Result<NodeParts>,
+    ) -> anyhow::Result<Joined> {
+        let partitions = self.partitions(log).await?;
+        if matches!(log, OpenLog::Embedded(_)) {
             return Ok(Joined { partitions, nodes: None });
         }
-        let nodes = Nodes::join(NodeParts {
-            log: start.log.shared(),
-            node: start.node_id,
-            role: start.role(),
-            address: self.address.clone(),
-            url: start.public_url(),
-            views: start.views()?,
-            clock: start.clock.clone(),
-        });
-        Ok(Joined { partitions, nodes: Some(nodes.await?) })
+        Ok(Joined { partitions, nodes: Some(Nodes::join(this_node()?).await?) })
     }
 
     /// How many partitions the log has, asked until it answers.

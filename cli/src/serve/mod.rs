@@ -10,6 +10,7 @@ mod door;
 mod founding;
 mod health;
 mod node;
+mod part;
 mod place;
 mod settings;
 mod signals;
@@ -21,6 +22,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use teamlog_cluster::{Clock, Role};
 use tracing::{error, info};
 
+pub(crate) use self::part::Part;
 use self::{door::Door, node::Node, settings::Start, signals::Signals};
 use crate::{
     config::Config,
@@ -28,40 +30,11 @@ use crate::{
     parts::{DataDir, OpenLog},
 };
 
-/// Views, as heartbeats and people call them.
-const MAINS: &str = "mains";
-const SEARCH: &str = "search";
-
 /// How often metrics take in what was recorded.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// A start that takes longer than this to know whose cluster it is says where it is before that.
 const ANNOUNCED_AFTER: Duration = Duration::from_secs(2);
-
-/// Which process this is.
-pub(crate) enum Part {
-    /// Every role, with a team to talk to if wanted.
-    Serve {
-        demo: bool,
-    },
-    Ingest,
-    Gateway,
-    /// Of these views; of all if none is named.
-    Project {
-        views: Vec<String>,
-    },
-}
-
-impl Part {
-    fn role(&self) -> Role {
-        match self {
-            Part::Serve { .. } => Role::Serve,
-            Part::Ingest => Role::Ingest,
-            Part::Gateway => Role::Gateway,
-            Part::Project { .. } => Role::Project,
-        }
-    }
-}
 
 /// Runs until a signal. A second one exits at once.
 pub(crate) async fn run(config: Config, data: DataDir, part: Part) -> anyhow::Result<()> {
@@ -81,7 +54,7 @@ pub(crate) async fn run(config: Config, data: DataDir, part: Part) -> anyhow::Re
             Start { config: &config, data: &data, log: &log, door: &door, part: &part, secrets, node_id, clock };
         let keeper = Door::keep(&ports)?;
         let joined = tokio::select! {
-            joined = door.wait(&start) => joined?,
+            joined = door.wait(&log, || start.node_parts()) => joined?,
             () = signals.next() => return Ok(()),
         };
         let mut node = Node::start(start, joined, metrics).await?;

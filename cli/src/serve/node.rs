@@ -10,7 +10,7 @@ use teamlog_gateway::{
 };
 use teamlog_ingest::{Ingest, IngestParts, Writing, http::RemoteWriters};
 use teamlog_log::{Feed, Partition, Position, TopicPartition};
-use teamlog_projectors::{Mains, Projector, Runner, Shards, cache, lowest_positions};
+use teamlog_projectors::{Mains, Projector, Runner, Shards, cache, lowest_positions, names};
 use teamlog_schemas::Event;
 use teamlog_state::{At, DirectoryRows, DirectorySource};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
@@ -18,7 +18,6 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{error, warn};
 
 use super::{
-    SEARCH,
     door::{Joined, Ports},
     founding::{found, known, ours_if_founded},
     health::Parts,
@@ -130,7 +129,7 @@ impl Node {
                 }
             }
         }
-        let search = built.iter().any(|view| view == SEARCH).then(|| start.search()).flatten();
+        let search = built.iter().any(|view| view == names::SEARCH).then(|| start.search()).flatten();
         // Where the index stands does not hold up the start: what is behind the feed it reads from the log by itself.
         if let Some(search) = &search {
             runner.start(search.projector((0..partitions).map(Partition)));

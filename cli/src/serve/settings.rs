@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use anyhow::bail;
-use teamlog_cluster::{Clock, Role, Secrets};
+use teamlog_cluster::{Clock, NodeParts, Role, Secrets};
 use teamlog_gateway::{GatewayConfig, Rates, Rtm, RtmConfig};
 use teamlog_ingest::IngestConfig;
 use teamlog_live::TeamsConfig;
-use teamlog_projectors::Search;
+use teamlog_projectors::{Search, names};
 use tracing::error;
 use uuid::Uuid;
 
-use super::{MAINS, Part, SEARCH, door::Door};
+use super::{door::Door, part::Part};
 use crate::{
     config::Config,
     parts::{DEFAULT_SHARD, DataDir, OpenLog, search},
@@ -39,17 +39,33 @@ impl Start<'_> {
         is_public.then(|| self.config.server.public_url.clone().unwrap_or_else(|| self.door.url.clone()))
     }
 
+    /// What other nodes are told of this one.
+    ///
+    /// # Errors
+    /// As [`Start::views`].
+    pub(super) fn node_parts(&self) -> anyhow::Result<NodeParts> {
+        Ok(NodeParts {
+            log: self.log.shared(),
+            node: self.node_id,
+            role: self.role(),
+            address: self.door.address.clone(),
+            url: self.public_url(),
+            views: self.views()?,
+            clock: self.clock.clone(),
+        })
+    }
+
     /// The views that it builds.
     ///
     /// # Errors
     /// If it was told to build one that there is not.
     pub(super) fn views(&self) -> anyhow::Result<Vec<String>> {
-        let mut all = vec![MAINS.to_owned()];
+        let mut all = vec![names::MAINS.to_owned()];
         let default = || vec![DEFAULT_SHARD.to_owned()];
         let names = self.config.shards.iter().map(|shard| shard.name.clone()).collect::<Vec<_>>();
         let names = if names.is_empty() { default() } else { names };
-        all.extend(names.into_iter().map(|name| format!("shard {name}")));
-        all.push(SEARCH.to_owned());
+        all.extend(names.into_iter().map(|name| names::shard(&name)));
+        all.push(names::SEARCH.to_owned());
         match self.part {
             Part::Serve { .. } => Ok(all),
             Part::Ingest | Part::Gateway => Ok(Vec::new()),

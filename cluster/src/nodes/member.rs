@@ -10,13 +10,13 @@ use std::{
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use teamlog_log::{Appended, NewRecord, Offset, Record, Stamp, TopicPartition};
+use teamlog_log::{Appended, Log, NewRecord, Offset, Record, Stamp, TopicPartition};
 use teamlog_schemas::{Event, NodeBeat, Ts, schemas};
 use tokio::{sync::watch, time::Instant};
 use tracing::{error, info, warn};
 use uuid::Uuid;
 
-use super::{JoinError, Membership, NodeParts, Peer, Role, Seen, Standing, clock::Echo, standing};
+use super::{Clock, JoinError, Membership, Peer, Role, Seen, Standing, clock::Echo, standing};
 
 /// Heartbeats that may be on their way; more of them than a log that is away leaves open.
 const SENT_MAX: usize = 256;
@@ -25,6 +25,24 @@ const FORGET_MS: i64 = 60_000;
 /// Two heartbeats of one node missing, in milliseconds: where nobody at all said anything for longer, it was the log that was
 /// away, and nobody is held to that.
 const LOG_AWAY_MS: i64 = 1_000;
+
+/// What a node is.
+pub struct NodeParts {
+    /// The log whose topic `nodes` it beats on.
+    pub log: Arc<dyn Log>,
+    /// Its id; lasts as long as its data directory.
+    pub node: Uuid,
+    /// What it is.
+    pub role: Role,
+    /// Where other nodes reach it.
+    pub address: String,
+    /// Where clients reach it, if they do.
+    pub url: Option<String>,
+    /// The views that it builds.
+    pub views: Vec<String>,
+    /// Its clock, which is held to the stamps of its heartbeats.
+    pub clock: Clock,
+}
 
 /// Leaves a tombstone when it ends, whichever way, unless its node lives on in a twin: nobody has to wait for it to fall
 /// silent.

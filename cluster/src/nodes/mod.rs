@@ -5,6 +5,7 @@
 //! Heartbeats are compared by the broker's stamps alone, never by the clocks of those who sent them.
 
 mod clock;
+mod error;
 mod gone;
 mod member;
 mod placement;
@@ -12,8 +13,10 @@ mod seen;
 mod service;
 
 pub use clock::{CLOCK_BOUND, Clock};
+pub use error::JoinError;
 pub use gone::until_gone;
+pub use member::NodeParts;
 pub use placement::{Membership, Peer, Role};
 pub use seen::SILENT_AFTER;
 use seen::{Seen, Standing, standing};
-pub use service::{JoinError, NodeParts, Nodes};
+pub use service::Nodes;

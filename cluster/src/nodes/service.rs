@@ -13,9 +13,8 @@ use tokio::{
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::{info, warn};
-use uuid::Uuid;
 
-use super::{Clock, Membership, Role, Standing, member::Member};
+use super::{JoinError, Membership, NodeParts, Standing, member::Member};
 
 /// Between two heartbeats.
 const EVERY: Duration = Duration::from_millis(500);
@@ -27,53 +26,6 @@ const BACK: u64 = 1024;
 const RETRY: Duration = Duration::from_millis(200);
 /// How long the goodbye may take.
 const LEAVE_WAIT: Duration = Duration::from_secs(1);
-
-/// What a node is.
-pub struct NodeParts {
-    /// The log whose topic `nodes` it beats on.
-    pub log: Arc<dyn Log>,
-    /// Its id; lasts as long as its data directory.
-    pub node: Uuid,
-    /// What it is.
-    pub role: Role,
-    /// Where other nodes reach it.
-    pub address: String,
-    /// Where clients reach it, if they do.
-    pub url: Option<String>,
-    /// The views that it builds.
-    pub views: Vec<String>,
-    /// Its clock, which is held to the stamps of its heartbeats.
-    pub clock: Clock,
-}
-
-/// Why a node may not go on.
-#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
-pub enum JoinError {
-    /// One is there beside which this one must not be.
-    #[error(
-        "node {node} at {address} is on this log (its last heartbeat is {age_ms} ms old). A `serve` has its log to itself: stop that one first, or run only `ingest`, `gateway` and `project`"
-    )]
-    Taken {
-        /// The other node.
-        node: Uuid,
-        /// Where it is reached.
-        address: String,
-        /// How old its newest heartbeat is, by the broker's stamps.
-        age_ms: i64,
-    },
-    /// Another process was there first under this node's id, and lives. Known some two seconds after this one joined.
-    #[error(
-        "another process at {address} is on this log under this node's id {node} (its life is {life}): was the data directory copied? Delete `node-id` in one of the two directories"
-    )]
-    Twin {
-        /// The id of both.
-        node: Uuid,
-        /// The other process.
-        life: Uuid,
-        /// Where it is reached.
-        address: String,
-    },
-}
 
 type Writes = Box<dyn Fn() -> Vec<u32> + Send + Sync>;
 

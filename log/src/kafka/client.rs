@@ -5,7 +5,7 @@ use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-use super::KafkaConfig;
+use super::config::KafkaConfig;
 use crate::LogError;
 use crate::limits::{BATCH_BYTES_MAX, KAFKA_MESSAGE_BYTES_MAX};
 

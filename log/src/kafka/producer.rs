@@ -11,8 +11,8 @@ use rdkafka::message::{DeliveryResult, Header, Message, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
 use tokio::sync::oneshot;
 
-use super::KafkaConfig;
 use super::client::{Quiet, producing};
+use super::config::KafkaConfig;
 use super::query::number;
 use crate::{Appended, LogError, NewRecord, Offset, TopicPartition};
 

@@ -11,9 +11,9 @@ use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::KafkaConfig;
 use super::client::{Quiet, common, failed};
-use super::topics::Names;
+use super::config::KafkaConfig;
+use super::names::Names;
 use crate::{LogError, Offset, Topic, TopicPartition};
 
 /// Threads that may wait for the brokers at once.

@@ -12,10 +12,10 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
 
-use super::KafkaConfig;
 use super::client::{Quiet, consuming, failed};
+use super::config::KafkaConfig;
+use super::names::Names;
 use super::query::{Query, number};
-use super::topics::Names;
 use crate::limits::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX};
 use crate::{Batch, LogError, Offset, Partition, Reader, Record, Stamp, TopicPartition};
 

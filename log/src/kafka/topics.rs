@@ -1,4 +1,4 @@
-//! The topics on the brokers: their names and how they are made.
+//! How the topics are made on the brokers.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,8 +7,9 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::RDKafkaErrorCode;
 
-use super::KafkaConfig;
 use super::client::{Quiet, common, failed};
+use super::config::KafkaConfig;
+use super::names::Names;
 use super::query::count_partitions;
 use crate::limits::KAFKA_MESSAGE_BYTES_MAX;
 use crate::{LogError, Topic};
@@ -18,24 +19,6 @@ const NODES_KEPT: Duration = Duration::from_secs(3600);
 
 /// How long a created topic may take to be known to the brokers, beyond the creation itself.
 const SETTLING: Duration = Duration::from_secs(10);
-
-/// What the topics are called on the brokers.
-pub(super) struct Names([String; Topic::ALL.len()]);
-
-impl Names {
-    pub(super) fn new(prefix: &str) -> Names {
-        Names(Topic::ALL.map(|topic| format!("{prefix}{}", topic.name())))
-    }
-
-    pub(super) fn of(&self, topic: Topic) -> &str {
-        let place = Topic::ALL.iter().position(|one| *one == topic).unwrap_or(0);
-        &self.0[place]
-    }
-
-    pub(super) fn topic(&self, name: &str) -> Option<Topic> {
-        self.0.iter().position(|one| one == name).map(|place| Topic::ALL[place])
-    }
-}
 
 /// Creates what is missing and checks what is there.
 pub(super) async fn create(config: &KafkaConfig, names: Arc<Names>) -> Result<(), LogError> {

@@ -1,42 +1,17 @@
 //! The cache: items that carry the position they reflect. A lost or flushed one costs time, never truth, for the tail
 //! bridges from its position; nothing here fails, it only misses.
 
+mod cached;
 mod history;
 mod local;
 mod memcached;
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use bytes::Bytes;
-use teamlog_log::{Offset, Position};
-use uuid::Uuid;
-
+pub use cached::{Cache, Cached};
 pub use history::History;
 pub use local::LocalCache;
 pub use memcached::MemcachedCache;
-
-/// An item.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cached {
-    /// Every event of the item's partition below it is reflected.
-    pub position: Position,
-    /// The item, encoded.
-    pub value: Bytes,
-}
-
-/// Where items lie. Whatever goes wrong is a miss.
-#[async_trait]
-pub trait Cache: Send + Sync + 'static {
-    /// The item, if it is there.
-    async fn get(&self, key: &str) -> Option<Cached>;
-
-    /// Puts an item there unless a newer one of the same log is there already.
-    async fn set_if_newer(&self, key: &str, item: Cached);
-
-    /// Takes an item away.
-    async fn delete(&self, key: &str);
-}
 
 /// In memcached if any servers are named, else in this process, of at most `local_bytes_max` bytes.
 pub fn cache(servers: &[String], local_bytes_max: u64) -> Arc<dyn Cache> {
@@ -44,89 +19,4 @@ pub fn cache(servers: &[String], local_bytes_max: u64) -> Arc<dyn Cache> {
         return Arc::new(LocalCache::new(local_bytes_max));
     }
     Arc::new(MemcachedCache::new(servers))
-}
-
-/// The first byte of an encoded item: its layout.
-const LAYOUT: u8 = 1;
-/// Layout, checksum, log id, offset, epoch, next seq with a byte that says whether there is one.
-const HEAD_BYTES: usize = 1 + 4 + 16 + 8 + 8 + 9;
-
-impl Cached {
-    /// Whether it goes in the place of `other`: of another log, or not older.
-    fn replaces(&self, other: &Cached) -> bool {
-        self.position.log_id != other.position.log_id || self.position.offset >= other.position.offset
-    }
-
-    /// The checksum covers the key too: what lies under another's key is not taken for its item.
-    fn encode(&self, key: &str) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(HEAD_BYTES + self.value.len());
-        bytes.extend([LAYOUT, 0, 0, 0, 0]);
-        bytes.extend(self.position.log_id.as_bytes());
-        bytes.extend(self.position.offset.0.to_be_bytes());
-        bytes.extend(self.position.epoch.to_be_bytes());
-        bytes.push(self.position.next_seq.is_some().into());
-        bytes.extend(self.position.next_seq.unwrap_or(0).to_be_bytes());
-        bytes.extend(&self.value);
-        let checksum = checksum(key, &bytes[5..]);
-        bytes[1..5].copy_from_slice(&checksum.to_be_bytes());
-        bytes
-    }
-
-    /// None for what was not written by [`Cached::encode`], or came back changed.
-    fn decode(key: &str, bytes: Vec<u8>) -> Option<Cached> {
-        if bytes.len() < HEAD_BYTES || bytes[0] != LAYOUT {
-            return None;
-        }
-        let number = |at: usize| Some(u64::from_be_bytes(bytes[at..at + 8].try_into().ok()?));
-        if u32::from_be_bytes(bytes[1..5].try_into().ok()?) != checksum(key, &bytes[5..]) {
-            return None;
-        }
-        let position = Position {
-            log_id: Uuid::from_slice(&bytes[5..21]).ok()?,
-            offset: Offset(number(21)?),
-            epoch: number(29)?,
-            next_seq: if bytes[37] == 1 { Some(number(38)?) } else { None },
-        };
-        Some(Cached { position, value: Bytes::from(bytes).slice(HEAD_BYTES..) })
-    }
-}
-
-fn checksum(key: &str, bytes: &[u8]) -> u32 {
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(key.as_bytes());
-    hasher.update(bytes);
-    hasher.finalize()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn item(offset: u64) -> Cached {
-        let position =
-            Position { log_id: Uuid::from_u128(3), offset: Offset(offset), epoch: 4, next_seq: offset.checked_sub(1) };
-        Cached { position, value: Bytes::from_static(b"page") }
-    }
-
-    #[test]
-    fn an_item_survives_encoding_and_a_changed_one_does_not() {
-        for offset in [0, 1, u64::MAX] {
-            assert_eq!(Cached::decode("key", item(offset).encode("key")), Some(item(offset)));
-        }
-        for at in 0..item(1).encode("key").len() {
-            let mut bytes = item(1).encode("key");
-            bytes[at] ^= 0x10;
-            assert_eq!(Cached::decode("key", bytes), None, "byte {at}");
-        }
-        assert_eq!(Cached::decode("key", Vec::new()), None);
-        assert_eq!(Cached::decode("another", item(1).encode("key")), None);
-    }
-
-    #[test]
-    fn an_older_item_replaces_none_but_another_logs() {
-        assert!(item(5).replaces(&item(4)) && item(5).replaces(&item(5)) && !item(4).replaces(&item(5)));
-        let mut other = item(1);
-        other.position.log_id = Uuid::from_u128(8);
-        assert!(other.replaces(&item(5)));
-    }
 }

@@ -28,7 +28,7 @@ impl MainsProjector {
 #[async_trait]
 impl Projector for MainsProjector {
     fn name(&self) -> &str {
-        "mains"
+        crate::names::MAINS
     }
 
     fn replica(&self) -> &str {

@@ -14,6 +14,7 @@ mod forward;
 mod lowest;
 mod status;
 mod task;
+mod view;
 
 pub use lowest::lowest_positions;
 pub use status::{Progress, ViewStatus, WaitError};
@@ -28,37 +29,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::projector::Projector;
 use task::Task;
-
-/// A view on a replica, as far as it runs here.
-struct View {
-    projector: Arc<dyn Projector>,
-    /// Which sources are this process's; none if all are.
-    mine: Option<watch::Receiver<BTreeSet<TopicPartition>>>,
-    progress: watch::Sender<Progress>,
-}
-
-impl View {
-    /// What is to be followed here, as of now.
-    fn sources(&self) -> BTreeSet<TopicPartition> {
-        let mine = self.mine.as_ref().map(watch::Receiver::borrow);
-        let all = self.projector.sources().into_iter();
-        all.filter(|source| mine.as_ref().is_none_or(|mine| mine.contains(source))).collect()
-    }
-
-    /// Ends once other sources than `these` are to be followed here.
-    async fn shared_otherwise(&self, these: &BTreeSet<TopicPartition>) {
-        if let Some(mine) = &self.mine {
-            let mut mine = mine.clone();
-            let all: BTreeSet<_> = self.projector.sources().into_iter().collect();
-            let is_other = |mine: &BTreeSet<_>| !all.intersection(mine).eq(these);
-            if mine.wait_for(is_other).await.is_ok() {
-                return;
-            }
-        }
-        // Nobody changes it any more.
-        std::future::pending().await
-    }
-}
+use view::View;
 
 /// The runner of a process. Cheap to clone.
 #[derive(Clone)]

@@ -84,7 +84,7 @@ impl SearchProjector {
 #[async_trait]
 impl Projector for SearchProjector {
     fn name(&self) -> &str {
-        "search"
+        crate::names::SEARCH
     }
 
     fn replica(&self) -> &str {

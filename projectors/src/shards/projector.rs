@@ -33,7 +33,7 @@ impl ShardProjector {
             [Topic::Events, Topic::Marks, Topic::Credentials].map(|topic| TopicPartition { topic, partition })
         });
         ShardProjector {
-            name: format!("shard {shard}"),
+            name: crate::names::shard(shard),
             shard: shard.to_owned(),
             replica,
             sources: sources.collect(),

@@ -10,37 +10,13 @@ use teamlog_log::{Position, Topic, TopicPartition};
 use teamlog_schemas::{ConversationId, TeamId, UserId};
 use uuid::Uuid;
 
-use super::Verified;
+use super::{Difference, Verified};
 use crate::db::{Cell, Cells, DbError, Table, Tx, id_of};
 
 /// Differences that are told; the rest is counted.
 const TOLD_MAX: usize = 100;
 /// Characters of one value that are told.
 const VALUE_CHARS_MAX: usize = 120;
-
-/// One row that is not as it should be.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Difference {
-    /// The table.
-    pub table: &'static str,
-    /// Its key, column by column.
-    pub key: String,
-    /// What differs, as the log has it; none if the row should not be there.
-    pub expected: Option<String>,
-    /// What differs, as the view has it; none if the row is missing.
-    pub found: Option<String>,
-}
-
-impl std::fmt::Display for Difference {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {}: ", self.table, self.key)?;
-        match (&self.expected, &self.found) {
-            (Some(expected), Some(found)) => write!(f, "expected {expected}, found {found}"),
-            (Some(_), None) => f.write_str("is missing"),
-            (None, _) => f.write_str("should not be there"),
-        }
-    }
-}
 
 /// A comparison as far as it has come.
 pub(crate) struct Comparison {

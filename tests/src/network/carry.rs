@@ -1,6 +1,6 @@
 //! One direction of a connection: bytes are taken from one end and given to the other, late, later, or never.
 
-use std::{io, time::Duration};
+use std::io;
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -10,25 +10,12 @@ use tokio::{
     try_join,
 };
 
-use super::{Direction, Pair};
+use super::trouble::{Course, Direction, Pair};
 
 /// Taken at once, at most.
 const CHUNK_BYTES: usize = 64 * 1024;
 /// Chunks on their way: past it nothing more is taken, and who sends feels it.
 const CHUNKS_MAX: usize = 64;
-
-/// What becomes of bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Course {
-    /// They go on.
-    Free,
-    /// They go on, so much later.
-    Late(Duration),
-    /// They wait.
-    Held,
-    /// They vanish.
-    Lost,
-}
 
 /// Bytes, and when they may arrive, if not at once. No bytes are the end of the stream.
 type Chunk = (Option<Instant>, Vec<u8>);

@@ -10,7 +10,11 @@ use tokio::{
     try_join,
 };
 
-use super::{Direction, Pair, Place, State, Trouble, carry::carry, whose::Callers};
+use super::{
+    carry::carry,
+    trouble::{Direction, Pair, Place, State, Trouble},
+    whose::Callers,
+};
 
 /// After an accept that failed, as for want of descriptors.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);

@@ -1,4 +1,4 @@
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use tokio::{
@@ -7,7 +7,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::*;
+use super::{trouble::DELAY, *};
 use crate::WAIT;
 
 /// Long enough for what is not held up, most of the time; what is held up never comes so early.

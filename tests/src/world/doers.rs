@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use rand::{Rng, rngs::StdRng, seq::IndexedRandom};
 use serde_json::json;
 
-use super::{EVERYBODY, Told, World, numbered, time};
+use super::motion::{EVERYBODY, Told, World, numbered, time};
 
 impl World {
     /// Posts without pause, now and then an edit of what was just said or a new topic.

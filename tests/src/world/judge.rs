@@ -9,7 +9,7 @@ use std::{
 use serde_json::Value;
 use teamlog_schemas::Ts;
 
-use super::{END, EVERYBODY, Size, World, number, text, time};
+use super::motion::{END, EVERYBODY, Size, World, number, text, time};
 
 /// What a frame says; people by their number, messages and topics by what they show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,9 +7,8 @@ use rand::{Rng, rngs::StdRng};
 use serde_json::{Value, json};
 
 use super::{
-    END, World,
     judge::{Heard, Run, What},
-    number, text, time,
+    motion::{END, World, number, text, time},
 };
 
 /// How somebody comes back.

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod compose;
+mod modules;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -156,4 +157,31 @@ fn no_source_names_a_path_of_one_machine() {
         }
     }
     assert!(wrong.is_empty(), "paths of one machine: {wrong:?}");
+}
+
+/// Where circles are left to be undone, by crate and module of the root. None may be added here.
+const STILL_IN_CIRCLES: &[(&str, &str)] = &[
+    ("teamlog-log", "feed"),
+    ("teamlog-state", "apply"),
+    ("teamlog-state", "facts"),
+    ("teamlog-ingest", "decide"),
+    ("teamlog-projectors", "db"),
+    ("teamlog-projectors", "shards"),
+    ("teamlog-gateway", "auth"),
+    ("teamlog-gateway", "rtm"),
+];
+
+#[test]
+fn no_modules_of_a_crate_import_each_other_in_a_circle() {
+    let mut wrong = Vec::new();
+    for package in packages() {
+        let sources = PathBuf::from(package["manifest_path"].as_str().unwrap()).parent().unwrap().join("src");
+        for circle in modules::Crate::read(&sources).circles() {
+            let (name, first) = (package["name"].as_str().unwrap(), circle.split(['\n', ':', ',']).next().unwrap());
+            if !STILL_IN_CIRCLES.contains(&(name, first)) {
+                wrong.push(format!("{name}: {circle}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "modules that import each other in a circle:\n{}", wrong.join("\n"));
 }
