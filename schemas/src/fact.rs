@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use crate::{ConversationId, Message, MessageDeleted, MessageEdited, Meta, Token, Ts, UserId};
+use crate::{ConversationId, Message, Meta, Thread, Token, Ts, UserId};
 
 /// An event's answers to what others ask of every event. They stand beside its definition, in its file.
 ///
@@ -130,10 +130,10 @@ pub struct MessageChange<'a> {
 /// What becomes of a message.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Changed<'a> {
-    /// Its author edited it.
-    Edited(&'a MessageEdited),
+    /// Its author edited it: the message as it is now.
+    Edited(&'a Message),
     /// It was deleted.
-    Deleted(&'a MessageDeleted),
+    Deleted(Deletion<'a>),
     /// A person put an emoji on it, or took it off.
     Reacted {
         /// The emoji's name, without colons.
@@ -143,4 +143,15 @@ pub enum Changed<'a> {
         /// Put on rather than taken off.
         added: bool,
     },
+}
+
+/// The end of a message.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Deletion<'a> {
+    /// The message as it was.
+    pub before: &'a Message,
+    /// True for a root with replies: a tombstone stands in its place, because the thread goes on.
+    pub tombstone: bool,
+    /// The thread without it, if it was a reply and not the last one.
+    pub thread: Option<&'a Thread>,
 }

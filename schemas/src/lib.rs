@@ -22,7 +22,7 @@ pub use codec::{CodecError, EVENT_BYTES_MAX, SchemaVersion};
 pub use event::{EVENTS, Event, schemas};
 // Its list is the list of events.
 pub use events::*;
-pub use fact::{About, Changed, Fact, Membership, MessageChange, Reach};
+pub use fact::{About, Changed, Deletion, Fact, Membership, MessageChange, Reach};
 pub use ids::{BotId, ConversationId, FileId, ID_LEN_MAX, InvalidId, TeamId, UserId};
 pub use keys::{credential_key, mark_key};
 pub use partition::partition_of;

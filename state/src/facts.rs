@@ -4,7 +4,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
-use teamlog_schemas::{Changed, ConversationId, Event, Message, MessageChange, Reaction, Thread, Ts, UserId};
+use teamlog_schemas::{Changed, ConversationId, Deletion, Event, Message, MessageChange, Reaction, Thread, Ts, UserId};
 
 use crate::{ReplyHead, WriteKey, thread_left, thread_with};
 
@@ -72,8 +72,8 @@ impl Facts {
     fn on_change(&mut self, MessageChange { conversation, ts, what }: MessageChange<'_>) {
         let fact = self.messages.get_mut(&(conversation, ts)).and_then(Option::as_mut);
         match (what, fact) {
-            (Changed::Deleted(e), _) => self.on_deleted(e),
-            (Changed::Edited(e), Some(fact)) => fact.message = e.after.clone(),
+            (Changed::Deleted(deletion), _) => self.on_deleted(conversation, deletion),
+            (Changed::Edited(after), Some(fact)) => fact.message = after.clone(),
             (Changed::Reacted { name, user, added }, Some(fact)) => {
                 fact.reactions.set_reaction(name, user, added);
             }
@@ -110,19 +110,19 @@ impl Facts {
         }
     }
 
-    fn on_deleted(&mut self, event: &teamlog_schemas::MessageDeleted) {
-        let ts = event.before.ts;
-        if let Some(slot) = self.messages.get_mut(&(event.conversation, ts)) {
+    fn on_deleted(&mut self, conversation: ConversationId, deletion: Deletion<'_>) {
+        let ts = deletion.before.ts;
+        if let Some(slot) = self.messages.get_mut(&(conversation, ts)) {
             match slot {
-                Some(fact) if event.tombstone => fact.tombstone = true,
+                Some(fact) if deletion.tombstone => fact.tombstone = true,
                 _ => *slot = None,
             }
         }
-        if let Some((root, left)) = thread_left(event) {
-            if let Some(replies) = self.replies.get_mut(&(event.conversation, root)) {
+        if let Some((root, left)) = thread_left(deletion) {
+            if let Some(replies) = self.replies.get_mut(&(conversation, root)) {
                 replies.retain(|(reply, _)| *reply != ts);
             }
-            if let Some(Some(fact)) = self.messages.get_mut(&(event.conversation, root)) {
+            if let Some(Some(fact)) = self.messages.get_mut(&(conversation, root)) {
                 fact.thread = left.cloned();
             }
         }

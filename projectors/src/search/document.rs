@@ -169,9 +169,9 @@ impl Changes {
         if let Some(MessageChange { conversation, ts, what }) = event.change() {
             let name = Name { team, conversation, ts };
             match what {
-                Changed::Edited(e) => {
+                Changed::Edited(after) => {
                     if let Some(was) = self.current(&name, before)? {
-                        let now = Document::of(&e.after);
+                        let now = Document::of(after);
                         self.put(name, now.map(|now| Document { reactions: was.reactions, ..now }), false);
                     }
                 }

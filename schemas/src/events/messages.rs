@@ -1,8 +1,8 @@
 //! Messages: posted, imported, edited, deleted.
 
 use crate::{
-    About, Broadcast, Changed, ConversationId, Fact, Message, MessageChange, Meta, Reach, Reaction, Thread, Ts, UserId,
-    avro::record,
+    About, Broadcast, Changed, ConversationId, Deletion, Fact, Message, MessageChange, Meta, Reach, Reaction, Thread,
+    Ts, UserId, avro::record,
 };
 
 record! {
@@ -96,7 +96,7 @@ impl Fact for MessageEdited {
     }
 
     fn change(&self) -> Option<MessageChange<'_>> {
-        let what = Changed::Edited(self);
+        let what = Changed::Edited(&self.after);
         Some(MessageChange { conversation: self.conversation, ts: self.after.ts, what })
     }
 
@@ -132,7 +132,8 @@ impl Fact for MessageDeleted {
     }
 
     fn change(&self) -> Option<MessageChange<'_>> {
-        let what = Changed::Deleted(self);
+        let Self { before, tombstone, thread, .. } = self;
+        let what = Changed::Deleted(Deletion { before, tombstone: *tombstone, thread: thread.as_ref() });
         Some(MessageChange { conversation: self.conversation, ts: self.before.ts, what })
     }
 }

@@ -6,7 +6,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use teamlog_schemas::{
-    Changed, ConversationId, Event, Message, MessageChange, MessageDeleted, Reaction, TeamId, Thread, Ts, UserId,
+    Changed, ConversationId, Deletion, Event, Message, MessageChange, Reaction, TeamId, Thread, Ts, UserId,
 };
 use teamlog_state::{MessageFact, Reactions, ReplyHead, is_countable};
 
@@ -79,8 +79,8 @@ impl MessageRow {
         (state != State::Deleted).then_some(MessageFact { message, reactions, thread, tombstone })
     }
 
-    fn delete(&mut self, event: &MessageDeleted) {
-        if event.tombstone {
+    fn delete(&mut self, deletion: Deletion<'_>) {
+        if deletion.tombstone {
             self.state = State::Tombstone;
             return;
         }
@@ -170,8 +170,8 @@ impl Folded for MessageRow {
 
 fn change(row: &mut MessageRow, what: Changed<'_>) {
     match what {
-        Changed::Edited(e) => row.message = e.after.clone(),
-        Changed::Deleted(e) => row.delete(e),
+        Changed::Edited(after) => row.message = after.clone(),
+        Changed::Deleted(deletion) => row.delete(deletion),
         Changed::Reacted { name, user, added } => {
             row.reactions.set_reaction(name, user, added);
         }
