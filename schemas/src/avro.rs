@@ -147,6 +147,7 @@ macro_rules! plain {
 plain! {
     bool: "boolean", dice => dice.roll(2) == 1;
     i32: "int", dice => dice.roll(7) as i32;
+    i64: "long", dice => dice.roll(7) as i64;
     Uuid: { "type": "string", "logicalType": "uuid" }, dice => Uuid::from_u128(u128::from(dice.roll(u64::MAX)));
     Ts: { "type": "long", "logicalType": "timestamp-micros" }, dice => dice.ts();
     TeamId: "string", dice => dice.id(&["T1"]);

@@ -161,6 +161,8 @@ events! {
     "events" ReactionRemoved [1 => 121],
     "marks" ReadMarked [1 => 180],
     "credentials" CredentialStored [1 => 181],
+    "progress" ConsumerProgress [1 => 200],
+    "dead" WorkFailed [1 => 201],
 }
 
 /// What [`Fact`] says of each, with what follows from it.

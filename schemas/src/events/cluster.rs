@@ -86,7 +86,7 @@ record! {
         pub life: Uuid,
         /// When, by its own clock.
         pub at: Ts,
-        /// `serve`, `ingest`, `gateway` or `project`.
+        /// `serve`, `ingest`, `gateway`, `project` or `work`.
         pub role: String,
         /// Where other nodes reach it.
         pub address: String,
@@ -100,6 +100,8 @@ record! {
         pub writes: Vec<i32>,
         /// The views that it builds.
         pub views: Vec<String>,
+        /// The consumers that it runs.
+        pub kinds: Vec<String>,
         /// It takes part in placement: it is ready, and does not leave.
         pub serving: bool,
         /// Its clock is near enough to the brokers' for it to claim partitions.

@@ -2,6 +2,7 @@
 //! what others ask of it ([`Fact`](crate::Fact)).
 
 mod cluster;
+mod consumers;
 mod conversations;
 mod credentials;
 mod marks;
@@ -10,6 +11,7 @@ mod reactions;
 mod teams;
 
 pub use cluster::{ClusterFounded, NodeBeat, TeamRegistered};
+pub use consumers::{ConsumerProgress, WorkFailed};
 pub use conversations::{
     ConversationArchived, ConversationClosed, ConversationCreated, ConversationOpened, ConversationRenamed,
     ConversationUnarchived, MemberLeft, MembersJoined, PurposeSet, TopicSet,
