@@ -14,7 +14,7 @@ mod scan;
 mod shared;
 mod subscriber;
 
-pub use entry::{Body, Decoder, Entry, Undecodable};
+pub use entry::{Body, Decoder, Entry, Undecodable, decoder};
 pub use error::FeedError;
 pub use handle::Feed;
 pub use shared::FeedConfig;
