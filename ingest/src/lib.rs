@@ -4,7 +4,7 @@
 //! counted state), [`Ingest`] (the facade), [`Nodes`] (who else is there, and what time it is).
 
 mod answer;
-mod command;
+pub mod commands;
 mod decide;
 mod directory_fold;
 mod doubts;
@@ -14,6 +14,7 @@ mod local_writers;
 mod marks;
 mod nodes;
 mod random;
+mod request;
 mod secrets;
 mod service;
 mod team_fold;
@@ -21,15 +22,14 @@ mod teams;
 mod writer;
 mod writers;
 
-pub use answer::{Acked, Answer, NotAccepted, Nothing, Refusal};
-pub use command::{
-    Command, Edit, ImportedConversation, ImportedMessage, NewConversation, NewPerson, NewTeam, Post, Request,
-};
+pub use answer::{Acked, Answer, Made, NotAccepted, Nothing, Refusal};
+pub use commands::Command;
 pub use decide::{Decision, Now, decide, decide_team, facts_wanted, team_begun};
 pub use directory_fold::DirectoryRequest;
 pub use marks::Marks;
 pub use nodes::{CLOCK_BOUND, Clock, JoinError, Membership, NodeParts, Nodes, Peer, Role, SILENT_AFTER, until_gone};
 pub use random::Random;
+pub use request::{NewPerson, NewTeam, Request};
 pub use secrets::{InvalidKeys, Secrets, hash as token_hash, team_named_by};
 pub use service::{FoundingError, Ingest, IngestConfig, IngestParts, Writing};
 pub use teams::{DirectoryHandle, LiveTeam, Observer, TeamGuard, Teams, TeamsConfig, TeamsError};

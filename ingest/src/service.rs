@@ -10,8 +10,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
 use crate::{
-    Acked, Answer, Clock, Command, DirectoryHandle, DirectoryRequest, LiveTeam, Marks, Membership, NewTeam,
+    Acked, Answer, Clock, DirectoryHandle, DirectoryRequest, LiveTeam, Marks, Membership, NewTeam,
     NotAccepted, Observer, Random, Refusal, Request, Secrets, Teams, TeamsConfig, TeamsError, WriterConfig, Writers,
+    commands::BeginTeam,
     directory_fold::registration,
     doubts::Doubts,
     local_writers::{LocalParts, LocalWriters},
@@ -271,7 +272,7 @@ impl Ingest {
             key: None,
             deadline,
             traceparent: None,
-            command: Command::BeginTeam(Box::new(registered)),
+            command: BeginTeam(registered).into(),
         };
         let answer = self.submit(request).await;
         answer.seen_at().ok_or_else(|| TeamsError::Away(format!("the team could not begin: {answer:?}")))

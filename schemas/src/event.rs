@@ -76,6 +76,12 @@ macro_rules! events {
             fn from(event: $name) -> Event {
                 Event::$name(event)
             }
+        }
+
+        impl EventType for $name {
+            fn of(event: &Event) -> Option<&$name> {
+                if let Event::$name(event) = event { Some(event) } else { None }
+            }
         })*
 
         /// The table of schema ids.
@@ -169,6 +175,18 @@ impl Event {
     /// The team that it is about.
     pub fn team(&self) -> Option<TeamId> {
         self.meta().map(|meta| meta.team)
+    }
+}
+
+/// The type of one event; or [`Event`] itself, for an event of any type.
+pub trait EventType: Into<Event> + 'static {
+    /// Returns the event as this type; none if it is of another type.
+    fn of(event: &Event) -> Option<&Self>;
+}
+
+impl EventType for Event {
+    fn of(event: &Event) -> Option<&Event> {
+        Some(event)
     }
 }
 

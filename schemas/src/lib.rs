@@ -11,7 +11,7 @@ mod parts;
 mod ranges;
 mod ts;
 
-pub use event::{CodecError, EVENT_BYTES_MAX, Event, NAMESPACE, SchemaVersion, schemas};
+pub use event::{CodecError, EVENT_BYTES_MAX, Event, EventType, NAMESPACE, SchemaVersion, schemas};
 pub use events::{
     BotAdded, ClusterFounded, ConversationArchived, ConversationClosed, ConversationCreated, ConversationOpened,
     ConversationRenamed, ConversationUnarchived, CredentialStored, MemberLeft, MembersJoined, MessageDeleted,
