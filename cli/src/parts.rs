@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::Context;
 use fs4::fs_std::FileExt;
-use teamlog_ingest::Secrets;
+use teamlog_cluster::Secrets;
 use teamlog_log::{
     EmbeddedConfig, EmbeddedLog, Feed, FeedConfig, KafkaConfig, KafkaLog, Log, Partition, Position, Record, Topic,
     TopicPartition, Undecodable,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use teamlog_ingest::{LiveTeam, TeamsError};
+use teamlog_live::{LiveTeam, TeamsError};
 use teamlog_schemas::{TokenKind, UserId};
 use teamlog_state::{Team, TokenHash};
 
@@ -23,11 +23,6 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// Whether their token is still good in `team`, as it is now.
-    pub fn is_good(&self, team: &Team) -> bool {
-        check(team, &self.token).is_ok()
-    }
-
     /// SHA-256 of the token's text, in hex.
     pub fn token_hex(&self) -> String {
         self.token.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -65,7 +60,7 @@ impl Gateway {
         is_strange: &mut impl FnMut() -> Result<(), ApiError>,
     ) -> Result<Caller, ApiError> {
         let invalid = || ApiError::refused("invalid_auth");
-        let team = teamlog_ingest::team_named_by(token).ok_or_else(invalid)?;
+        let team = teamlog_cluster::team_named_by(token).ok_or_else(invalid)?;
         // A team that another node made a moment ago may not have been read here yet.
         if self.partition_of(team).is_none() {
             is_strange()?;
@@ -75,7 +70,7 @@ impl Gateway {
             Err(TeamsError::NotFound) => return Err(invalid()),
             Err(why) => return Err(why.into()),
         };
-        let token = teamlog_ingest::token_hash(token);
+        let token = teamlog_cluster::token_hash(token);
         // Nor a token that it gave out.
         if team.read().token(&token).is_none() {
             is_strange()?;

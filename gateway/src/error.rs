@@ -3,20 +3,10 @@
 use std::{borrow::Cow, time::Duration};
 
 use serde_json::{Map, Value, json};
-use teamlog_ingest::{Acked, Answer, NotAccepted, Nothing, TeamsError};
+use teamlog_ingest::{Acked, Answer, NotAccepted, Nothing};
+use teamlog_live::TeamsError;
 use teamlog_log::FeedError;
 use teamlog_state::SourceError;
-
-/// When the same call may be sent again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Retry {
-    /// It would be refused again.
-    Never,
-    /// It surely did nothing.
-    Safe,
-    /// It may have done something: only with the same idempotency key.
-    Unsafe,
-}
 
 /// Why a call failed, as its caller hears it.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
@@ -111,15 +101,6 @@ impl ApiError {
             Kind::RateLimited(_) => 429,
             Kind::NotAccepted(_) | Kind::Away(_) | Kind::OutcomeUnknown | Kind::TimedOut => 503,
             Kind::Internal => 500,
-        }
-    }
-
-    /// Whether to send the same again.
-    pub const fn retry(&self) -> Retry {
-        match self.kind {
-            Kind::Refused | Kind::TooLarge => Retry::Never,
-            Kind::RateLimited(_) | Kind::NotAccepted(_) | Kind::Away(_) | Kind::TimedOut => Retry::Safe,
-            Kind::OutcomeUnknown | Kind::Internal => Retry::Unsafe,
         }
     }
 
@@ -222,9 +203,9 @@ mod tests {
     #[test]
     fn a_refusal_is_a_200_and_an_unknown_outcome_is_no_failure() {
         let refused = settle(Answer::Refused(Refusal::NameTaken)).unwrap_err();
-        assert_eq!((refused.status(), refused.code(), refused.retry()), (200, "name_taken", Retry::Never));
+        assert_eq!((refused.status(), refused.code()), (200, "name_taken"));
         let unknown = settle(Answer::Unknown).unwrap_err();
-        assert_eq!((unknown.status(), unknown.code(), unknown.retry()), (503, "outcome_unknown", Retry::Unsafe));
+        assert_eq!((unknown.status(), unknown.code()), (503, "outcome_unknown"));
         let late = Answer::NotAccepted { retry_after: Duration::from_secs(2), why: NotAccepted::Late };
         let late = settle(late).unwrap_err();
         assert_eq!((late.status(), late.code(), late.retry_after()), (503, "not_accepted", Some(2)));

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use teamlog_ingest::{Membership, Peer, http::Link};
+use teamlog_cluster::{Link, Membership, Peer};
 use teamlog_log::Partition;
 use teamlog_schemas::TeamId;
 use tokio::sync::watch;

@@ -22,7 +22,7 @@ mod rtm;
 pub use args::Args;
 pub use auth::Caller;
 pub use config::{GatewayConfig, Rates, Signup};
-pub use error::{ApiError, Done, Retry, settle};
+pub use error::{ApiError, Done, settle};
 pub use gateway::{Credentials, Gateway, GatewayParts, Health, HealthReport};
 pub use homes::Homes;
 pub use http::{internal, ops, router, search_service, serve, serve_waiting};

@@ -24,7 +24,7 @@ pub(crate) enum Who {
     /// A user's.
     User(TeamId, UserId),
     /// An address's, of calls without a token.
-    Peer(Option<IpAddr>),
+    Client(Option<IpAddr>),
 }
 
 pub(crate) struct Rates {
@@ -107,7 +107,7 @@ mod tests {
             config::Rates { enabled: false, calls_burst: 1, signins_per_minute: 1, ..config::Rates::default() };
         let rates = Rates::new(&config);
         for _ in 0..3 {
-            assert_eq!(rates.call(Who::Peer(None)), Ok(()));
+            assert_eq!(rates.call(Who::Client(None)), Ok(()));
         }
         assert_eq!(rates.signin("conf/ada".to_owned()), Ok(()));
         assert!(rates.signin("conf/ada".to_owned()).is_err());

@@ -4,13 +4,14 @@ use std::{collections::HashMap, sync::Arc};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use teamlog_live::{DirectoryHandle, Teams};
 use teamlog_log::{Offset, Position, TopicPartition};
 use teamlog_schemas::{ClusterFounded, Event, TeamRegistered, UserId};
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::{
-    Decision, DirectoryHandle, NewTeam, NotAccepted, Nothing, Now, Refusal, Teams,
+    Decision, NewTeam, NotAccepted, Nothing, Now, Refusal,
     decide::decide_team,
     writer::{Fold, Loaded, Lookup},
 };
@@ -22,7 +23,7 @@ pub enum DirectoryRequest {
     Found {
         /// The cluster's identity.
         cluster_id: Uuid,
-        /// Its key's check, as [`Secrets::key_check`](crate::Secrets::key_check) makes it.
+        /// Its key's check, as [`Secrets::key_check`](teamlog_cluster::Secrets::key_check) makes it.
         key_check: String,
         /// When the caller stops waiting.
         #[serde(skip, default = "Instant::now")]

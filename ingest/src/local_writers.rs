@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use teamlog_cluster::Membership;
+use teamlog_live::{DirectoryHandle, Teams};
 use teamlog_log::{Feed, Partition, Position, TopicPartition};
 use teamlog_schemas::Event;
 use teamlog_state::TeamSource;
@@ -10,8 +12,8 @@ use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    Answer, DirectoryHandle, DirectoryRequest, Membership, NotAccepted, Refusal, Request, Teams, WriterConfig,
-    WriterHandle, Writers, directory_fold::DirectoryFold, team_fold::TeamFold, writer,
+    Answer, DirectoryRequest, NotAccepted, Refusal, Request, WriterConfig, WriterHandle, Writers,
+    directory_fold::DirectoryFold, team_fold::TeamFold, writer,
 };
 
 /// The table of nodes, as it changes.

@@ -2,6 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use teamlog_cluster::{Clock, Membership, Random, Secrets};
+use teamlog_live::{DirectoryHandle, LiveTeam, Marks, Observer, Teams, TeamsConfig, TeamsError};
 use teamlog_log::{Feed, Offset, Partition, Position};
 use teamlog_schemas::{Event, TeamId};
 use teamlog_state::{DirectoryRows, TeamSource};
@@ -10,8 +12,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
 use crate::{
-    Acked, Answer, Clock, DirectoryHandle, DirectoryRequest, LiveTeam, Marks, Membership, NewTeam,
-    NotAccepted, Observer, Random, Refusal, Request, Secrets, Teams, TeamsConfig, TeamsError, WriterConfig, Writers,
+    Acked, Answer, DirectoryRequest, NewTeam, NotAccepted, Refusal, Request, WriterConfig, Writers,
     commands::BeginTeam,
     directory_fold::registration,
     doubts::Doubts,

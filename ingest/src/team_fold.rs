@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use teamlog_live::{Teams, TeamsError};
 use teamlog_log::{Offset, Partition, Position, TopicPartition};
 use teamlog_schemas::{Event, TeamId, UserId};
 use teamlog_state::{Facts, FactsWanted, Team, TeamSource, WriteKey};
 use tokio::time::Instant;
 
 use crate::{
-    Decision, NotAccepted, Now, Refusal, Request, Teams, TeamsError,
+    Decision, NotAccepted, Now, Refusal, Request,
     decide::{decide, facts_wanted},
     writer::{Fold, Loaded, Lookup},
 };

@@ -5,10 +5,11 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
+use teamlog_cluster::{Internal, Link, Membership, Peer, Role, Secrets};
 use teamlog_ingest::{
-    Acked, Answer, Command, DirectoryRequest, Membership, NewPerson, NewTeam, NotAccepted, Nothing, Peer, Post,
-    Refusal, Request, Role, Secrets, Writers,
-    http::{Internal, Link, RemoteWriters, commands},
+    Acked, Answer, Command, DirectoryRequest, NewPerson, NewTeam, NotAccepted, Nothing, Post, Refusal, Request,
+    Writers,
+    http::{RemoteWriters, commands},
 };
 use teamlog_log::{Offset, Partition, Position};
 use teamlog_schemas::{Event, Meta, TeamId, TokenRevoked, Ts};

@@ -9,6 +9,7 @@ mod messages;
 mod partition;
 mod parts;
 mod ranges;
+mod registered;
 mod ts;
 
 pub use event::{CodecError, EVENT_BYTES_MAX, Event, EventType, NAMESPACE, SchemaVersion, schemas};
@@ -27,4 +28,5 @@ pub use parts::{
     TokenKind,
 };
 pub use ranges::{ID_RANGES, IdRange};
+pub use registered::{key_of_registration, registration_of_key};
 pub use ts::{InvalidTs, Ts};

@@ -12,7 +12,7 @@ use std::{
 };
 
 use serde_json::Value;
-use teamlog_ingest::{Membership, Peer, Role};
+use teamlog_cluster::{Membership, Peer, Role};
 use teamlog_log::{Partition, TopicPartition};
 use teamlog_schemas::partition_of;
 use tokio::{runtime::Runtime, sync::Mutex};

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::{Context, bail};
 use serde_json::json;
-use teamlog_ingest::{NodeParts, Nodes, Role, Secrets};
+use teamlog_cluster::{NodeParts, Nodes, Role, Secrets};
 use teamlog_log::{LogError, Topic};
 use tokio::net::{TcpListener, TcpSocket, lookup_host};
 use tokio_util::sync::{CancellationToken, DropGuard};

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use teamlog_ingest::{Clock, FoundingError, Ingest};
+use teamlog_cluster::Clock;
+use teamlog_ingest::{FoundingError, Ingest};
 use teamlog_log::TopicPartition;
 use teamlog_projectors::Shards;
 use tracing::{info, warn};

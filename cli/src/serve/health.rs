@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::{Map, json};
+use teamlog_cluster::{Clock, Membership, Role};
 use teamlog_gateway::{Health, HealthReport};
-use teamlog_ingest::{Clock, Ingest, Membership, Role};
+use teamlog_ingest::Ingest;
 use teamlog_log::{Partition, TopicPartition};
 use teamlog_projectors::Runner;
 use tokio::sync::watch;

@@ -18,7 +18,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use teamlog_ingest::{Clock, Role};
+use teamlog_cluster::{Clock, Role};
 use tracing::{error, info};
 
 use self::{door::Door, node::Node, settings::Start, signals::Signals};

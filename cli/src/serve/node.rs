@@ -3,14 +3,12 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use metrics_exporter_prometheus::PrometheusHandle;
+use teamlog_cluster::{Clock, Internal, Link, Membership, Random, Role};
 use teamlog_gateway::{
     Gateway, GatewayParts, Homes, Rtm,
     read::{IndexReader, LocalIndex, MessageIndex, RemoteIndex, SearchReader, Searchers},
 };
-use teamlog_ingest::{
-    Clock, Ingest, IngestParts, Membership, Random, Role, Writing,
-    http::{Internal, Link, RemoteWriters},
-};
+use teamlog_ingest::{Ingest, IngestParts, Writing, http::RemoteWriters};
 use teamlog_log::{Feed, Partition, Position, TopicPartition};
 use teamlog_projectors::{Mains, Projector, Runner, Shards, cache, lowest_positions};
 use teamlog_schemas::Event;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use teamlog_ingest::{JoinError, Membership, Nodes};
+use teamlog_cluster::{JoinError, Membership, Nodes};
 use tokio::sync::watch;
 use uuid::Uuid;
 

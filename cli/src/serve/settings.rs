@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use anyhow::bail;
+use teamlog_cluster::{Clock, Role, Secrets};
 use teamlog_gateway::{GatewayConfig, Rates, Rtm, RtmConfig};
-use teamlog_ingest::{Clock, IngestConfig, Role, Secrets, TeamsConfig};
+use teamlog_ingest::IngestConfig;
+use teamlog_live::TeamsConfig;
 use teamlog_projectors::Search;
 use tracing::error;
 use uuid::Uuid;

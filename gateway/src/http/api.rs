@@ -16,14 +16,14 @@ use super::{
 };
 use crate::{
     ApiError, Gateway, Reply, limits,
-    methods::{self, Access, Call, Method, Peer},
+    methods::{self, Access, Call, ClientAddr, Method},
     rates::Who,
 };
 
 /// One call, to its response; a call that panics is answered too.
 pub(super) async fn call(State(gateway): State<Gateway>, Path(name): Path<String>, request: Request) -> Response<Body> {
-    let peer = peer(&request);
-    answer(&gateway, &name, peer, request, true).await
+    let client = client(&request);
+    answer(&gateway, &name, client, request, true).await
 }
 
 /// The same for a call that another gateway passed on: it is served here, whoever is the team's home by now.
@@ -32,17 +32,23 @@ pub(super) async fn passed_on(
     Path(name): Path<String>,
     request: Request,
 ) -> Response<Body> {
-    let peer = pass_on::peer(request.headers());
-    pass_on::served(answer(&gateway, &name, peer, request, false).await)
+    let client = pass_on::client(request.headers());
+    pass_on::served(answer(&gateway, &name, client, request, false).await)
 }
 
-async fn answer(gateway: &Gateway, name: &str, peer: Peer, request: Request, may_pass_on: bool) -> Response<Body> {
+async fn answer(
+    gateway: &Gateway,
+    name: &str,
+    client: ClientAddr,
+    request: Request,
+    may_pass_on: bool,
+) -> Response<Body> {
     let began = Instant::now();
     let method = methods::find(name);
     let label = method.map_or("unknown", |method| method.name);
     let mut so_far = SoFar::default();
     let deadline = gateway.config().call_deadline;
-    let work = AssertUnwindSafe(serve(gateway, method, peer, request, may_pass_on, &mut so_far)).catch_unwind();
+    let work = AssertUnwindSafe(serve(gateway, method, client, request, may_pass_on, &mut so_far)).catch_unwind();
     let ended = tokio::time::timeout(deadline, work).await;
     let writes = method.is_some_and(Method::writes);
     // What a method that writes had set about, nobody knows.
@@ -100,13 +106,13 @@ struct SoFar {
 async fn serve(
     gateway: &Gateway,
     method: Option<&'static Method>,
-    peer: Peer,
+    client: ClientAddr,
     mut request: Request,
     may_pass_on: bool,
     so_far: &mut SoFar,
 ) -> Result<Served, ApiError> {
     let Some(method) = method else {
-        gateway.rates().call(Who::Peer(peer.address))?;
+        gateway.rates().call(Who::Client(client.address))?;
         return Err(ApiError::refused("unknown_method"));
     };
     let homes = gateway.homes().filter(|_| may_pass_on);
@@ -124,11 +130,11 @@ async fn serve(
     if key.as_ref().is_some_and(|key| key.len() > limits::KEY_BYTES_MAX) {
         return Err(ApiError::argument(format!("an idempotency key has at most {} bytes", limits::KEY_BYTES_MAX)));
     }
-    let team = token.as_deref().and_then(teamlog_ingest::team_named_by);
+    let team = token.as_deref().and_then(teamlog_cluster::team_named_by);
     if let (Some(homes), Some(raw), Some(home)) = (homes, raw, team.and_then(|team| gateway.home_elsewhere(team))) {
         let time = gateway.config().call_deadline;
         so_far.elsewhere = true;
-        match raw.pass_on(homes, &home, method, peer, time).await {
+        match raw.pass_on(homes, &home, method, client, time).await {
             PassedOn::Answered(response) => return Ok(Served::AtHome(response)),
             PassedOn::NotSent => so_far.elsewhere = false,
             // A second time it would be another write.
@@ -142,35 +148,35 @@ async fn serve(
         args: &args,
         key,
         traceparent,
-        peer,
+        client,
         caller: None,
         admin: false,
         after_a_loss: so_far.elsewhere,
     };
     match (method.access, token) {
         (Access::Anybody, token) => {
-            gateway.rates().call(Who::Peer(peer.address))?;
+            gateway.rates().call(Who::Client(client.address))?;
             call.admin = token.is_some_and(|token| gateway.is_admin_key(&token));
         }
         (Access::User | Access::UserOrAdmin | Access::Admin, None) => return Err(ApiError::refused("not_authed")),
         (Access::UserOrAdmin | Access::Admin, Some(token)) if gateway.is_admin_key(&token) => call.admin = true,
         (Access::Admin, Some(_)) => return Err(ApiError::refused("invalid_auth")),
         (Access::User | Access::UserOrAdmin, Some(token)) => {
-            let caller = gateway.caller_or(&token, || gateway.rates().call(Who::Peer(peer.address))).await?;
+            let caller = gateway.caller_or(&token, || gateway.rates().call(Who::Client(client.address))).await?;
             so_far.authed = true;
             gateway.rates().call(Who::User(caller.team.id(), caller.user))?;
             call.caller = Some(caller);
         }
     }
     so_far.begun = true;
-    methods::dispatch(&call).await.map(Served::Here)
+    (method.run)(&call).await.map(Served::Here)
 }
 
-fn peer(request: &Request) -> Peer {
+fn client(request: &Request) -> ClientAddr {
     let connection = request.extensions().get::<ConnectInfo<SocketAddr>>();
     let address = connection.map(|ConnectInfo(address)| address.ip().to_canonical());
     let is_local = address.is_some_and(|address| address.is_loopback()) && !was_passed_on(request.headers());
-    Peer { address, is_local }
+    ClientAddr { address, is_local }
 }
 
 /// A proxy on this machine speaks for others.

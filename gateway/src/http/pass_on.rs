@@ -7,7 +7,7 @@ use axum::{
     extract::Request,
     http::{HeaderMap, HeaderName, HeaderValue, Response, request::Parts},
 };
-use teamlog_ingest::{Peer as Node, http::LinkError, until_gone};
+use teamlog_cluster::{LinkError, Peer, until_gone};
 use tokio::time::Instant;
 use tracing::debug;
 
@@ -15,11 +15,11 @@ use crate::{
     ApiError,
     homes::Homes,
     limits,
-    methods::{Method, Peer},
+    methods::{ClientAddr, Method},
 };
 
 /// The address that a call came from, on its way between gateways.
-const PEER: HeaderName = HeaderName::from_static("teamlog-peer");
+const CLIENT: HeaderName = HeaderName::from_static("teamlog-peer");
 
 /// On every answer of a call that was served, whatever became of it: one without is the listener's own.
 const SERVED: HeaderName = HeaderName::from_static("teamlog-served");
@@ -58,16 +58,16 @@ impl Raw {
     pub(super) async fn pass_on(
         self,
         homes: &Homes,
-        home: &Node,
+        home: &Peer,
         method: &Method,
-        peer: Peer,
+        client: ClientAddr,
         time: Duration,
     ) -> PassedOn {
         let query = self.parts.uri.query().map_or_else(String::new, |query| format!("?{query}"));
         let path = format!("/internal/api/{}{query}", method.name);
         let mut headers = self.parts.headers;
-        if let Some(address) = peer.address.and_then(|address| address.to_string().parse().ok()) {
-            headers.insert(PEER, address);
+        if let Some(address) = client.address.and_then(|address| address.to_string().parse().ok()) {
+            headers.insert(CLIENT, address);
         }
         let deadline = Instant::now() + time + GRACE;
         let call = homes.link().call(&home.address, self.parts.method, &path, headers, self.body, deadline);
@@ -103,7 +103,7 @@ pub(super) fn served(mut answer: Response<Body>) -> Response<Body> {
 }
 
 /// Whose call another gateway passed on.
-pub(super) fn peer(headers: &HeaderMap) -> Peer {
-    let address = headers.get(PEER).and_then(|address| address.to_str().ok()?.parse::<IpAddr>().ok());
-    Peer { address, is_local: false }
+pub(super) fn client(headers: &HeaderMap) -> ClientAddr {
+    let address = headers.get(CLIENT).and_then(|address| address.to_str().ok()?.parse::<IpAddr>().ok());
+    ClientAddr { address, is_local: false }
 }

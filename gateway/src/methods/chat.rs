@@ -5,12 +5,20 @@ use serde_json::{Map, Value, json};
 use teamlog_ingest::{Command, Edit, Nothing, Post};
 use teamlog_schemas::{ConversationId, Event, Ts, UserId};
 
-use super::{Call, Reply, write::event_of};
+use super::{Call, Method, Reply, rows, write::event_of};
 use crate::{
     ApiError,
     error::Done,
     read,
     render::{AsText, Rendered},
+};
+
+pub(super) const METHODS: &[Method] = rows! {
+    "chat.delete" "chat:write" User Once delete;
+    "chat.getPermalink" "" User Repeatable permalink;
+    "chat.meMessage" "chat:write" User Once me_message;
+    "chat.postMessage" "chat:write" User Once post_message;
+    "chat.update" "chat:write" User Once update;
 };
 
 /// What is told of a message that was posted.
@@ -40,7 +48,7 @@ struct Changed<'a> {
 }
 
 /// `chat.postMessage`
-pub(super) async fn post_message(call: &Call<'_>) -> Result<Reply, ApiError> {
+async fn post_message(call: &Call<'_>) -> Result<Reply, ApiError> {
     let args = call.args;
     let post = Post {
         text: args.text("text")?.unwrap_or_default().into_owned(),
@@ -57,13 +65,13 @@ pub(super) async fn post_message(call: &Call<'_>) -> Result<Reply, ApiError> {
 }
 
 /// `chat.meMessage`
-pub(super) async fn me_message(call: &Call<'_>) -> Result<Reply, ApiError> {
+async fn me_message(call: &Call<'_>) -> Result<Reply, ApiError> {
     let text = call.args.text("text")?.unwrap_or_default().into_owned();
     posted(call, Post { text, subtype: Some("me_message".into()), ..Post::default() }).await
 }
 
 /// `chat.update`
-pub(super) async fn update(call: &Call<'_>) -> Result<Reply, ApiError> {
+async fn update(call: &Call<'_>) -> Result<Reply, ApiError> {
     let args = call.args;
     let conversation = args.conversation("channel")?;
     let ts = message_of(call, "ts")?;
@@ -87,7 +95,7 @@ pub(super) async fn update(call: &Call<'_>) -> Result<Reply, ApiError> {
 }
 
 /// `chat.delete`
-pub(super) async fn delete(call: &Call<'_>) -> Result<Reply, ApiError> {
+async fn delete(call: &Call<'_>) -> Result<Reply, ApiError> {
     let conversation = call.args.conversation("channel")?;
     let ts = message_of(call, "ts")?;
     call.write(Command::Delete { conversation, ts }).await?;
@@ -95,7 +103,7 @@ pub(super) async fn delete(call: &Call<'_>) -> Result<Reply, ApiError> {
 }
 
 /// `chat.getPermalink`
-pub(super) async fn permalink(call: &Call<'_>) -> Result<Reply, ApiError> {
+async fn permalink(call: &Call<'_>) -> Result<Reply, ApiError> {
     let conversation = call.args.conversation("channel")?;
     let ts = message_of(call, "message_ts")?;
     let found = read::message(call.gateway, call.caller()?, conversation, ts).await?;

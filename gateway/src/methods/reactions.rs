@@ -4,25 +4,31 @@ use serde_json::{Value, json};
 use teamlog_ingest::Command;
 use teamlog_schemas::{ConversationId, Ts};
 
-use super::{Call, Reply, chat::link_to};
+use super::{Call, Method, Reply, chat::link_to, rows};
 use crate::{ApiError, read, render};
 
+pub(super) const METHODS: &[Method] = rows! {
+    "reactions.add" "reactions:write" User Once add;
+    "reactions.get" "reactions:read" User Repeatable get;
+    "reactions.remove" "reactions:write" User Once remove;
+};
+
 /// `reactions.add`
-pub(super) async fn add(call: &Call<'_>) -> Result<Reply, ApiError> {
+async fn add(call: &Call<'_>) -> Result<Reply, ApiError> {
     let (conversation, ts) = item(call)?;
     call.write(Command::React { conversation, ts, name: emoji(call)? }).await?;
     Ok(Reply::empty())
 }
 
 /// `reactions.remove`
-pub(super) async fn remove(call: &Call<'_>) -> Result<Reply, ApiError> {
+async fn remove(call: &Call<'_>) -> Result<Reply, ApiError> {
     let (conversation, ts) = item(call)?;
     call.write(Command::Unreact { conversation, ts, name: emoji(call)? }).await?;
     Ok(Reply::empty())
 }
 
 /// `reactions.get`
-pub(super) async fn get(call: &Call<'_>) -> Result<Reply, ApiError> {
+async fn get(call: &Call<'_>) -> Result<Reply, ApiError> {
     let (conversation, ts) = item(call)?;
     let caller = call.caller()?;
     let found = read::message(call.gateway, caller, conversation, ts).await?;

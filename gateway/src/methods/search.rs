@@ -5,11 +5,16 @@ use teamlog_projectors::highlight;
 use teamlog_schemas::{ConversationId, Ts, UserId};
 use teamlog_state::Team;
 
-use super::{Call, Reply, chat::link_to};
+use super::{Call, Method, Reply, chat::link_to, rows};
 use crate::{
     ApiError, limits,
     read::{SearchFound, SearchOrder, SearchQuery},
     render,
+};
+
+pub(super) const METHODS: &[Method] = rows! {
+    "search.messages" "search:read" User Repeatable messages;
+    "search.all" "search:read" User Repeatable all;
 };
 
 /// Hits of a page that names no count, as Slack has it.
@@ -18,13 +23,13 @@ const COUNT_DEFAULT: u64 = 20;
 const PAGES_MAX: u64 = 100;
 
 /// `search.messages`
-pub(super) async fn messages(call: &Call<'_>) -> Result<Reply, ApiError> {
+async fn messages(call: &Call<'_>) -> Result<Reply, ApiError> {
     let (query, found) = found(call).await?;
     Ok(Reply::from(json!({ "query": query, "messages": found })))
 }
 
 /// `search.all`: files are not searched, so there are none.
-pub(super) async fn all(call: &Call<'_>) -> Result<Reply, ApiError> {
+async fn all(call: &Call<'_>) -> Result<Reply, ApiError> {
     let (query, found) = found(call).await?;
     let none = json!({ "total": 0, "matches": [], "paging": { "count": 0, "total": 0, "page": 1, "pages": 0 } });
     Ok(Reply::from(json!({ "query": query, "messages": found, "files": none, "posts": none })))

@@ -4,11 +4,23 @@ use serde_json::{Map, Value, json};
 use teamlog_schemas::UserId;
 use teamlog_state::{Member, Team};
 
-use super::{Call, Reply, paging::Cursor};
+use super::{Call, Method, Reply, conversations, paging::Cursor, rows};
 use crate::{ApiError, limits, render};
 
+pub(super) const METHODS: &[Method] = rows! {
+    "users.conversations" "channels:read" User Repeatable conversations::read::of_user;
+    "users.getPresence" "users:read" User Repeatable get_presence;
+    "users.info" "users:read" User Repeatable info;
+    "users.list" "users:read" User Repeatable list;
+    "users.lookupByEmail" "users:read.email" User Repeatable lookup_by_email;
+    "users.prefs.get" "" User Repeatable prefs_get;
+    "users.profile.get" "users.profile:read" User Repeatable profile_get;
+    "users.setActive" "users:write" User Repeatable set_active;
+    "users.setPresence" "users:write" User Repeatable set_presence;
+};
+
 /// `users.list`
-pub(super) async fn list(call: &Call<'_>) -> Result<Reply, ApiError> {
+async fn list(call: &Call<'_>) -> Result<Reply, ApiError> {
     let team = call.caller()?.team.read();
     let limit = match call.args.limit("limit")? {
         Some(limit) => limit,
@@ -31,7 +43,7 @@ pub(super) async fn list(call: &Call<'_>) -> Result<Reply, ApiError> {
 }
 
 /// `users.info`
-pub(super) async fn info(call: &Call<'_>) -> Result<Reply, ApiError> {
+async fn info(call: &Call<'_>) -> Result<Reply, ApiError> {
     let user = call.args.user("user")?;
     let locale = call.args.flag("include_locale")?.unwrap_or(false);
     let team = call.caller()?.team.read();
@@ -40,7 +52,7 @@ pub(super) async fn info(call: &Call<'_>) -> Result<Reply, ApiError> {
 }
 
 /// `users.lookupByEmail`
-pub(super) async fn lookup_by_email(call: &Call<'_>) -> Result<Reply, ApiError> {
+async fn lookup_by_email(call: &Call<'_>) -> Result<Reply, ApiError> {
     let email = call.args.required("email", "users_not_found")?;
     let team = call.caller()?.team.read();
     let member = team.person_by_email(email.trim()).filter(|member| !member.person.deleted);
@@ -67,7 +79,7 @@ fn whom(call: &Call<'_>) -> Result<UserId, ApiError> {
 }
 
 /// `users.getPresence`
-pub(super) async fn get_presence(call: &Call<'_>) -> Result<Reply, ApiError> {
+async fn get_presence(call: &Call<'_>) -> Result<Reply, ApiError> {
     let user = whom(call)?;
     let caller = call.caller()?;
     let found = call.gateway.realtime().presence(caller.team.id(), user);
@@ -84,7 +96,7 @@ pub(super) async fn get_presence(call: &Call<'_>) -> Result<Reply, ApiError> {
 }
 
 /// `users.setPresence`
-pub(super) async fn set_presence(call: &Call<'_>) -> Result<Reply, ApiError> {
+async fn set_presence(call: &Call<'_>) -> Result<Reply, ApiError> {
     let away = match call.args.required("presence", "invalid_presence")?.as_ref() {
         "away" => true,
         "auto" | "active" => false,
@@ -96,12 +108,12 @@ pub(super) async fn set_presence(call: &Call<'_>) -> Result<Reply, ApiError> {
 }
 
 /// `users.setActive`: sockets say it by themselves now.
-pub(super) async fn set_active(_: &Call<'_>) -> Result<Reply, ApiError> {
+async fn set_active(_: &Call<'_>) -> Result<Reply, ApiError> {
     Ok(Reply::empty())
 }
 
 /// `users.profile.get`
-pub(super) async fn profile_get(call: &Call<'_>) -> Result<Reply, ApiError> {
+async fn profile_get(call: &Call<'_>) -> Result<Reply, ApiError> {
     let user = whom(call)?;
     let team = call.caller()?.team.read();
     let member = team.person(user).ok_or(ApiError::refused("user_not_found"))?;
@@ -109,7 +121,7 @@ pub(super) async fn profile_get(call: &Call<'_>) -> Result<Reply, ApiError> {
 }
 
 /// `users.prefs.get`
-pub(super) async fn prefs_get(call: &Call<'_>) -> Result<Reply, ApiError> {
+async fn prefs_get(call: &Call<'_>) -> Result<Reply, ApiError> {
     let caller = call.caller()?;
     let team = caller.team.read();
     let member = team.person(caller.user).ok_or(ApiError::refused("account_inactive"))?;

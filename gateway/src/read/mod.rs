@@ -17,7 +17,7 @@ pub(crate) use unread::unread_and;
 
 use std::sync::Arc;
 
-use teamlog_ingest::{LiveTeam, TeamGuard};
+use teamlog_live::{LiveTeam, TeamGuard};
 use teamlog_log::{Entry, Offset, Position, TopicPartition};
 use teamlog_schemas::{ConversationId, Event, UserId};
 

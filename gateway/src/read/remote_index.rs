@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use teamlog_ingest::http::Link;
+use teamlog_cluster::Link;
 use teamlog_log::{Offset, Partition};
 use teamlog_projectors::{Matches, MessageQuery};
 use teamlog_state::SourceError;

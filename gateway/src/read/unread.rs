@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use teamlog_ingest::TeamGuard;
+use teamlog_live::TeamGuard;
 use teamlog_log::Entry;
 use teamlog_projectors::Unread;
 use teamlog_schemas::{ConversationId, ConversationKind, Event, Message, Ts};

@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use rand::Rng;
 use serde_json::{Map, Value, json};
-use teamlog_ingest::{LiveTeam, TeamGuard};
+use teamlog_live::{LiveTeam, TeamGuard};
 use teamlog_log::{Position, TopicPartition};
 use teamlog_schemas::{ConversationId, ConversationKind, Ts};
 use teamlog_state::{Team, UserState};

@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use teamlog_ingest::Secrets;
+use teamlog_cluster::Secrets;
 use teamlog_log::Position;
 use teamlog_schemas::{Event, TeamId, Ts, UserId};
 use teamlog_state::Team;

@@ -67,7 +67,7 @@ impl Hub {
         sessions.by_person.entry(person).or_default().push(seat);
     }
 
-    /// Makes a session live. To be called in [`Teams::join`](teamlog_ingest::Teams::join), at its own position.
+    /// Makes a session live. To be called in [`Teams::join`](teamlog_live::Teams::join), at its own position.
     pub(super) fn go_live(
         &self,
         (team, person, session): (TeamId, PersonIndex, u64),

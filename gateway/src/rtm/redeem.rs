@@ -5,7 +5,7 @@ use std::sync::{Arc, atomic::Ordering};
 use futures::SinkExt;
 use rand::Rng;
 use serde_json::{Value, json};
-use teamlog_ingest::{LiveTeam, TeamsError};
+use teamlog_live::{LiveTeam, TeamsError};
 use teamlog_state::PersonIndex;
 use tracing::debug;
 

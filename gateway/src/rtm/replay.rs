@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use teamlog_ingest::{LiveTeam, TeamsError};
+use teamlog_live::{LiveTeam, TeamsError};
 use teamlog_log::{Entry, FeedError, Offset, Partition, Position, TopicPartition};
 use teamlog_schemas::{Event, UserId};
 use teamlog_state::Team;

@@ -16,7 +16,7 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use metrics::{Counter, Histogram};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use teamlog_ingest::Observer;
+use teamlog_live::Observer;
 use teamlog_log::{Entry, Partition};
 use teamlog_schemas::{ConversationKind, Event, TeamId, UserId};
 use teamlog_state::Team;

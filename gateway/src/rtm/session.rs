@@ -23,7 +23,8 @@ use std::{
 use bytes::Bytes;
 use futures::{FutureExt, SinkExt, StreamExt, future::BoxFuture, stream::FuturesOrdered};
 use serde_json::{Value, json};
-use teamlog_ingest::{Answer, LiveTeam};
+use teamlog_ingest::Answer;
+use teamlog_live::LiveTeam;
 use teamlog_state::PersonIndex;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Interval, interval_at};

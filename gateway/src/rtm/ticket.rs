@@ -2,7 +2,7 @@
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use teamlog_ingest::Secrets;
+use teamlog_cluster::Secrets;
 use teamlog_log::Position;
 use teamlog_schemas::{TeamId, UserId};
 use uuid::Uuid;

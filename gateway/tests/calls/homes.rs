@@ -11,11 +11,9 @@ use std::{
 use async_trait::async_trait;
 use axum::{Router, body::Body, http::Request, routing::any};
 use serde_json::{Value, json};
+use teamlog_cluster::{Internal, Link, Membership, Peer, Role};
 use teamlog_gateway::{GatewayConfig, Homes};
-use teamlog_ingest::{
-    Answer, DirectoryRequest, Membership, NotAccepted, Peer, Request as Command, Role, Writers,
-    http::{Internal, Link},
-};
+use teamlog_ingest::{Answer, DirectoryRequest, NotAccepted, Request as Command, Writers};
 use teamlog_log::Partition;
 use tokio::{io::AsyncReadExt, net::TcpListener, sync::watch};
 use tokio_util::sync::{CancellationToken, DropGuard};

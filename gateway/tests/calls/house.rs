@@ -18,8 +18,9 @@ use axum::{
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
+use teamlog_cluster::{Clock, Random, Secrets};
 use teamlog_gateway::*;
-use teamlog_ingest::{Clock, Ingest, IngestConfig, IngestParts, Random, Secrets, Writing};
+use teamlog_ingest::{Ingest, IngestConfig, IngestParts, Writing};
 use teamlog_log::{
     Appended, Decoder, EmbeddedConfig, EmbeddedLog, Feed, FeedConfig, Log, LogError, NewRecord, Offset, Partition,
     Position, Reader, Topic, TopicPartition, Undecodable,

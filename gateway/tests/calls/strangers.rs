@@ -38,5 +38,5 @@ async fn who_comes_with_tokens_of_nobody_pays_before_the_log_is_asked_about_them
 
 /// The team that a token names.
 fn team_of(token: &str) -> String {
-    teamlog_ingest::team_named_by(token).unwrap().to_string()
+    teamlog_cluster::team_named_by(token).unwrap().to_string()
 }

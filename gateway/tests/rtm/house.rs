@@ -6,10 +6,11 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use futures::{SinkExt, StreamExt, channel::mpsc};
 use serde_json::{Value, json};
+use teamlog_cluster::{Clock, Random, Secrets};
 use teamlog_gateway::*;
 use teamlog_ingest::{
-    Acked, Answer, Clock, Command, Ingest, IngestConfig, IngestParts, NewConversation, NewPerson, NewTeam, Post,
-    Random, Request, Secrets, Writing,
+    Acked, Answer, Command, Ingest, IngestConfig, IngestParts, NewConversation, NewPerson, NewTeam, Post, Request,
+    Writing,
 };
 use teamlog_log::{
     EmbeddedConfig, EmbeddedLog, Feed, FeedConfig, Partition, Position, Topic, TopicPartition, Undecodable,

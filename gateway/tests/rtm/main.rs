@@ -152,7 +152,7 @@ async fn the_socket_is_answered_while_it_catches_up() {
     socket.send(&json!({ "type": "ping" }));
     assert_eq!(socket.frame().await.unwrap(), json!({ "type": "pong" }));
     // And it ends with its token.
-    let hash = teamlog_ingest::token_hash(&house.bob.token);
+    let hash = teamlog_cluster::token_hash(&house.bob.token);
     let hash = hash.iter().map(|byte| format!("{byte:02x}")).collect();
     house.act(&house.bob, Command::RevokeToken { hash }).await;
     let frames = socket.rest().await;

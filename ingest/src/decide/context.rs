@@ -1,10 +1,11 @@
 //! The arguments of every decision, and the questions that many of them ask.
 
+use teamlog_cluster::token_hash;
 use teamlog_schemas::{ConversationId, ConversationKind, Meta, Token, TokenKind, Ts, UserId};
 use teamlog_state::{Conversation, Facts, Member, MessageFact, Team};
 
 use super::Now;
-use crate::{Refusal, Request, secrets::hash};
+use crate::{Refusal, Request};
 
 /// The arguments of a decision: the team, the facts that the command asked for, the request, time and dice.
 pub struct Context<'a, 'n> {
@@ -108,7 +109,7 @@ impl<'a, 'n> Context<'a, 'n> {
     pub(crate) fn token_for(&self, user: UserId, is_bot: bool) -> Token {
         let kind = if is_bot { TokenKind::Bot } else { TokenKind::User };
         let text = self.now.secrets.token_for(self.now.event_id, self.team.id(), kind);
-        Token { user, kind, hash: hex::encode(hash(&text)) }
+        Token { user, kind, hash: hex::encode(token_hash(&text)) }
     }
 
     /// Returns an id for a new conversation that no other one has.

@@ -7,15 +7,15 @@ mod mentions;
 pub(crate) mod names;
 mod register;
 
+use teamlog_cluster::Secrets;
 use teamlog_schemas::{Event, Ts};
 use teamlog_state::{Facts, FactsWanted, Team, WriteKey};
 use uuid::Uuid;
 
-use crate::{Nothing, Refusal, Request, Secrets, commands::Command};
+use crate::{Nothing, Refusal, Request, commands::Command};
 pub(crate) use content::{Content, fits};
 pub(crate) use context::Context;
 pub(crate) use mentions::Mentions;
-pub(crate) use register::REGISTERED;
 pub use register::{decide_team, team_begun};
 
 /// Time and randomness, given by the writer.

@@ -2,17 +2,15 @@
 
 use std::collections::HashSet;
 
+use teamlog_cluster::token_hash as hash;
 use teamlog_schemas::{
     ConversationId, Event, FirstChannel, Meta, Person, TeamCreated, TeamId, TeamRegistered, Text, Token, TokenKind, Ts,
-    UserId, partition_of,
+    UserId, key_of_registration, partition_of,
 };
 use uuid::Uuid;
 
 use super::{Now, names};
-use crate::{NewTeam, Refusal, limits, request::text, secrets::hash};
-
-/// What the key of a team's beginning starts with; the id of its registration follows.
-pub(crate) const REGISTERED: &str = "registered/";
+use crate::{NewTeam, Refusal, limits, request::text};
 
 /// The first step: a domain gets its team.
 ///
@@ -127,7 +125,7 @@ pub fn team_begun(registered: &TeamRegistered, event_id: Uuid, at: Ts) -> TeamCr
             team: meta.team,
             actor: Some(registered.owner.user),
             at: at.max(meta.at),
-            key: Some(format!("{REGISTERED}{}", meta.event_id)),
+            key: Some(key_of_registration(meta.event_id)),
             method: Some("teamlog.teams.begin".to_owned()),
         },
         domain: registered.domain.clone(),

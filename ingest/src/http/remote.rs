@@ -6,16 +6,16 @@ use async_trait::async_trait;
 use axum::http::StatusCode;
 use bytes::Bytes;
 use serde::Serialize;
+use teamlog_cluster::{Carrier, LinkError, Membership, until_gone};
 use teamlog_log::{Partition, TopicPartition};
 use tokio::{sync::watch, time::Instant};
 use tracing::debug;
 
 use super::{
     COMMANDS, DIRECTORY,
-    link::{Carrier, LinkError},
     wire::{Asked, Said},
 };
-use crate::{Answer, DirectoryRequest, Membership, NotAccepted, Request, Writers, until_gone};
+use crate::{Answer, DirectoryRequest, NotAccepted, Request, Writers};
 
 /// Between two tries where the table does not change meanwhile; it doubles.
 const AGAIN: Duration = Duration::from_millis(25);

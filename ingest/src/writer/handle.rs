@@ -8,11 +8,12 @@ use std::{
     time::Duration,
 };
 
+use teamlog_cluster::{Clock, Membership, Random, Secrets};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Answer, Clock, Membership, NotAccepted, Random, Secrets};
+use crate::{Answer, NotAccepted};
 
 /// Sizes and times of a writer.
 #[derive(Clone)]

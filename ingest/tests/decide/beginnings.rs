@@ -1,6 +1,7 @@
 //! The two steps in which a team is made.
 
-use teamlog_ingest::{Decision, NewPerson, NewTeam, token_hash};
+use teamlog_cluster::token_hash;
+use teamlog_ingest::{Decision, NewPerson, NewTeam};
 use teamlog_schemas::{Event, FirstChannel, Text, Ts, partition_of};
 use uuid::Uuid;
 

@@ -1,6 +1,7 @@
 //! People, bots, tokens, passwords.
 
-use teamlog_ingest::{Command, NewPerson, token_hash};
+use teamlog_cluster::token_hash;
+use teamlog_ingest::{Command, NewPerson};
 use teamlog_schemas::{Event, TokenKind};
 use uuid::Uuid;
 

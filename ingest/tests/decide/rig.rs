@@ -5,8 +5,9 @@ use std::{
     sync::Arc,
 };
 
+use teamlog_cluster::Secrets;
 use teamlog_ingest::{
-    Command, Decision, NewConversation, NewPerson, NewTeam, Now, Post, Refusal, Request, Secrets, decide, decide_team,
+    Command, Decision, NewConversation, NewPerson, NewTeam, Now, Post, Refusal, Request, decide, decide_team,
     facts_wanted, team_begun,
 };
 use teamlog_schemas::{BotId, ConversationId, ConversationKind, Event, Ts, UserId};

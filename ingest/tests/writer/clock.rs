@@ -2,7 +2,7 @@
 
 use std::sync::atomic::AtomicI64;
 
-use teamlog_ingest::{NodeParts, Nodes, Role};
+use teamlog_cluster::{NodeParts, Nodes, Role};
 
 use super::*;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use teamlog_ingest::{Peer, Role};
+use teamlog_cluster::{Peer, Role};
 use teamlog_log::LogError;
 
 use super::{

@@ -14,9 +14,10 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use teamlog_cluster::{Clock, Membership, Random, Secrets};
 use teamlog_ingest::{
-    Answer, Clock, Command, Ingest, IngestConfig, IngestParts, Membership, NewConversation, NewPerson, NewTeam,
-    NotAccepted, Post, Random, Refusal, Request, Secrets, Writing,
+    Answer, Command, Ingest, IngestConfig, IngestParts, NewConversation, NewPerson, NewTeam, NotAccepted, Post,
+    Refusal, Request, Writing,
 };
 use teamlog_log::{
     Appended, Body, Entry, Feed, FeedConfig, Log, NewRecord, Offset, Partition, Position, Record, Stamp, Topic,

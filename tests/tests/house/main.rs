@@ -11,18 +11,20 @@ use std::process::Command;
 
 use serde_json::Value;
 
-/// What each crate may use of the workspace: `schemas <- log, state <- ingest, projectors <- gateway <- cli`, and everybody
-/// is open to benches and tests. A new arrow needs a decision record in `docs/adr/`.
+/// What each crate may use of the workspace: `schemas <- log, state <- cluster <- live <- ingest`, `log, state <-
+/// projectors`, all of these `<- gateway <- cli`, and everybody is open to benches and tests. A new arrow needs a decision record in `docs/adr/`.
 const ARROWS: &[(&str, &[&str])] = &[
     ("teamlog-schemas", &[]),
     ("teamlog-log", &["schemas"]),
     ("teamlog-state", &["schemas"]),
-    ("teamlog-ingest", &["schemas", "log", "state"]),
+    ("teamlog-cluster", &["schemas", "log"]),
+    ("teamlog-live", &["schemas", "log", "state", "cluster"]),
+    ("teamlog-ingest", &["schemas", "log", "state", "cluster", "live"]),
     ("teamlog-projectors", &["schemas", "log", "state"]),
-    ("teamlog-gateway", &["schemas", "log", "state", "ingest", "projectors"]),
-    ("teamlog-bench", &["schemas", "log", "state", "ingest", "projectors", "gateway"]),
-    ("teamlog", &["schemas", "log", "state", "ingest", "projectors", "gateway", "bench"]),
-    ("teamlog-tests", &["schemas", "log", "state", "ingest", "projectors", "gateway", "bench"]),
+    ("teamlog-gateway", &["schemas", "log", "state", "cluster", "live", "ingest", "projectors"]),
+    ("teamlog-bench", &["schemas", "log", "state", "cluster", "live", "ingest", "projectors", "gateway"]),
+    ("teamlog", &["schemas", "log", "state", "cluster", "live", "ingest", "projectors", "gateway", "bench"]),
+    ("teamlog-tests", &["schemas", "log", "state", "cluster", "live", "ingest", "projectors", "gateway", "bench"]),
 ];
 
 fn root() -> &'static Path {

@@ -14,14 +14,13 @@ use std::{
 use futures::{Sink, SinkExt, StreamExt, channel::mpsc};
 use rand::Rng;
 use serde_json::{Value, json};
+use teamlog_cluster::{Clock, Membership, NodeParts, Nodes, Random, Role, Secrets};
 use teamlog_gateway::{
     ApiError, Args, Gateway, GatewayConfig, GatewayParts, Health, HealthReport, Incoming, Outgoing, Rates, Realtime,
     Reply, Rtm, RtmConfig, SocketError,
 };
-use teamlog_ingest::{
-    Answer, Clock, Ingest, IngestConfig, IngestParts, Membership, NewTeam, NodeParts, Nodes, Observer, Random, Request,
-    Role, Secrets, Writing, http::RemoteWriters,
-};
+use teamlog_ingest::{Answer, Ingest, IngestConfig, IngestParts, NewTeam, Request, Writing, http::RemoteWriters};
+use teamlog_live::Observer;
 use teamlog_log::{Feed, FeedConfig, Offset, Partition, Position, Record, Topic, TopicPartition, Undecodable};
 use teamlog_projectors::{LocalCache, Shards};
 use teamlog_schemas::{Event, Ts};

@@ -11,10 +11,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use rand::{Rng, rngs::StdRng};
 use reqwest::StatusCode;
-use teamlog_ingest::{
-    Writers,
-    http::{Carrier, LinkError, answered},
-};
+use teamlog_cluster::{Carrier, LinkError};
+use teamlog_ingest::{Writers, http::answered};
 use tokio::time::Instant;
 
 use crate::{

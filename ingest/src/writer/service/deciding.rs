@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use teamlog_cluster::CLOCK_BOUND;
 #[cfg(feature = "testing")]
 use teamlog_log::testing::{Rule, is_left_out};
 use teamlog_log::{NewRecord, Stamp, barrier_value};
@@ -12,7 +13,7 @@ use uuid::Uuid;
 
 use super::{Done, PendingOf, Role, Service};
 use crate::{
-    Answer, CLOCK_BOUND, Decision, NotAccepted, Now, Refusal,
+    Answer, Decision, NotAccepted, Now, Refusal,
     writer::{
         Fold, Loaded,
         inflight::InFlight,

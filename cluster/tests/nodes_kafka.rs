@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use teamlog_ingest::{CLOCK_BOUND, Clock, NodeParts, Nodes};
+use teamlog_cluster::{CLOCK_BOUND, Clock, NodeParts, Nodes};
 use teamlog_log::{KafkaConfig, KafkaLog, Log};
 use teamlog_schemas::Ts;
 use uuid::Uuid;
@@ -27,7 +27,7 @@ async fn a_clock_is_held_to_the_brokers() {
         let nodes = Nodes::join(NodeParts {
             log,
             node,
-            role: teamlog_ingest::Role::Serve,
+            role: teamlog_cluster::Role::Serve,
             url: None,
             views: Vec::new(),
             address,

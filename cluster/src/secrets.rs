@@ -10,7 +10,7 @@ use hkdf::Hkdf;
 use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
-use teamlog_schemas::{Event, TeamId, Token, TokenKind};
+use teamlog_schemas::{Event, TeamId, Token, TokenKind, registration_of_key};
 use uuid::Uuid;
 
 /// The fewest bytes of a cluster's key.
@@ -162,10 +162,7 @@ fn given_token(event: &Event) -> Option<(Uuid, TeamId, &Token)> {
     let (event_id, given) = match event {
         Event::TeamRegistered(e) => (e.meta.event_id, e.token.as_ref()?),
         // A function of `TeamRegistered`, whose id stands in its key.
-        Event::TeamCreated(e) => {
-            let registered = e.meta.key.as_deref()?.strip_prefix(crate::decide::REGISTERED)?;
-            (registered.parse().ok()?, e.token.as_ref()?)
-        }
+        Event::TeamCreated(e) => (registration_of_key(e.meta.key.as_deref()?)?, e.token.as_ref()?),
         Event::UserCreated(e) => (e.meta.event_id, e.token.as_ref()?),
         Event::TokenIssued(e) => (e.meta.event_id, &e.token),
         _ => return None,

@@ -6,7 +6,7 @@ use teamlog_log::{Body, Entry, Partition, Position, TopicPartition};
 use teamlog_schemas::{Event, TeamId};
 use teamlog_state::Team;
 
-use super::{LiveTeam, TeamsError, service::Inner};
+use super::{LiveTeam, TeamsError, teams::Inner};
 
 /// One consistent read of the shard, brought to where the partition's fold stands, and put under its care in the same
 /// step: no event is missed or applied twice.

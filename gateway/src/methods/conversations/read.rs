@@ -4,14 +4,14 @@ use serde_json::{Map, Value, json};
 use teamlog_schemas::{ConversationId, ConversationKind, Ts, UserId};
 use teamlog_state::{Conversation, Team};
 
-use super::{Call, Reply, paging::Cursor};
+use super::super::{Call, Reply, paging::Cursor};
 use crate::{ApiError, limits, read, render};
 
 const INVALID_LATEST: &str = "invalid_ts_latest";
 const INVALID_OLDEST: &str = "invalid_ts_oldest";
 
 /// `conversations.list`
-pub(super) async fn list(call: &Call<'_>) -> Result<Reply, ApiError> {
+pub(in super::super) async fn list(call: &Call<'_>) -> Result<Reply, ApiError> {
     let kinds = kinds(call)?;
     let caller = call.caller()?;
     let user = caller.user;
@@ -29,7 +29,7 @@ pub(super) async fn list(call: &Call<'_>) -> Result<Reply, ApiError> {
 }
 
 /// `users.conversations`
-pub(super) async fn of_user(call: &Call<'_>) -> Result<Reply, ApiError> {
+pub(in super::super) async fn of_user(call: &Call<'_>) -> Result<Reply, ApiError> {
     let kinds = kinds(call)?;
     let caller = call.caller()?;
     let viewer = caller.user;
@@ -45,7 +45,7 @@ pub(super) async fn of_user(call: &Call<'_>) -> Result<Reply, ApiError> {
 }
 
 /// A page of the conversations that are `wanted`.
-pub(super) fn page(
+pub(in super::super) fn page(
     call: &Call<'_>,
     key: &str,
     limit: usize,
@@ -82,7 +82,7 @@ fn kinds(call: &Call<'_>) -> Result<Vec<ConversationKind>, ApiError> {
 }
 
 /// `conversations.info`
-pub(super) async fn info(call: &Call<'_>) -> Result<Reply, ApiError> {
+pub(in super::super) async fn info(call: &Call<'_>) -> Result<Reply, ApiError> {
     let conversation = call.args.conversation("channel")?;
     let reader = reader(call, conversation).await?;
     let caller = call.caller()?;
@@ -96,7 +96,10 @@ pub(super) async fn info(call: &Call<'_>) -> Result<Reply, ApiError> {
 }
 
 /// What a conversation says to the caller alone; nothing to who is not in it.
-pub(super) async fn reader(call: &Call<'_>, conversation: ConversationId) -> Result<Option<render::Reader>, ApiError> {
+pub(in super::super) async fn reader(
+    call: &Call<'_>,
+    conversation: ConversationId,
+) -> Result<Option<render::Reader>, ApiError> {
     let caller = call.caller()?;
     {
         let team = caller.team.read();
@@ -112,14 +115,18 @@ pub(super) async fn reader(call: &Call<'_>, conversation: ConversationId) -> Res
 }
 
 /// A conversation that somebody may know of.
-pub(super) fn visible(team: &Team, user: UserId, conversation: ConversationId) -> Result<&Conversation, ApiError> {
+pub(in super::super) fn visible(
+    team: &Team,
+    user: UserId,
+    conversation: ConversationId,
+) -> Result<&Conversation, ApiError> {
     team.conversation(conversation)
         .filter(|_| team.may_read(user, conversation))
         .ok_or(ApiError::refused("channel_not_found"))
 }
 
 /// `conversations.members`
-pub(super) async fn members(call: &Call<'_>) -> Result<Reply, ApiError> {
+pub(in super::super) async fn members(call: &Call<'_>) -> Result<Reply, ApiError> {
     let conversation = call.args.conversation("channel")?;
     let limit = call.args.limit("limit")?.unwrap_or(limits::PAGE_DEFAULT);
     let from = Cursor::Person.of(call.args)?.unwrap_or(0);
@@ -139,7 +146,7 @@ pub(super) async fn members(call: &Call<'_>) -> Result<Reply, ApiError> {
 }
 
 /// `conversations.history`
-pub(super) async fn history(call: &Call<'_>) -> Result<Reply, ApiError> {
+pub(in super::super) async fn history(call: &Call<'_>) -> Result<Reply, ApiError> {
     let args = call.args;
     let conversation = args.conversation("channel")?;
     let asked = args.time("latest", INVALID_LATEST)?;
@@ -175,7 +182,7 @@ pub(super) async fn history(call: &Call<'_>) -> Result<Reply, ApiError> {
 }
 
 /// `conversations.replies`
-pub(super) async fn replies(call: &Call<'_>) -> Result<Reply, ApiError> {
+pub(in super::super) async fn replies(call: &Call<'_>) -> Result<Reply, ApiError> {
     let args = call.args;
     let conversation = args.conversation("channel")?;
     let name = if args.filled("ts")?.is_some() { "ts" } else { "thread_ts" };

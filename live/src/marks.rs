@@ -10,6 +10,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use teamlog_cluster::Clock;
 use teamlog_log::{Appended, FeedError, NewRecord, Partition, Position, Stamp, Topic, TopicPartition};
 use teamlog_schemas::{ConversationId, Event, Meta, ReadMarked, TeamId, Ts, UserId};
 use teamlog_state::{TeamSource, UserState};
@@ -17,7 +18,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::warn;
 use uuid::Uuid;
 
-use crate::{Clock, DirectoryHandle, Teams, TeamsError};
+use super::{DirectoryHandle, Teams, TeamsError};
 
 /// How long marks are gathered before they are written.
 const COALESCE: Duration = Duration::from_secs(2);
@@ -102,7 +103,9 @@ struct Inner {
 }
 
 impl Marks {
-    pub(crate) fn start(
+    /// Follows the marks of other nodes and writes those that are set here, in tasks that end with `stop`; the marks that
+    /// wait then are written first.
+    pub fn start(
         teams: Teams,
         directory: DirectoryHandle,
         source: Arc<dyn TeamSource<teamlog_log::Position>>,

@@ -6,7 +6,7 @@ use argon2::{
 };
 use tracing::error;
 
-use super::Call;
+use super::super::Call;
 use crate::{ApiError, limits};
 
 /// What is checked when there is nobody to check, so that it takes as long: of a password that nobody knows.

@@ -11,7 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use futures::FutureExt;
-use teamlog_ingest::{CLOCK_BOUND, Clock, JoinError, Membership, NodeParts, Nodes, Role, SILENT_AFTER};
+use teamlog_cluster::{CLOCK_BOUND, Clock, JoinError, Membership, NodeParts, Nodes, Role, SILENT_AFTER};
 use teamlog_log::{
     Log, NewRecord, Offset, Partition, Stamp, TopicPartition,
     testing::{Faults, FaultyLog},

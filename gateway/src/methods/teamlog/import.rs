@@ -6,21 +6,27 @@ use tokio::time::Instant;
 use futures::future::join_all;
 use serde_json::{Map, Value, json};
 use teamlog_ingest::{
-    Command, ImportedConversation, ImportedMessage, LiveTeam, NewConversation, NewPerson, NewTeam, Nothing, Request,
+    Command, ImportedConversation, ImportedMessage, NewConversation, NewPerson, NewTeam, Nothing, Request,
 };
+use teamlog_live::LiveTeam;
 use teamlog_schemas::{ConversationKind, Edited, Message, Reaction, TeamId, Text, Ts, UserId};
 
-use super::{Call, Reply, write::event_of};
+use super::super::{Call, Method, Reply, rows, write::event_of};
 use crate::{
     ApiError,
     error::{Done, settle},
+};
+
+pub(in super::super) const METHODS: &[Method] = rows! {
+    "teamlog.import.begin" "admin" Admin Once begin;
+    "teamlog.import.items" "admin" Admin Once items;
 };
 
 /// Items of one call, at most.
 const ITEMS_MAX: usize = 200;
 
 /// `teamlog.import.begin`: the team of an archive, owned by one of the archive's own people, with no channel yet.
-pub(super) async fn begin(call: &Call<'_>) -> Result<Reply, ApiError> {
+async fn begin(call: &Call<'_>) -> Result<Reply, ApiError> {
     let domain = call.args.required("domain", "invalid_domain")?.into_owned();
     let team = match call.gateway.ingest().directory().find_domain(&domain).await? {
         Some(_) => the_team(call).await?.id(),
@@ -52,7 +58,7 @@ async fn the_team(call: &Call<'_>) -> Result<std::sync::Arc<LiveTeam>, ApiError>
 
 /// `teamlog.import.items`: people, bots, conversations or messages as an archive has them, one `{result}` each:
 /// `imported`, `there`, or an error code; with `id` if what is there has another one: there is one direct message a pair.
-pub(super) async fn items(call: &Call<'_>) -> Result<Reply, ApiError> {
+async fn items(call: &Call<'_>) -> Result<Reply, ApiError> {
     let team = the_team(call).await?;
     let items = call.args.json("items", "invalid_items")?.unwrap_or_default();
     let Value::Array(items) = items else { return Err(ApiError::refused("invalid_items")) };

@@ -226,7 +226,7 @@ impl Teams {
     }
 
     /// The team as of a position that reflects everything below `reflect`; none if it has not begun by then.
-    pub(crate) async fn snapshot(
+    pub async fn snapshot(
         &self,
         team: TeamId,
         partition: Partition,

@@ -4,11 +4,11 @@ use serde_json::{Map, Value, json};
 use teamlog_ingest::{Command, NewConversation, Nothing};
 use teamlog_schemas::{ConversationId, ConversationKind, UserId};
 
-use super::{Call, Reply, write::event_of};
+use super::super::{Call, Reply, write::event_of};
 use crate::{ApiError, error::Done, read, realtime::Mark, render};
 
 /// `conversations.create`
-pub(super) async fn create(call: &Call<'_>) -> Result<Reply, ApiError> {
+pub(in super::super) async fn create(call: &Call<'_>) -> Result<Reply, ApiError> {
     let private = call.args.flag("is_private")?.unwrap_or(false);
     let kind = if private { ConversationKind::PrivateChannel } else { ConversationKind::PublicChannel };
     let conversation = begin(call, kind).await?;
@@ -16,7 +16,7 @@ pub(super) async fn create(call: &Call<'_>) -> Result<Reply, ApiError> {
 }
 
 /// Makes a channel, and says which.
-pub(super) async fn begin(call: &Call<'_>, kind: ConversationKind) -> Result<ConversationId, ApiError> {
+pub(in super::super) async fn begin(call: &Call<'_>, kind: ConversationKind) -> Result<ConversationId, ApiError> {
     let name = call.args.text("name")?.unwrap_or_default();
     let new = NewConversation {
         conversation: None,
@@ -30,7 +30,7 @@ pub(super) async fn begin(call: &Call<'_>, kind: ConversationKind) -> Result<Con
 }
 
 /// `conversations.join`
-pub(super) async fn join(call: &Call<'_>) -> Result<Reply, ApiError> {
+pub(in super::super) async fn join(call: &Call<'_>) -> Result<Reply, ApiError> {
     let conversation = call.args.conversation("channel")?;
     let was_in = enter(call, conversation).await?;
     let mut reply = channel(call, conversation)?;
@@ -42,7 +42,7 @@ pub(super) async fn join(call: &Call<'_>) -> Result<Reply, ApiError> {
 }
 
 /// Joins a channel; true if the caller was in it.
-pub(super) async fn enter(call: &Call<'_>, conversation: ConversationId) -> Result<bool, ApiError> {
+pub(in super::super) async fn enter(call: &Call<'_>, conversation: ConversationId) -> Result<bool, ApiError> {
     match call.write(Command::Join { conversation }).await? {
         Done::Acked(_) => Ok(false),
         Done::Nothing(_) => Ok(true),
@@ -50,7 +50,7 @@ pub(super) async fn enter(call: &Call<'_>, conversation: ConversationId) -> Resu
 }
 
 /// `conversations.leave`
-pub(super) async fn leave(call: &Call<'_>) -> Result<Reply, ApiError> {
+pub(in super::super) async fn leave(call: &Call<'_>) -> Result<Reply, ApiError> {
     let conversation = call.args.conversation("channel")?;
     Ok(match call.write(Command::Leave { conversation }).await? {
         Done::Acked(_) => Reply::empty(),
@@ -59,13 +59,13 @@ pub(super) async fn leave(call: &Call<'_>) -> Result<Reply, ApiError> {
 }
 
 /// `conversations.invite`
-pub(super) async fn invite(call: &Call<'_>) -> Result<Reply, ApiError> {
+pub(in super::super) async fn invite(call: &Call<'_>) -> Result<Reply, ApiError> {
     let conversation = bring(call).await?;
     channel_reply(call, conversation)
 }
 
 /// Brings the people of an invitation in, and says where to.
-pub(super) async fn bring(call: &Call<'_>) -> Result<ConversationId, ApiError> {
+pub(in super::super) async fn bring(call: &Call<'_>) -> Result<ConversationId, ApiError> {
     let conversation = call.args.conversation("channel")?;
     let users = people(call)?;
     if users.is_empty() {
@@ -76,7 +76,7 @@ pub(super) async fn bring(call: &Call<'_>) -> Result<ConversationId, ApiError> {
 }
 
 /// `conversations.kick`
-pub(super) async fn kick(call: &Call<'_>) -> Result<Reply, ApiError> {
+pub(in super::super) async fn kick(call: &Call<'_>) -> Result<Reply, ApiError> {
     let conversation = call.args.conversation("channel")?;
     let user = call.args.user("user")?;
     call.write(Command::Kick { conversation, user }).await?;
@@ -84,7 +84,7 @@ pub(super) async fn kick(call: &Call<'_>) -> Result<Reply, ApiError> {
 }
 
 /// `conversations.open`
-pub(super) async fn open(call: &Call<'_>) -> Result<Reply, ApiError> {
+pub(in super::super) async fn open(call: &Call<'_>) -> Result<Reply, ApiError> {
     // Before anything is done: a bad argument is refused, and what is refused was not done.
     let whole = call.args.flag("return_im")?.unwrap_or(false);
     let (conversation, was_open) = opened(call).await?;
@@ -107,7 +107,7 @@ pub(super) async fn open(call: &Call<'_>) -> Result<Reply, ApiError> {
 }
 
 /// Opens a direct message, by its id or its people. True if it was open.
-pub(super) async fn opened(call: &Call<'_>) -> Result<(ConversationId, bool), ApiError> {
+pub(in super::super) async fn opened(call: &Call<'_>) -> Result<(ConversationId, bool), ApiError> {
     let command = if call.args.filled("channel")?.is_some() {
         Command::OpenConversation { conversation: call.args.conversation("channel")? }
     } else {
@@ -124,7 +124,7 @@ pub(super) async fn opened(call: &Call<'_>) -> Result<(ConversationId, bool), Ap
 }
 
 /// `conversations.close`
-pub(super) async fn close(call: &Call<'_>) -> Result<Reply, ApiError> {
+pub(in super::super) async fn close(call: &Call<'_>) -> Result<Reply, ApiError> {
     let conversation = call.args.conversation("channel")?;
     Ok(match call.write(Command::CloseDirect { conversation }).await? {
         Done::Acked(_) => Reply::empty(),
@@ -133,7 +133,7 @@ pub(super) async fn close(call: &Call<'_>) -> Result<Reply, ApiError> {
 }
 
 /// `conversations.mark`
-pub(super) async fn mark(call: &Call<'_>) -> Result<Reply, ApiError> {
+pub(in super::super) async fn mark(call: &Call<'_>) -> Result<Reply, ApiError> {
     let conversation = call.args.conversation("channel")?;
     let caller = call.caller()?;
     {
@@ -164,7 +164,7 @@ pub(super) async fn mark(call: &Call<'_>) -> Result<Reply, ApiError> {
 }
 
 /// `conversations.rename`
-pub(super) async fn rename(call: &Call<'_>) -> Result<Reply, ApiError> {
+pub(in super::super) async fn rename(call: &Call<'_>) -> Result<Reply, ApiError> {
     let conversation = call.args.conversation("channel")?;
     let name = call.args.text("name")?.unwrap_or_default().into_owned();
     call.write(Command::Rename { conversation, name }).await?;
@@ -172,7 +172,7 @@ pub(super) async fn rename(call: &Call<'_>) -> Result<Reply, ApiError> {
 }
 
 /// `conversations.setTopic`
-pub(super) async fn set_topic(call: &Call<'_>) -> Result<Reply, ApiError> {
+pub(in super::super) async fn set_topic(call: &Call<'_>) -> Result<Reply, ApiError> {
     let conversation = call.args.conversation("channel")?;
     let topic = call.args.text("topic")?.unwrap_or_default().into_owned();
     call.write(Command::SetTopic { conversation, topic }).await?;
@@ -180,7 +180,7 @@ pub(super) async fn set_topic(call: &Call<'_>) -> Result<Reply, ApiError> {
 }
 
 /// `conversations.setPurpose`
-pub(super) async fn set_purpose(call: &Call<'_>) -> Result<Reply, ApiError> {
+pub(in super::super) async fn set_purpose(call: &Call<'_>) -> Result<Reply, ApiError> {
     let conversation = call.args.conversation("channel")?;
     let purpose = call.args.text("purpose")?.unwrap_or_default().into_owned();
     call.write(Command::SetPurpose { conversation, purpose }).await?;
@@ -188,13 +188,13 @@ pub(super) async fn set_purpose(call: &Call<'_>) -> Result<Reply, ApiError> {
 }
 
 /// `conversations.archive`
-pub(super) async fn archive(call: &Call<'_>) -> Result<Reply, ApiError> {
+pub(in super::super) async fn archive(call: &Call<'_>) -> Result<Reply, ApiError> {
     call.write(Command::Archive { conversation: call.args.conversation("channel")? }).await?;
     Ok(Reply::empty())
 }
 
 /// `conversations.unarchive`
-pub(super) async fn unarchive(call: &Call<'_>) -> Result<Reply, ApiError> {
+pub(in super::super) async fn unarchive(call: &Call<'_>) -> Result<Reply, ApiError> {
     call.write(Command::Unarchive { conversation: call.args.conversation("channel")? }).await?;
     Ok(Reply::empty())
 }

@@ -1,0 +1,14 @@
+//! The cluster: which processes are on one log, what each of them does, how one calls another, and the secrets they share.
+//!
+//! Read in this order: [`Nodes`] (heartbeats and the table made of them), [`Membership`] (placement, a pure function of
+//! that table), [`Clock`], [`Secrets`], [`Link`] and [`Internal`] (the two ends of a call between nodes).
+
+mod http;
+mod nodes;
+mod random;
+mod secrets;
+
+pub use http::{Carrier, Internal, Link, LinkError};
+pub use nodes::{CLOCK_BOUND, Clock, JoinError, Membership, NodeParts, Nodes, Peer, Role, SILENT_AFTER, until_gone};
+pub use random::Random;
+pub use secrets::{InvalidKeys, Secrets, hash as token_hash, team_named_by};

@@ -1,0 +1,112 @@
+//! `teamlog.*`: teams, people, tokens and imports, beyond what Slack has.
+
+pub(super) mod auth;
+pub(super) mod import;
+mod passwords;
+pub(super) mod status;
+pub(super) mod teams;
+pub(super) mod users;
+
+use std::{sync::Arc, time::Duration};
+
+use serde_json::{Map, Value, json};
+use teamlog_ingest::Command;
+use teamlog_live::{LiveTeam, TeamsError};
+use teamlog_schemas::{Event, TeamId, UserId};
+use tracing::warn;
+use uuid::Uuid;
+
+use super::{Call, write::event_of};
+use crate::{ApiError, render};
+
+/// How long a connection waits for the general channel to be entered.
+const ENTER_WAIT: Duration = Duration::from_secs(2);
+
+/// The team that a call is about, and in whose name it acts: the caller's own, or an operator's choice of a `domain`
+/// (or `team`), where nobody is the actor.
+async fn place(call: &Call<'_>) -> Result<(Arc<LiveTeam>, Option<UserId>), ApiError> {
+    if let Some(caller) = &call.caller {
+        return Ok((caller.team.clone(), Some(caller.user)));
+    }
+    let not_found = || ApiError::refused("team_not_found");
+    let directory = call.gateway.ingest().directory();
+    let entry = match call.args.filled("domain")? {
+        Some(domain) => directory.find_domain(&domain).await?,
+        None => {
+            let team = call.args.required("team", "team_not_found")?;
+            directory.find(team.parse().map_err(|_| not_found())?).await?
+        }
+    };
+    let team = entry.ok_or_else(not_found)?.team;
+    match call.gateway.ingest().team(team).await {
+        Ok(team) => Ok((team, None)),
+        Err(TeamsError::NotFound) => Err(not_found()),
+        Err(why) => Err(why.into()),
+    }
+}
+
+/// Whoever comes is in the general channel. It is a write of its own, so where it fails (or a crash comes between) the
+/// person is there all the same, and it is done when they connect. A look in memory for who is in it.
+pub(super) async fn enter_general(call: &Call<'_>, team: &Arc<LiveTeam>, user: UserId) {
+    let general = {
+        let team = team.read();
+        team.general().filter(|c| !team.is_member(user, c.conversation)).map(|c| c.conversation)
+    };
+    let Some(conversation) = general else { return };
+    // Joining twice is no harm, so it needs no key; nor may it keep anybody from connecting while the log is away.
+    let joining = call.write_as(team.id(), Some(user), None, Command::Join { conversation });
+    match tokio::time::timeout(ENTER_WAIT, joining).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(why)) => warn!(team = %team.id(), %user, why = why.code(), "somebody is not in the general channel yet"),
+        Err(_) => warn!(team = %team.id(), %user, "somebody is not in the general channel in time"),
+    }
+}
+
+/// A new token's text, and whose it is.
+async fn issue(
+    call: &Call<'_>,
+    team: &Arc<LiveTeam>,
+    actor: Option<UserId>,
+    user: UserId,
+) -> Result<(String, UserId), ApiError> {
+    let command = Command::IssueToken { user };
+    let event = event_of(call.write_as(team.id(), actor, call.key.clone(), command).await?)?;
+    let Event::TokenIssued(issued) = &*event else { return Err(ApiError::outcome_unknown()) };
+    let token = call.gateway.ingest().secrets().token_of(&event).ok_or(ApiError::outcome_unknown())?;
+    Ok((token, issued.token.user))
+}
+
+/// The hash of a password that the call brings.
+async fn new_password(call: &Call<'_>, name: &str) -> Result<Option<String>, ApiError> {
+    let Some(password) = call.args.filled(name)? else { return Ok(None) };
+    if call.gateway.credentials().is_none() {
+        return Err(ApiError::refused("not_accepted").saying("no passwords here"));
+    }
+    passwords::hash(call, password.into_owned()).await.map(Some)
+}
+
+/// Stores a password's hash for somebody who does not exist yet: it counts once the event that makes them names the id.
+/// So nobody is made whose password got lost, and a failure here has done nothing.
+async fn keep_password(
+    call: &Call<'_>,
+    team: TeamId,
+    user: UserId,
+    hash: Option<String>,
+) -> Result<Option<Uuid>, ApiError> {
+    let (Some(hash), Some(credentials)) = (hash, call.gateway.credentials()) else { return Ok(None) };
+    Ok(Some(credentials.store(team, user, hash).await?))
+}
+
+fn with_user(
+    reply: &mut Map<String, Value>,
+    team: &teamlog_state::Team,
+    user: UserId,
+    token: Option<String>,
+) -> Result<(), ApiError> {
+    let member = team.person(user).ok_or(ApiError::outcome_unknown())?;
+    reply.insert("user".to_owned(), render::user(team, member));
+    if let Some(token) = token {
+        reply.insert("token".to_owned(), json!(token));
+    }
+    Ok(())
+}
