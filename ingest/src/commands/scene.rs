@@ -1,6 +1,8 @@
 //! The scene that samples of commands are made for.
 
-use teamlog_schemas::{ConversationId, Edited, Message, Meta, Person, TeamId, TeamRegistered, Token, TokenKind, Ts, UserId};
+use teamlog_schemas::{
+    ConversationId, Edited, Message, Meta, Person, TeamId, TeamRegistered, Token, TokenKind, Ts, UserId,
+};
 use uuid::Uuid;
 
 /// People, a conversation and a message that samples of commands name. [`Scene::default`] is the one whose samples are held

@@ -7,8 +7,9 @@ use std::{
 
 use teamlog_cluster::Secrets;
 use teamlog_ingest::{
-    Command, Decision, NewConversation, NewPerson, NewTeam, Now, Post, Refusal, Request, decide, decide_team,
-    facts_wanted, team_begun,
+    Command, Decision, NewPerson, NewTeam, Now, Refusal, Request,
+    commands::{CreateConversation, CreateUser, Join, OpenDirect, Post},
+    decide, decide_team, facts_wanted, team_begun,
 };
 use teamlog_schemas::{BotId, ConversationId, ConversationKind, Event, Ts, UserId};
 use teamlog_state::{Facts, FactsWanted, MessageFact, Team};
@@ -88,7 +89,7 @@ impl Rig {
     /// general channel.
     pub(crate) fn new() -> Rig {
         let Event::TeamRegistered(registered) = register(&new_team("acme")).unwrap() else { unreachable!() };
-        let begun = Arc::new(team_begun(&registered, Uuid::from_u128(2), registered.meta.at));
+        let begun = Arc::new(Event::from(team_begun(&registered, Uuid::from_u128(2), registered.meta.at)));
         let mut rig = Rig {
             team: Team::begin(&begun).unwrap(),
             rows: Facts::default(),
@@ -103,7 +104,7 @@ impl Rig {
             let is_bot = id == ROBO;
             rig.does(
                 NOBODY,
-                Command::CreateUser(Box::new(NewPerson {
+                Command::from(CreateUser(NewPerson {
                     user: Some(user(id)),
                     name: name.to_owned(),
                     is_bot,
@@ -114,8 +115,8 @@ impl Rig {
             );
         }
         let general = rig.channel("general");
-        rig.does(BOB, Command::Join { conversation: general });
-        rig.does(CYD, Command::Join { conversation: general });
+        rig.does(BOB, Command::from(Join { conversation: general }));
+        rig.does(CYD, Command::from(Join { conversation: general }));
         rig
     }
 
@@ -154,7 +155,7 @@ impl Rig {
             random: &mut random,
             secrets: &self.secrets,
         };
-        decide(&self.team, &facts, &request, now)
+        decide(Some(&self.team), &facts, &request, now)
     }
 
     /// Only what was wanted, so that a decision that looks further is noticed.
@@ -265,29 +266,29 @@ impl Rig {
     #[track_caller]
     pub(crate) fn opens(&mut self, actor: &str, users: &[&str]) -> ConversationId {
         let users = users.iter().map(|id| user(id)).collect();
-        self.does(actor, Command::OpenDirect { users }).conversation().unwrap()
+        self.does(actor, Command::from(OpenDirect { users })).conversation().unwrap()
     }
 }
 
 pub(crate) fn post(conversation: ConversationId, text: &str) -> Command {
-    Command::Post(Box::new(Post { conversation: Some(conversation), text: text.to_owned(), ..Post::default() }))
+    Command::from(Post { conversation: Some(conversation), text: text.to_owned(), ..Post::default() })
 }
 
 pub(crate) fn reply(conversation: ConversationId, root: Ts) -> Command {
-    Command::Post(Box::new(Post {
+    Command::from(Post {
         conversation: Some(conversation),
         text: "a reply".to_owned(),
         thread_ts: Some(root),
         ..Post::default()
-    }))
+    })
 }
 
 pub(crate) fn create(name: &str, kind: ConversationKind) -> Command {
-    Command::CreateConversation(Box::new(NewConversation {
+    Command::from(CreateConversation {
         conversation: None,
         kind,
         name: Some(name.to_owned()),
         members: Vec::new(),
         imported: None,
-    }))
+    })
 }
