@@ -8,6 +8,7 @@ mod args;
 mod auth;
 mod config;
 mod error;
+mod frames;
 mod gateway;
 mod homes;
 mod http;

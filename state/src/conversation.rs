@@ -3,10 +3,13 @@
 use std::ops::{Deref, DerefMut};
 
 use roaring::RoaringBitmap;
-use teamlog_schemas::{ConversationCreated, ConversationId, ConversationKind, FirstChannel, Text, Ts, UserId};
+use serde::{Deserialize, Serialize};
+use teamlog_schemas::{ConversationCreated, ConversationId, ConversationKind, Event, FirstChannel, Text, Ts, UserId};
+
+use crate::is_countable;
 
 /// A topic or a purpose.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Headline {
     /// The text.
     pub value: Text,
@@ -29,13 +32,16 @@ impl Headline {
 }
 
 /// A conversation of any kind, without its members.
-#[derive(Clone, Debug, PartialEq)]
+///
+/// Serialized it is the body of the shard's row; what serde skips is a column of its own there.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ConversationRow {
     /// The id.
     pub conversation: ConversationId,
     /// What it is.
     pub kind: ConversationKind,
     /// The name; none for a direct message of two.
+    #[serde(skip)]
     pub name: Option<String>,
     /// Who made it.
     pub creator: Option<UserId>,
@@ -52,10 +58,13 @@ pub struct ConversationRow {
     /// Names it had, newest last.
     pub previous_names: Vec<String>,
     /// The newest message's `ts`; zero if there is none.
+    #[serde(skip)]
     pub latest: Ts,
     /// The oldest message that was posted here (not imported); [`Ts::MAX`] if there is none. An import must be older.
+    #[serde(skip)]
     pub first_posted: Ts,
     /// How many countable messages were ever posted: the newest one's ordinal.
+    #[serde(skip)]
     pub ordinal: u64,
     /// A JSON object with what an import brought and nothing here understands.
     pub extra: Option<Text>,
@@ -107,6 +116,73 @@ impl ConversationRow {
             ordinal: 0,
             extra: None,
         }
+    }
+}
+
+/// Finds the conversation whose row an event changes, and hands `with` what becomes of the row. An event that changes none
+/// does not call it. (One that begins conversations is told by [`crate::begun_conversations`]; their first messages here.)
+pub fn change_conversation(event: &Event, with: impl FnOnce(ConversationId, &mut dyn FnMut(&mut ConversationRow))) {
+    match event {
+        Event::MessagePosted(e) => with(e.conversation, &mut |row| {
+            row.note_message(e.message.ts);
+            row.ordinal += u64::from(is_countable(&e.message));
+        }),
+        // An import is older than what was posted here.
+        Event::MessageImported(e) => with(e.conversation, &mut |row| row.latest = row.latest.max(e.message.ts)),
+        Event::ConversationRenamed(e) => with(e.conversation, &mut |row| {
+            row.previous_names.push(e.old_name.clone());
+            row.name = Some(e.name.clone());
+            row.note_implied(event);
+        }),
+        Event::TopicSet(e) => with(e.conversation, &mut |row| {
+            row.topic = Headline::set(&e.topic, e.meta.actor, e.ts);
+            row.note_implied(event);
+        }),
+        Event::PurposeSet(e) => with(e.conversation, &mut |row| {
+            row.purpose = Headline::set(&e.purpose, e.meta.actor, e.ts);
+            row.note_implied(event);
+        }),
+        Event::ConversationArchived(e) => with(e.conversation, &mut |row| {
+            row.is_archived = true;
+            row.note_implied(event);
+        }),
+        Event::ConversationUnarchived(e) => with(e.conversation, &mut |row| {
+            row.is_archived = false;
+            row.note_implied(event);
+        }),
+        Event::ConversationCreated(e) => with(e.conversation, &mut |row| row.note_implied(event)),
+        Event::MembersJoined(e) => with(e.conversation, &mut |row| row.note_implied(event)),
+        Event::MemberLeft(e) => with(e.conversation, &mut |row| row.note_implied(event)),
+        Event::TeamCreated(_)
+        | Event::UserCreated(_)
+        | Event::BotAdded(_)
+        | Event::PasswordSet(_)
+        | Event::TokenIssued(_)
+        | Event::TokenRevoked(_)
+        | Event::ConversationOpened(_)
+        | Event::ConversationClosed(_)
+        | Event::MessageEdited(_)
+        | Event::MessageDeleted(_)
+        | Event::ReactionAdded(_)
+        | Event::ReactionRemoved(_)
+        | Event::ReadMarked(_)
+        | Event::CredentialStored(_)
+        | Event::ClusterFounded(_)
+        | Event::TeamRegistered(_)
+        | Event::NodeBeat(_) => {}
+    }
+}
+
+impl ConversationRow {
+    /// Notes the messages that an event implies: a join message and the like move a conversation's newest `ts` as a post
+    /// does, and count for nobody.
+    fn note_implied(&mut self, event: &Event) {
+        event.messages().iter().for_each(|(_, message)| self.note_message(message.ts));
+    }
+
+    fn note_message(&mut self, ts: Ts) {
+        self.latest = self.latest.max(ts);
+        self.first_posted = self.first_posted.min(ts);
     }
 }
 

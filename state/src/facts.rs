@@ -3,9 +3,10 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use serde::{Deserialize, Serialize};
 use teamlog_schemas::{ConversationId, Event, Message, Reaction, Thread, Ts, UserId};
 
-use crate::WriteKey;
+use crate::{ReplyHead, WriteKey, thread_left, thread_with};
 
 /// What a command wants to know.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,7 +27,7 @@ impl FactsWanted {
 }
 
 /// A message and what hangs on it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MessageFact {
     /// The message as it is now.
     pub message: Message,
@@ -37,9 +38,6 @@ pub struct MessageFact {
     /// A deleted root that stands as a tombstone for its thread.
     pub tombstone: bool,
 }
-
-/// A reply's name and who wrote it.
-pub type ReplyHead = (Ts, Option<UserId>);
 
 /// The answer to [`FactsWanted`], as of some position.
 #[derive(Clone, Debug, Default)]
@@ -129,51 +127,14 @@ impl Facts {
                 _ => *slot = None,
             }
         }
-        // A root may name itself (an import's does); its thread is not its reply's to change.
-        if event.before.is_reply()
-            && let Some(root) = event.before.thread_ts
-        {
+        if let Some((root, left)) = thread_left(event) {
             if let Some(replies) = self.replies.get_mut(&(event.conversation, root)) {
                 replies.retain(|(reply, _)| *reply != ts);
             }
             if let Some(Some(fact)) = self.messages.get_mut(&(event.conversation, root)) {
-                fact.thread.clone_from(&event.thread);
+                fact.thread = left.cloned();
             }
         }
-    }
-}
-
-/// Those who replied first that a thread names.
-const REPLY_USERS_MAX: usize = 5;
-
-/// The thread of a root with one more reply.
-pub fn thread_with(root: &MessageFact, reply: Ts, author: Option<UserId>) -> Thread {
-    let mut thread = root.thread.clone().unwrap_or_else(|| thread_of(root.message.ts, root.message.user, &[]));
-    thread.reply_count += 1;
-    thread.latest_reply = thread.latest_reply.max(Some(reply));
-    name_author(&mut thread.reply_users, author);
-    thread
-}
-
-/// The thread that these replies make, oldest first.
-pub fn thread_of(root: Ts, root_author: Option<UserId>, replies: &[ReplyHead]) -> Thread {
-    let mut reply_users = Vec::new();
-    replies.iter().for_each(|(_, author)| name_author(&mut reply_users, *author));
-    Thread {
-        root,
-        root_author,
-        reply_count: i32::try_from(replies.len()).unwrap_or(i32::MAX),
-        latest_reply: replies.last().map(|(ts, _)| *ts),
-        reply_users,
-    }
-}
-
-fn name_author(reply_users: &mut Vec<UserId>, author: Option<UserId>) {
-    if let Some(author) = author
-        && reply_users.len() < REPLY_USERS_MAX
-        && !reply_users.contains(&author)
-    {
-        reply_users.push(author);
     }
 }
 

@@ -6,17 +6,22 @@ mod directory;
 mod facts;
 mod keys;
 mod rows;
+mod rules;
 mod segments;
 mod source;
 mod team;
+mod threads;
+mod tokens;
 
 pub use apply::is_countable;
-pub use conversation::{Conversation, ConversationRow, Headline};
+pub use conversation::{Conversation, ConversationRow, Headline, change_conversation};
 pub use directory::{Directory, DirectoryEntry, DirectoryRows, DirectorySource};
-pub use facts::{Facts, FactsWanted, MessageFact, Reactions, ReplyHead, thread_of, thread_with};
+pub use facts::{Facts, FactsWanted, MessageFact, Reactions};
 pub use rows::TeamRows;
+pub use rules::{begun_conversations, closings, new_bot, newcomer};
 pub use source::{At, SourceError, TeamSource, UserState};
 pub use team::{
-    Bot, CONVERSATIONS_A_SEGMENT, ConversationIndex, Member, PEOPLE_A_SEGMENT, PersonIndex, Team, TokenHash,
-    TokenState, WriteKey,
+    Bot, CONVERSATIONS_A_SEGMENT, ConversationIndex, Member, PEOPLE_A_SEGMENT, PersonIndex, Team, WriteKey,
 };
+pub use threads::{ReplyHead, thread_left, thread_of, thread_with, with_reply};
+pub use tokens::{TokenHash, TokenState, issued_token, revoked_token};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use roaring::RoaringBitmap;
-use teamlog_schemas::{ConversationId, Person, TeamId, TokenKind, Ts, UserId};
+use teamlog_schemas::{ConversationId, Person, TeamId, Ts, UserId};
 
 use crate::{Bot, Conversation, ConversationRow, Member, Team, TokenHash, TokenState};
 
@@ -191,20 +191,4 @@ fn set(bitmap: &mut RoaringBitmap, index: u32, present: bool) {
     } else {
         bitmap.remove(index);
     }
-}
-
-/// The tokens of one person as rows: kept beside the type so that the shard and the team agree on it.
-pub(crate) fn token_hash(hex: &str) -> Option<TokenHash> {
-    let mut hash = [0; 32];
-    if hex.len() != 64 || !hex.is_ascii() {
-        return None;
-    }
-    for (byte, pair) in hash.iter_mut().zip(hex.as_bytes().chunks_exact(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-    }
-    Some(hash)
-}
-
-pub(crate) fn token_state(user: UserId, kind: TokenKind) -> TokenState {
-    TokenState { user, kind, revoked: false }
 }

@@ -3,9 +3,9 @@
 use std::{collections::HashMap, sync::Arc};
 
 use roaring::RoaringBitmap;
-use teamlog_schemas::{BotId, ConversationId, ConversationKind, Event, Person, TeamId, Text, TokenKind, Ts, UserId};
+use teamlog_schemas::{BotId, ConversationId, ConversationKind, Event, Person, TeamId, Text, Ts, UserId};
 
-use crate::{Conversation, segments::Segments};
+use crate::{Conversation, TokenHash, TokenState, segments::Segments};
 
 /// People a segment holds at most.
 pub const PEOPLE_A_SEGMENT: usize = 512;
@@ -38,20 +38,6 @@ pub struct Bot {
     /// A JSON object with what an import brought.
     pub extra: Option<Text>,
 }
-
-/// A token that was given out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TokenState {
-    /// Whose.
-    pub user: UserId,
-    /// How it looks.
-    pub kind: TokenKind,
-    /// Dead.
-    pub revoked: bool,
-}
-
-/// SHA-256 of a token's text.
-pub type TokenHash = [u8; 32];
 
 /// What names a keyed write: good for one actor and method.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -69,10 +69,7 @@ mod tests {
     use super::*;
     use uuid::Uuid;
 
-    use crate::{
-        RtmConfig,
-        rtm::ticket::{Once, Place},
-    };
+    use crate::{RtmConfig, frames::Place, rtm::ticket::Once};
 
     #[test]
     fn one_team_that_comes_all_at_once_leaves_room_for_others() {

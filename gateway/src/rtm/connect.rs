@@ -19,10 +19,12 @@ use super::{
     people::{Encoded, Version},
     replay::{self, ReplayError},
     service::{Rtm, now_ms},
-    ticket::{Cursor, Once, Place, Ticket},
+    ticket::{Once, Ticket},
 };
 use crate::{
-    ApiError, Args, Caller, Gateway, Reply, limits, read,
+    ApiError, Args, Caller, Gateway, Reply,
+    frames::{Cursor, Place},
+    limits, read,
     render::{self, Reader},
 };
 

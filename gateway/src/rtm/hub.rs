@@ -11,10 +11,7 @@ use teamlog_state::{Conversation, PersonIndex, Team};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    frame::{Addressed, Frame},
-    frames::Audience,
-};
+use crate::frames::{Addressed, Audience, Frame};
 
 /// What is in no log and may be lost: typing, presence, marks.
 #[derive(Clone, Debug)]

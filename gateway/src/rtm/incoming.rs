@@ -10,12 +10,11 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
-    frames::encode,
     pace::Verdict,
     presence::changes,
     session::{End, Outcome, Session, Unanswered, acknowledged},
 };
-use crate::{Incoming, SocketError, limits};
+use crate::{Incoming, SocketError, frames::encode, limits};
 
 /// People whom one session may watch.
 const WATCHED_MAX: usize = 1000;

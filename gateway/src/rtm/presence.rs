@@ -13,8 +13,8 @@ use teamlog_schemas::{TeamId, UserId};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::{frames::encode, hub::Note};
-use crate::Presence;
+use super::hub::Note;
+use crate::{Presence, frames::encode};
 
 /// Changes that one session is told a second; the rest waits, and only its latest state.
 const CHANGES_A_SECOND: usize = 64;

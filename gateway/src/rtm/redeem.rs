@@ -10,12 +10,14 @@ use teamlog_state::PersonIndex;
 use tracing::debug;
 
 use super::{
-    frames::encode,
     service::{Rtm, now_ms},
     session::WRITE_MAX,
-    ticket::{Once, Place, Ticket},
+    ticket::{Once, Ticket},
 };
-use crate::{Gateway, Outgoing, SocketSink};
+use crate::{
+    Gateway, Outgoing, SocketSink,
+    frames::{Place, encode},
+};
 
 /// Says to come again to a socket for which there is no room. One that is only too early is held for a moment: the
 /// clients of a whole office, which come again as soon as they are told, would otherwise knock without a pause. While

@@ -7,14 +7,11 @@ use teamlog_log::{Entry, FeedError, Offset, Partition, Position, TopicPartition}
 use teamlog_schemas::{Event, UserId};
 use teamlog_state::Team;
 
-use super::{
-    frame::{Addressed, Frame},
-    room::Held,
-    service::Rtm,
-    ticket::Place,
-    visible::Inside,
+use super::{room::Held, service::Rtm};
+use crate::{
+    Gateway,
+    frames::{Addressed, Frame, Inside, Place},
 };
-use crate::Gateway;
 
 /// Entries that are looked at before the team's lock is let go.
 const ENTRIES_AT_ONCE: usize = 1024;

@@ -24,9 +24,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    connect,
-    frames::encode,
-    homing,
+    connect, homing,
     hub::Hub,
     people::People,
     presence::{self, Presences},
@@ -34,7 +32,9 @@ use super::{
     room::Room,
     session,
 };
-use crate::{ApiError, Args, Caller, Gateway, Mark, Presence, Realtime, Reply, SocketSink, SocketStream};
+use crate::{
+    ApiError, Args, Caller, Gateway, Mark, Presence, Realtime, Reply, SocketSink, SocketStream, frames::encode,
+};
 
 /// Sizes and times of the sessions.
 #[derive(Clone, Debug)]

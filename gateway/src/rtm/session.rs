@@ -33,16 +33,17 @@ use tracing::debug;
 
 use super::{
     admission::Joining,
-    frame::Frame,
-    frames::encode,
     hub::{Note, Seat},
     pace::Pace,
     redeem::{NotRedeemed, close, person, reconnect_url, redeem, turn_away},
     replay::{Replay, ReplayError},
     service::Rtm,
-    ticket::{Place, Ticket},
+    ticket::Ticket,
 };
-use crate::{Gateway, Outgoing, SocketError, SocketSink, SocketStream};
+use crate::{
+    Gateway, Outgoing, SocketError, SocketSink, SocketStream,
+    frames::{Frame, Place, encode},
+};
 
 /// Messages of one socket whose outcome is not known yet: past it nothing more is read from it.
 const UNDER_WAY_MAX: usize = 64;

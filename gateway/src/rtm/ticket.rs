@@ -1,27 +1,11 @@
-//! Tickets and cursors: signed, opaque to clients.
+//! Tickets: what the url of a socket ends with, signed and opaque to clients.
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 use teamlog_cluster::Secrets;
-use teamlog_log::Position;
 use teamlog_schemas::{TeamId, UserId};
 use uuid::Uuid;
 
-/// Where a session stands: an event has several frames, and a socket may end between two of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Place {
-    /// Every visible event below was sent.
-    pub(super) position: Position,
-    /// So many frames of the event that follows were sent too, whether or not they concerned this session.
-    pub(super) skip: u32,
-}
-
-impl Place {
-    /// Between two events.
-    pub(super) const fn at(position: Position) -> Place {
-        Place { position, skip: 0 }
-    }
-}
+use crate::frames::{Place, signed, verified};
 
 /// The last part of a socket's url.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -49,13 +33,6 @@ pub(super) struct Once {
     pub(super) nonce: u64,
 }
 
-/// A client's next position.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Cursor {
-    pub(super) team: TeamId,
-    pub(super) place: Place,
-}
-
 /// How long a url of `rtm.connect` is good, in milliseconds.
 pub(super) const TICKET_MS: i64 = 30_000;
 /// How long a `reconnect_url` is good, in milliseconds.
@@ -63,47 +40,23 @@ pub(super) const RECONNECT_MS: i64 = 300_000;
 
 impl Ticket {
     pub(super) fn sign(&self, secrets: &Secrets) -> String {
-        sign(secrets, "ticket", self)
+        signed(secrets, "ticket", self)
     }
 
     /// The ticket, if it was signed here and has not expired. Whether it was used is for the caller to ask.
     pub(super) fn verify(secrets: &Secrets, text: &str, now_ms: i64) -> Option<Ticket> {
-        let ticket: Ticket = verify(secrets, "ticket", text)?;
+        let ticket: Ticket = verified(secrets, "ticket", text)?;
         let good_for = if ticket.once.is_some() { TICKET_MS } else { RECONNECT_MS };
         (0..good_for).contains(&(now_ms - ticket.issued_ms).max(0)).then_some(ticket)
     }
 }
 
-impl Cursor {
-    pub(super) fn sign(&self, secrets: &Secrets) -> String {
-        sign(secrets, "cursor", self)
-    }
-
-    pub(super) fn verify(secrets: &Secrets, text: &str) -> Option<Cursor> {
-        verify(secrets, "cursor", text)
-    }
-}
-
-/// Bytes of the authentication code.
-const CODE_BYTES: usize = 16;
-
-fn sign<T: Serialize>(secrets: &Secrets, purpose: &str, content: &T) -> String {
-    let mut bytes = postcard::to_stdvec(content).expect("plain data encodes");
-    let code = secrets.sign(purpose, &bytes);
-    bytes.extend_from_slice(&code[..CODE_BYTES.min(code.len())]);
-    URL_SAFE_NO_PAD.encode(bytes)
-}
-
-fn verify<T: DeserializeOwned>(secrets: &Secrets, purpose: &str, text: &str) -> Option<T> {
-    let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
-    let (content, code) = bytes.split_at_checked(bytes.len().checked_sub(CODE_BYTES)?)?;
-    // The code was cut: what it must be is made again and compared whole.
-    secrets.verify_cut(purpose, content, code).then(|| postcard::from_bytes(content).ok())?
-}
-
 #[cfg(test)]
 mod tests {
+    use teamlog_log::Position;
+
     use super::*;
+    use crate::frames::Cursor;
 
     fn ticket(once: Option<Once>) -> Ticket {
         Ticket {

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
 use teamlog_log::{Feed, Partition, Position, TopicPartition};
-use teamlog_schemas::{ConversationId, Event, Message, Reaction, TeamId, Thread, Ts};
+use teamlog_schemas::{ConversationId, Event, TeamId, Ts};
 use teamlog_state::{At, MessageFact, SourceError};
 
 use super::{Cache, Cached};
@@ -21,15 +20,6 @@ pub struct History {
     shards: Shards,
     cache: Arc<dyn Cache>,
     feed: Feed<Event>,
-}
-
-/// A message as it lies in the cache.
-#[derive(Serialize, Deserialize)]
-struct Item {
-    message: Message,
-    reactions: Vec<Reaction>,
-    thread: Option<Thread>,
-    tombstone: bool,
 }
 
 impl History {
@@ -66,8 +56,7 @@ impl History {
         metrics::counter!("teamlog_cache_misses_total").increment(1);
         let newest = HistoryPage { limit: PAGE, ..HistoryPage::default() };
         let mut at = self.shards.history(shard, team, conversation, &newest).await?;
-        let items: Vec<Item> = at.rows.iter().cloned().map(Item::from).collect();
-        if let Ok(value) = serde_json::to_vec(&items) {
+        if let Ok(value) = serde_json::to_vec(&at.rows) {
             self.cache.set_if_newer(&key, Cached { position: at.position, value: value.into() }).await;
         }
         at.rows.truncate(page.limit);
@@ -83,26 +72,12 @@ impl History {
         }
         let is_near = now.offset.0 - item.position.offset.0 <= BEHIND_MAX;
         let is_bridged = is_near && self.feed.reaches_back(source, &item.position);
-        let items: Option<Vec<Item>> = serde_json::from_slice(&item.value).ok();
-        let Some(items) = items.filter(|_| is_bridged) else {
+        let rows: Option<Vec<MessageFact>> = serde_json::from_slice(&item.value).ok();
+        let Some(rows) = rows.filter(|_| is_bridged) else {
             // Of another log, of another version, or too old: never to be newer than what is put there next.
             self.cache.delete(key).await;
             return None;
         };
-        Some(At { position: item.position, rows: items.into_iter().map(MessageFact::from).collect() })
-    }
-}
-
-impl From<MessageFact> for Item {
-    fn from(fact: MessageFact) -> Item {
-        let MessageFact { message, reactions, thread, tombstone } = fact;
-        Item { message, reactions, thread, tombstone }
-    }
-}
-
-impl From<Item> for MessageFact {
-    fn from(item: Item) -> MessageFact {
-        let Item { message, reactions, thread, tombstone } = item;
-        MessageFact { message, reactions, thread, tombstone }
+        Some(At { position: item.position, rows })
     }
 }

@@ -1,14 +1,16 @@
 //! Shards: the rows of teams in a database, each replica projected on its own from the same log.
 
+mod changes;
 mod fold;
 mod placement;
 mod projector;
-mod queries;
+mod questions;
 mod reader;
-mod rows;
 mod tables;
+mod values;
 
 pub use placement::Misplaced;
 pub use projector::ShardProjector;
-pub use reader::{HistoryPage, ShardConfig, Shards, Unread};
+pub use questions::{HistoryPage, Unread};
+pub use reader::{ShardConfig, Shards};
 pub(crate) use tables::SHARD;

@@ -1,21 +1,18 @@
-//! `Shards`: the readers of every shard, with failover over each one's replicas.
+//! `Shards`: the shards and their replicas, and how one is asked. The questions themselves, and the methods that ask them,
+//! lie beside the tables that answer them.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use teamlog_log::{Feed, Partition, Position, Topic, TopicPartition};
-use teamlog_schemas::{ConversationId, Event, TeamId, Ts, UserId, partition_of};
-use teamlog_state::{At, Facts, FactsWanted, MessageFact, SourceError, TeamRows, TeamSource, UserState};
-use uuid::Uuid;
+use teamlog_schemas::{Event, TeamId, UserId, partition_of};
+use teamlog_state::{At, Facts, FactsWanted, SourceError, TeamRows, TeamSource, UserState};
 
 use super::{
     ShardProjector,
-    queries::{
-        CountedQuery, FactsQuery, HistoryQuery, PasswordQuery, SealedQuery, TeamQuery, TeamsQuery, UnreadQuery,
-        UserQuery,
-    },
-    tables::SHARD,
+    questions::{FactsQuery, TeamQuery},
+    tables::{SHARD, UserQuery},
 };
 use crate::{
     db::{DbError, Query, Replica, Replicas},
@@ -30,46 +27,6 @@ pub struct ShardConfig {
     pub name: String,
     /// `mysql://user@host:port/database` or `sqlite://path`, nearest first.
     pub replicas: Vec<String>,
-}
-
-/// Which messages of a conversation are wanted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HistoryPage {
-    /// Older ones are left out, and this one itself unless `inclusive`.
-    pub oldest: Ts,
-    /// Newer ones are left out, and this one itself unless `inclusive`.
-    pub latest: Ts,
-    /// Whether the bounds themselves are in.
-    pub inclusive: bool,
-    /// At most so many.
-    pub limit: usize,
-    /// The order, and from which end the limit counts.
-    pub newest_first: bool,
-    /// A thread's root, then its replies, oldest first, instead of the conversation's own messages. The root is there
-    /// whatever the bounds.
-    pub replies_of: Option<Ts>,
-}
-
-impl Default for HistoryPage {
-    fn default() -> Self {
-        HistoryPage {
-            oldest: Ts::ZERO,
-            latest: Ts::MAX,
-            inclusive: false,
-            limit: 100,
-            newest_first: true,
-            replies_of: None,
-        }
-    }
-}
-
-/// What somebody has not read of one conversation.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Unread {
-    /// Countable messages.
-    pub count: u64,
-    /// Those among them that name them, or call everybody.
-    pub mentions: u64,
 }
 
 /// Every shard. Cheap to clone.
@@ -145,93 +102,13 @@ impl Shards {
             .collect()
     }
 
-    /// A page of messages. History leaves out replies that stay in their thread, and what was deleted; a deleted root
-    /// with replies is there as a tombstone.
-    ///
-    /// # Errors
-    /// If no replica answers, or one holds what cannot be.
-    pub async fn history(
-        &self,
-        shard: &str,
-        team: TeamId,
-        conversation: ConversationId,
-        page: &HistoryPage,
-    ) -> Result<At<Position, Vec<MessageFact>>, SourceError> {
-        let query = HistoryQuery { team, conversation, page: page.clone() };
-        self.ask(shard, team, Topic::Events, &query).await
-    }
-
-    /// What somebody has not read, one answer for each of `marks`, in order.
-    ///
-    /// # Errors
-    /// If no replica answers, or one holds what cannot be.
-    pub async fn unread(
-        &self,
-        shard: &str,
-        team: TeamId,
-        user: UserId,
-        marks: &[(ConversationId, Ts)],
-    ) -> Result<At<Position, Vec<Unread>>, SourceError> {
-        let query = UnreadQuery { team, user, marks: marks.to_vec() };
-        self.ask(shard, team, Topic::Events, &query).await
-    }
-
-    /// What each of some messages counts for with somebody, or counted for before it was deleted, in order: nothing if
-    /// it is not countable, was imported or is not there.
-    ///
-    /// # Errors
-    /// If no replica answers, or one holds what cannot be.
-    pub async fn counted(
-        &self,
-        shard: &str,
-        team: TeamId,
-        user: UserId,
-        messages: &[(ConversationId, Ts)],
-    ) -> Result<At<Position, Vec<Unread>>, SourceError> {
-        let query = CountedQuery { team, user, messages: messages.to_vec() };
-        self.ask(shard, team, Topic::Events, &query).await
-    }
-
-    /// Which credential counts for somebody; none if they have no password. The position is that of `events`.
-    ///
-    /// # Errors
-    /// If no replica answers, or one holds what cannot be.
-    pub async fn password(
-        &self,
-        shard: &str,
-        team: TeamId,
-        user: UserId,
-    ) -> Result<At<Position, Option<Uuid>>, SourceError> {
-        self.ask(shard, team, Topic::Events, &PasswordQuery(team, user)).await
-    }
-
-    /// A credential's sealed hash, if it is there. The position is that of `credentials`.
-    ///
-    /// # Errors
-    /// If no replica answers, or one holds what cannot be.
-    pub async fn sealed(
-        &self,
-        shard: &str,
-        team: TeamId,
-        credential: Uuid,
-    ) -> Result<At<Position, Option<String>>, SourceError> {
-        self.ask(shard, team, Topic::Credentials, &SealedQuery(team, credential)).await
-    }
-
-    /// The teams that a shard holds, of whichever partition. The position is that of `partition`.
-    ///
-    /// # Errors
-    /// If no replica answers, or one holds what cannot be.
-    pub async fn teams(&self, shard: &str, partition: Partition) -> Result<At<Position, Vec<TeamId>>, SourceError> {
-        self.replicas_of(shard)?.ask(TopicPartition::events(partition), &TeamsQuery).await
-    }
-
-    fn replicas_of(&self, shard: &str) -> Result<&Replicas, SourceError> {
+    pub(super) fn replicas_of(&self, shard: &str) -> Result<&Replicas, SourceError> {
         let unknown = || SourceError::Away { shard: shard.to_owned(), why: "it is not configured here".to_owned() };
         self.shards.get(shard).ok_or_else(unknown)
     }
 
-    async fn ask<Q: Query>(
+    /// Asks one question about a team, with the position of its partition in a topic.
+    pub(super) async fn ask<Q: Query>(
         &self,
         shard: &str,
         team: TeamId,

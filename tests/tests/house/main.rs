@@ -12,7 +12,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// What each crate may use of the workspace: `schemas <- log, state <- cluster <- live <- ingest`, `log, state <-
-/// projectors`, all of these `<- gateway <- cli`, and everybody is open to benches and tests. A new arrow needs a decision record in `docs/adr/`.
+/// projectors`, all of these `<- consumers, gateway <- cli`, and everybody is open to benches and tests. A new arrow needs a decision record in `docs/adr/`.
 const ARROWS: &[(&str, &[&str])] = &[
     ("teamlog-schemas", &[]),
     ("teamlog-log", &["schemas"]),
@@ -21,10 +21,17 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("teamlog-live", &["schemas", "log", "state", "cluster"]),
     ("teamlog-ingest", &["schemas", "log", "state", "cluster", "live"]),
     ("teamlog-projectors", &["schemas", "log", "state"]),
+    ("teamlog-consumers", &["schemas", "log", "state", "cluster", "live", "ingest", "projectors"]),
     ("teamlog-gateway", &["schemas", "log", "state", "cluster", "live", "ingest", "projectors"]),
     ("teamlog-bench", &["schemas", "log", "state", "cluster", "live", "ingest", "projectors", "gateway"]),
-    ("teamlog", &["schemas", "log", "state", "cluster", "live", "ingest", "projectors", "gateway", "bench"]),
-    ("teamlog-tests", &["schemas", "log", "state", "cluster", "live", "ingest", "projectors", "gateway", "bench"]),
+    (
+        "teamlog",
+        &["schemas", "log", "state", "cluster", "live", "ingest", "projectors", "consumers", "gateway", "bench"],
+    ),
+    (
+        "teamlog-tests",
+        &["schemas", "log", "state", "cluster", "live", "ingest", "projectors", "consumers", "gateway", "bench"],
+    ),
 ];
 
 fn root() -> &'static Path {

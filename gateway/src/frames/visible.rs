@@ -5,11 +5,11 @@ use std::{collections::HashSet, sync::Arc};
 use teamlog_log::Entry;
 use teamlog_schemas::{ConversationId, Event, TeamId, UserId};
 
-use super::frames::Audience;
+use super::draw::Audience;
 
 /// One person's conversations, as the events of their team pass by.
 #[derive(Clone, Debug)]
-pub(super) struct Inside {
+pub(crate) struct Inside {
     team: TeamId,
     user: UserId,
     conversations: HashSet<ConversationId>,
@@ -18,7 +18,7 @@ pub(super) struct Inside {
 impl Inside {
     /// The conversations that somebody was in at the beginning of `entries`, computed backwards: those that they are in
     /// at the end, with their joins and leaves undone.
-    pub(super) fn before(
+    pub(crate) fn before(
         team: TeamId,
         user: UserId,
         at_the_end: HashSet<ConversationId>,
@@ -41,7 +41,7 @@ impl Inside {
 
     /// Lets one event of the team pass: a join is in force at its own event, a leave only behind it. `look` asks which
     /// of its frames are for this person.
-    pub(super) fn pass<R>(&mut self, event: &Event, look: impl FnOnce(&Inside) -> R) -> R {
+    pub(crate) fn pass<R>(&mut self, event: &Event, look: impl FnOnce(&Inside) -> R) -> R {
         let changes: Vec<_> = event.memberships().into_iter().filter(|change| change.user == self.user).collect();
         for change in changes.iter().filter(|change| change.joined) {
             self.set(change.conversation, true);
@@ -54,12 +54,12 @@ impl Inside {
     }
 
     /// Whether an event is of the team.
-    pub(super) fn is_of_team(&self, event: &Event) -> bool {
+    pub(crate) fn is_of_team(&self, event: &Event) -> bool {
         event.team() == Some(self.team)
     }
 
     /// Whether any frame of an event may be for this person: so that nothing is rendered for nobody.
-    pub(super) fn may_concern(&self, event: &Event) -> bool {
+    pub(crate) fn may_concern(&self, event: &Event) -> bool {
         self.is_of_team(event)
             && match event {
                 Event::MessagePosted(_)
@@ -72,7 +72,7 @@ impl Inside {
     }
 
     /// Whether a frame is for this person, at the event that [`Inside::pass`] is letting pass.
-    pub(super) fn is_addressed(&self, audience: &Audience) -> bool {
+    pub(crate) fn is_addressed(&self, audience: &Audience) -> bool {
         match audience {
             Audience::Members(conversation) => self.conversations.contains(conversation),
             Audience::Users(users) => users.contains(&self.user),

@@ -9,39 +9,39 @@ use teamlog_schemas::{Event, TeamId, Ts, UserId};
 use teamlog_state::Team;
 
 use super::{
-    frames::{Audience, frames},
-    ticket::{Cursor, Place},
+    cursor::{Cursor, Place},
+    draw::{Audience, frames},
 };
 
 /// A message as the socket that it was sent over knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Posted {
+pub(crate) struct Posted {
     /// Who sent it.
-    pub(super) user: UserId,
+    pub(crate) user: UserId,
     /// By its sender's own name for it.
-    pub(super) client_msg_id: String,
+    pub(crate) client_msg_id: String,
     /// Its name.
-    pub(super) ts: Ts,
+    pub(crate) ts: Ts,
 }
 
 /// One frame of an event.
 #[derive(Debug)]
-pub(super) struct Frame {
+pub(crate) struct Frame {
     team: TeamId,
     json: Bytes,
     with_cursor: OnceLock<Bytes>,
     /// Where a session stands once it has it.
-    pub(super) place: Place,
+    pub(crate) place: Place,
     /// Set on the frame of a message that its sender named.
-    pub(super) posted: Option<Posted>,
+    pub(crate) posted: Option<Posted>,
 }
 
 /// All frames of an event, with those whom they are for.
-pub(super) type Addressed = Vec<(Audience, Arc<Frame>)>;
+pub(crate) type Addressed = Vec<(Audience, Arc<Frame>)>;
 
 impl Frame {
     /// The frames of an event that lies between two positions.
-    pub(super) fn all(event: &Event, team: &Team, before: Position, after: Position) -> Addressed {
+    pub(crate) fn all(event: &Event, team: &Team, before: Position, after: Position) -> Addressed {
         let frames = frames(event, team);
         let last = frames.len().saturating_sub(1);
         let posted = posted(event);
@@ -55,12 +55,12 @@ impl Frame {
     }
 
     /// As it is.
-    pub(super) fn json(&self) -> Bytes {
+    pub(crate) fn json(&self) -> Bytes {
         self.json.clone()
     }
 
     /// With the cursor behind it, which is signed once for all.
-    pub(super) fn with_cursor(&self, secrets: &Secrets) -> Bytes {
+    pub(crate) fn with_cursor(&self, secrets: &Secrets) -> Bytes {
         let with = || {
             let cursor = Cursor { team: self.team, place: self.place }.sign(secrets);
             let mut longer = Vec::with_capacity(self.json.len() + cursor.len() + 16);
@@ -74,7 +74,7 @@ impl Frame {
     }
 
     /// A rough number of bytes in memory.
-    pub(super) fn cost(&self) -> usize {
+    pub(crate) fn cost(&self) -> usize {
         2 * self.json.len() + 512
     }
 }

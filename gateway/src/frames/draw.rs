@@ -18,7 +18,7 @@ use crate::{
 
 /// Whom a frame is for.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Audience {
+pub(crate) enum Audience {
     /// Who is in the conversation at this event; who leaves with it, too.
     Members(ConversationId),
     /// These people.
@@ -29,18 +29,18 @@ pub(super) enum Audience {
 
 /// One frame of an event.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Drawn {
+pub(crate) struct Drawn {
     /// Whom it is for.
-    pub(super) audience: Audience,
+    pub(crate) audience: Audience,
     /// One line of JSON.
-    pub(super) json: Bytes,
+    pub(crate) json: Bytes,
     /// It is the message that the event is about.
-    pub(super) is_message: bool,
+    pub(crate) is_message: bool,
 }
 
 /// The frames of an event, in the order in which they are sent. `team` reflects the event, or more: how many they are
 /// and whom each is for follows from the event alone, so that a cursor may point between two of them.
-pub(super) fn frames(event: &Event, team: &Team) -> Vec<Drawn> {
+pub(crate) fn frames(event: &Event, team: &Team) -> Vec<Drawn> {
     let mut out = Out { team, at: event.meta().map_or(Ts::ZERO, |meta| meta.at), frames: Vec::new() };
     match event {
         Event::MessagePosted(e) => out.posted(e),
@@ -161,7 +161,7 @@ struct InThread {
 }
 
 /// One line of compact JSON.
-pub(super) fn encode(frame: &impl Serialize) -> Bytes {
+pub(crate) fn encode(frame: &impl Serialize) -> Bytes {
     // Objects with strings as keys: they cannot fail.
     Bytes::from(serde_json::to_vec(frame).expect("a frame is plain JSON"))
 }

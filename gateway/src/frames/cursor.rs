@@ -1,0 +1,59 @@
+//! Cursors: places in the log as clients carry them, signed and opaque.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use teamlog_cluster::Secrets;
+use teamlog_log::Position;
+use teamlog_schemas::TeamId;
+
+/// Where a session stands: an event has several frames, and a socket may end between two of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Place {
+    /// Every visible event below was sent.
+    pub(crate) position: Position,
+    /// So many frames of the event that follows were sent too, whether or not they concerned this session.
+    pub(crate) skip: u32,
+}
+
+impl Place {
+    /// Between two events.
+    pub(crate) const fn at(position: Position) -> Place {
+        Place { position, skip: 0 }
+    }
+}
+
+/// A client's next position.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Cursor {
+    pub(crate) team: TeamId,
+    pub(crate) place: Place,
+}
+
+impl Cursor {
+    pub(crate) fn sign(&self, secrets: &Secrets) -> String {
+        signed(secrets, "cursor", self)
+    }
+
+    pub(crate) fn verify(secrets: &Secrets, text: &str) -> Option<Cursor> {
+        verified(secrets, "cursor", text)
+    }
+}
+
+/// Bytes of the authentication code.
+const CODE_BYTES: usize = 16;
+
+/// Signs what a client carries, for one purpose.
+pub(crate) fn signed<T: Serialize>(secrets: &Secrets, purpose: &str, content: &T) -> String {
+    let mut bytes = postcard::to_stdvec(content).expect("plain data encodes");
+    let code = secrets.sign(purpose, &bytes);
+    bytes.extend_from_slice(&code[..CODE_BYTES.min(code.len())]);
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// What [`signed`] made for the same purpose; none if it did not.
+pub(crate) fn verified<T: DeserializeOwned>(secrets: &Secrets, purpose: &str, text: &str) -> Option<T> {
+    let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+    let (content, code) = bytes.split_at_checked(bytes.len().checked_sub(CODE_BYTES)?)?;
+    // The code was cut: what it must be is made again and compared whole.
+    secrets.verify_cut(purpose, content, code).then(|| postcard::from_bytes(content).ok())?
+}

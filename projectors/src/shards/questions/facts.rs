@@ -1,0 +1,47 @@
+//! Facts for several commands: messages with their threads, replies, and the events of keyed writes.
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use teamlog_schemas::TeamId;
+use teamlog_state::{Facts, FactsWanted};
+
+use crate::{
+    db::{DbError, Query, Tx},
+    shards::tables::{digest, messages_at, reply_heads, writes_of},
+};
+
+/// What commands of one team want to know.
+pub(in crate::shards) struct FactsQuery {
+    pub(in crate::shards) team: TeamId,
+    pub(in crate::shards) wanted: Vec<FactsWanted>,
+}
+
+#[async_trait]
+impl Query for FactsQuery {
+    type Answer = Vec<Facts>;
+
+    async fn run(&self, tx: &mut Tx) -> Result<Vec<Facts>, DbError> {
+        let team = self.team;
+        let mut names: Vec<_> = self.wanted.iter().flat_map(|wanted| wanted.messages.iter().copied()).collect();
+        names.sort_unstable();
+        names.dedup();
+        let messages = messages_at(tx, team, &names).await?;
+        let digests = self.wanted.iter().filter_map(|wanted| wanted.key.as_ref().map(digest));
+        let writes = writes_of(tx, team, digests).await?;
+        let mut facts = Vec::with_capacity(self.wanted.len());
+        for wanted in &self.wanted {
+            let mut replies = HashMap::new();
+            for (conversation, root) in &wanted.replies {
+                replies.insert((*conversation, *root), reply_heads(tx, team, *conversation, *root).await?);
+            }
+            facts.push(Facts {
+                messages: wanted.messages.iter().map(|name| (*name, messages.get(name).cloned())).collect(),
+                replies,
+                write: wanted.key.as_ref().and_then(|key| writes.get(digest(key).as_slice()).cloned()),
+                key: wanted.key.clone(),
+            });
+        }
+        Ok(facts)
+    }
+}
