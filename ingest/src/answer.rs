@@ -91,6 +91,13 @@ impl<E: EventType> Made<E> {
     }
 }
 
+impl<E> Made<E> {
+    /// Returns the event.
+    pub fn event(&self) -> &Arc<Event> {
+        &self.event
+    }
+}
+
 impl<E: EventType> Deref for Made<E> {
     type Target = E;
 

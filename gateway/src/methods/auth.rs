@@ -1,7 +1,7 @@
 //! `auth.*`
 
 use serde_json::{Map, Value, json};
-use teamlog_ingest::Command;
+use teamlog_ingest::commands::RevokeToken;
 
 use super::{Call, Method, Reply, rows};
 use crate::{ApiError, render};
@@ -38,6 +38,6 @@ async fn auth_revoke(call: &Call<'_>) -> Result<Reply, ApiError> {
     if call.args.flag("test")?.unwrap_or(false) {
         return Ok(Reply::from(json!({ "revoked": false })));
     }
-    call.write(Command::RevokeToken { hash: call.caller()?.token_hex() }).await?;
+    call.write(RevokeToken { hash: call.caller()?.token_hex() }).await?;
     Ok(Reply::from(json!({ "revoked": true })))
 }

@@ -2,14 +2,12 @@
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use teamlog_ingest::{Command, Edit, Nothing, Post};
-use teamlog_schemas::{ConversationId, Event, Ts, UserId};
+use teamlog_ingest::commands::{Delete, Edit, OpenDirect, Post};
+use teamlog_schemas::{ConversationId, Ts, UserId};
 
-use super::{Call, Method, Reply, rows, write::event_of};
+use super::{Call, Method, Reply, conversations::change::direct, rows};
 use crate::{
-    ApiError,
-    error::Done,
-    read,
+    ApiError, read,
     render::{AsText, Rendered},
 };
 
@@ -82,8 +80,7 @@ async fn update(call: &Call<'_>) -> Result<Reply, ApiError> {
         return Err(ApiError::refused("no_text"));
     }
     let edit = Edit { conversation, ts, text, blocks, attachments, expected_edited_ts: None };
-    let event = event_of(call.write(Command::Edit(Box::new(edit))).await?)?;
-    let Event::MessageEdited(edited) = &*event else { return Err(ApiError::outcome_unknown()) };
+    let edited = call.make(edit).await?;
     let (team, conversation, message) = (call.caller()?.team.read(), edited.conversation, &edited.after);
     let message = Rendered { team: &team, conversation, message };
     Ok(Reply::written(Changed {
@@ -98,7 +95,7 @@ async fn update(call: &Call<'_>) -> Result<Reply, ApiError> {
 async fn delete(call: &Call<'_>) -> Result<Reply, ApiError> {
     let conversation = call.args.conversation("channel")?;
     let ts = message_of(call, "ts")?;
-    call.write(Command::Delete { conversation, ts }).await?;
+    call.make(Delete { conversation, ts }).await?;
     Ok(Reply::from(json!({ "channel": conversation, "ts": ts.to_string() })))
 }
 
@@ -148,8 +145,7 @@ fn icons(call: &Call<'_>) -> Result<Option<String>, ApiError> {
 
 async fn posted(call: &Call<'_>, mut post: Post) -> Result<Reply, ApiError> {
     post.conversation = Some(target(call).await?);
-    let event = event_of(call.write(Command::Post(Box::new(post))).await?)?;
-    let Event::MessagePosted(posted) = &*event else { return Err(ApiError::outcome_unknown()) };
+    let posted = call.make(post).await?;
     let (team, conversation, message) = (call.caller()?.team.read(), posted.conversation, &posted.message);
     let message = AsPosted {
         message: Rendered { team: &team, conversation, message },
@@ -166,10 +162,8 @@ async fn target(call: &Call<'_>) -> Result<ConversationId, ApiError> {
         Target::Conversation(conversation) => return Ok(conversation),
         Target::Person(person) => person,
     };
-    match call.write_step(1, Command::OpenDirect { users: vec![person] }).await? {
-        Done::Nothing(Nothing::AlreadyOpen(conversation)) => Ok(conversation),
-        done => event_of(done)?.conversation().ok_or(ApiError::outcome_unknown()),
-    }
+    let (conversation, _) = direct(call.write_step(1, OpenDirect { users: vec![person] }).await?)?;
+    Ok(conversation)
 }
 
 enum Target {

@@ -1,7 +1,7 @@
 //! `reactions.*`
 
 use serde_json::{Value, json};
-use teamlog_ingest::Command;
+use teamlog_ingest::commands::{React, Unreact};
 use teamlog_schemas::{ConversationId, Ts};
 
 use super::{Call, Method, Reply, chat::link_to, rows};
@@ -16,14 +16,14 @@ pub(super) const METHODS: &[Method] = rows! {
 /// `reactions.add`
 async fn add(call: &Call<'_>) -> Result<Reply, ApiError> {
     let (conversation, ts) = item(call)?;
-    call.write(Command::React { conversation, ts, name: emoji(call)? }).await?;
+    call.make(React { conversation, ts, name: emoji(call)? }).await?;
     Ok(Reply::empty())
 }
 
 /// `reactions.remove`
 async fn remove(call: &Call<'_>) -> Result<Reply, ApiError> {
     let (conversation, ts) = item(call)?;
-    call.write(Command::Unreact { conversation, ts, name: emoji(call)? }).await?;
+    call.make(Unreact { conversation, ts, name: emoji(call)? }).await?;
     Ok(Reply::empty())
 }
 

@@ -104,7 +104,7 @@ fn renaming_and_headlines() {
     let mut rig = Rig::new();
     let open = rig.creates(BOB, "open", PublicChannel);
     let direct = rig.opens(ADA, &[BOB]);
-    rig.does(CYD, Command::from(Join { conversation: open }));
+    rig.does(CYD, Join { conversation: open });
     let rename = |name: &str| Command::from(Rename { conversation: open, name: name.to_owned() });
     rig.check(ADA, rename("shut"), "not_in_channel");
     rig.check(CYD, rename("shut"), "not_authorized");
@@ -147,7 +147,7 @@ fn the_archive() {
     ] {
         rig.check(BOB, command, "is_archived");
     }
-    rig.check(CYD, Command::from(Join { conversation: open }), "is_archived");
+    rig.check(CYD, Join { conversation: open }, "is_archived");
     rig.check(CYD, create("open", PublicChannel), "name_taken");
     rig.check(BOB, unarchive(open), "ConversationUnarchived");
     rig.check(BOB, post(open, "x"), "MessagePosted");
@@ -180,7 +180,7 @@ fn a_direct_message_is_found_by_who_is_in_it() {
     rig.check(BOB, close(pair), "AlreadyClosed");
     let Event::MessagePosted(posted) = &*rig.does(ADA, post(pair, "hello")) else { unreachable!() };
     assert_eq!(posted.opens_for, [user(BOB)]);
-    rig.check(BOB, Command::from(OpenConversation { conversation: pair }), "AlreadyOpen");
+    rig.check(BOB, OpenConversation { conversation: pair }, "AlreadyOpen");
 }
 
 #[test]
@@ -189,10 +189,10 @@ fn a_group_is_of_nine_at_most() {
     let others: Vec<_> = (0..9).map(|i| user(&format!("UG{i}"))).collect();
     for (i, id) in others.iter().enumerate() {
         let new = teamlog_ingest::NewPerson { user: Some(*id), name: format!("g{i}"), ..Default::default() };
-        rig.does(NOBODY, Command::from(CreateUser(new)));
+        rig.does(NOBODY, CreateUser(new));
     }
-    rig.check(ADA, Command::from(OpenDirect { users: others.clone() }), "too_many_users");
-    rig.check(ADA, Command::from(OpenDirect { users: others[..8].to_vec() }), "ConversationCreated");
+    rig.check(ADA, OpenDirect { users: others.clone() }, "too_many_users");
+    rig.check(ADA, OpenDirect { users: others[..8].to_vec() }, "ConversationCreated");
 }
 
 fn imported(id: &str, kind: ConversationKind, name: Option<&str>, members: &[&str]) -> Command {
@@ -232,7 +232,7 @@ fn an_import_keeps_what_was_and_can_be_run_again() {
 impl Rig {
     /// The direct message that is there and open.
     fn opens_again(&mut self, actor: &str, other: &str) -> Option<ConversationId> {
-        match self.ask(actor, Command::from(OpenDirect { users: vec![user(other)] })) {
+        match self.ask(actor, OpenDirect { users: vec![user(other)] }) {
             Ok(teamlog_ingest::Decision::Nothing(Nothing::AlreadyOpen(id))) => Some(id),
             _ => None,
         }

@@ -82,7 +82,7 @@ fn who_is_called() {
 fn a_bot_may_dress_up_and_a_person_may_not() {
     let mut rig = Rig::new();
     let general = rig.channel("general");
-    rig.does(ROBO, Command::from(Join { conversation: general }));
+    rig.does(ROBO, Join { conversation: general });
     let dressed = posting(general, |post| {
         post.text = "x".to_owned();
         post.username = Some("ada".to_owned());
@@ -174,7 +174,7 @@ fn deleting_is_the_authors_and_the_admins() {
     rig.check(ADA, delete(two), "MessageDeleted");
     let secret = rig.creates(BOB, "secret", ConversationKind::PrivateChannel);
     let hidden = rig.posts(BOB, secret, "x");
-    rig.check(ADA, Command::from(Delete { conversation: secret, ts: hidden }), "channel_not_found");
+    rig.check(ADA, Delete { conversation: secret, ts: hidden }, "channel_not_found");
 }
 
 #[test]
@@ -231,7 +231,7 @@ fn an_import_is_older_than_all_that_was_posted_and_comes_once() {
     };
     rig.check(NOBODY, import(open, then(6), many), "msg_too_long");
 
-    rig.does(BOB, Command::from(Join { conversation: open }));
+    rig.does(BOB, Join { conversation: open });
     let posted = rig.replies(BOB, open, then(3));
     assert_eq!(rig.fact(open, then(3)).unwrap().thread.as_ref().unwrap().reply_count, 2);
     rig.check(NOBODY, import(open, posted, |_| {}), "AlreadyImported");

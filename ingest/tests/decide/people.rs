@@ -76,12 +76,12 @@ fn imported_bots_come_once() {
 #[test]
 fn a_token_is_its_owners_and_the_admins() {
     let mut rig = Rig::new();
-    rig.check(CYD, Command::from(IssueToken { user: user(BOB) }), "restricted_action");
-    rig.check(ADA, Command::from(IssueToken { user: user("UNONE") }), "user_not_found");
-    rig.check(ADA, Command::from(IssueToken { user: user(OLD) }), "user_disabled");
-    rig.check(OLD, Command::from(IssueToken { user: user(OLD) }), "account_inactive");
-    rig.check("UNONE", Command::from(IssueToken { user: user(BOB) }), "account_inactive");
-    let issued = rig.does(BOB, Command::from(IssueToken { user: user(BOB) }));
+    rig.check(CYD, IssueToken { user: user(BOB) }, "restricted_action");
+    rig.check(ADA, IssueToken { user: user("UNONE") }, "user_not_found");
+    rig.check(ADA, IssueToken { user: user(OLD) }, "user_disabled");
+    rig.check(OLD, IssueToken { user: user(OLD) }, "account_inactive");
+    rig.check("UNONE", IssueToken { user: user(BOB) }, "account_inactive");
+    let issued = rig.does(BOB, IssueToken { user: user(BOB) });
     let hash = hex::encode(token_hash(&secrets().token_of(&issued).unwrap()));
     let revoke = |hash: &str| Command::from(RevokeToken { hash: hash.to_owned() });
     rig.check(CYD, revoke(&hash), "restricted_action");
@@ -89,5 +89,5 @@ fn a_token_is_its_owners_and_the_admins() {
     rig.check(BOB, revoke(&"0".repeat(64)), "token_not_found");
     rig.check(BOB, revoke(&hash.to_uppercase()), "TokenRevoked");
     rig.check(BOB, revoke(&hash), "AlreadyRevoked");
-    rig.check(ADA, Command::from(IssueToken { user: user(ROBO) }), "TokenIssued");
+    rig.check(ADA, IssueToken { user: user(ROBO) }, "TokenIssued");
 }

@@ -104,19 +104,19 @@ impl Rig {
             let is_bot = id == ROBO;
             rig.does(
                 NOBODY,
-                Command::from(CreateUser(NewPerson {
+                CreateUser(NewPerson {
                     user: Some(user(id)),
                     name: name.to_owned(),
                     is_bot,
                     bot: is_bot.then(|| "BROBO".parse::<BotId>().unwrap()),
                     deleted: id == OLD,
                     ..NewPerson::default()
-                })),
+                }),
             );
         }
         let general = rig.channel("general");
-        rig.does(BOB, Command::from(Join { conversation: general }));
-        rig.does(CYD, Command::from(Join { conversation: general }));
+        rig.does(BOB, Join { conversation: general });
+        rig.does(CYD, Join { conversation: general });
         rig
     }
 
@@ -125,7 +125,7 @@ impl Rig {
     }
 
     /// Decides as the writer does: facts first, a second read for the thread of a reply that is to be deleted.
-    pub(crate) fn ask(&mut self, actor: &str, command: Command) -> Result<Decision, Refusal> {
+    pub(crate) fn ask(&mut self, actor: &str, command: impl Into<Command>) -> Result<Decision, Refusal> {
         let request = Request {
             team: self.team.id(),
             actor: actor.parse().ok(),
@@ -133,7 +133,7 @@ impl Rig {
             key: None,
             deadline: Instant::now(),
             traceparent: None,
-            command,
+            command: command.into(),
         };
         let mut wanted = facts_wanted(&self.team, &request);
         for (conversation, ts) in wanted.replies.clone() {
@@ -171,7 +171,7 @@ impl Rig {
     }
 
     /// Decides, applies, and says what came of it: an event's name, a refusal's code, or why there was nothing to do.
-    pub(crate) fn outcome(&mut self, actor: &str, command: Command) -> String {
+    pub(crate) fn outcome(&mut self, actor: &str, command: impl Into<Command>) -> String {
         self.clock += 1;
         match self.ask(actor, command) {
             Ok(Decision::Event(event)) => {
@@ -185,15 +185,17 @@ impl Rig {
     }
 
     #[track_caller]
-    pub(crate) fn check(&mut self, actor: &str, command: Command, expected: &str) {
+    pub(crate) fn check(&mut self, actor: &str, command: impl Into<Command>, expected: &str) {
+        let command = command.into();
         let shown = format!("{command:?}");
         assert_eq!(self.outcome(actor, command), expected, "{actor}: {:.300}", shown);
     }
 
     /// What must come to an event.
     #[track_caller]
-    pub(crate) fn does(&mut self, actor: &str, command: Command) -> Arc<Event> {
+    pub(crate) fn does(&mut self, actor: &str, command: impl Into<Command>) -> Arc<Event> {
         self.clock += 1;
+        let command = command.into();
         let shown = format!("{command:?}");
         match self.ask(actor, command) {
             Ok(Decision::Event(event)) => self.apply(event),
@@ -266,7 +268,7 @@ impl Rig {
     #[track_caller]
     pub(crate) fn opens(&mut self, actor: &str, users: &[&str]) -> ConversationId {
         let users = users.iter().map(|id| user(id)).collect();
-        self.does(actor, Command::from(OpenDirect { users })).conversation().unwrap()
+        self.does(actor, OpenDirect { users }).conversation().unwrap()
     }
 }
 

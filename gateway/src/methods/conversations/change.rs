@@ -1,10 +1,16 @@
 //! `conversations.*`: those that change something.
 
 use serde_json::{Map, Value, json};
-use teamlog_ingest::{Command, NewConversation, Nothing};
-use teamlog_schemas::{ConversationId, ConversationKind, UserId};
+use teamlog_ingest::{
+    Nothing,
+    commands::{
+        Archive, CloseDirect, CreateConversation, Invite, Join, Kick, Leave, OpenConversation, OpenDirect, Rename,
+        SetPurpose, SetTopic, Unarchive,
+    },
+};
+use teamlog_schemas::{ConversationId, ConversationKind, EventType, UserId};
 
-use super::super::{Call, Reply, write::event_of};
+use super::super::{Call, Reply};
 use crate::{ApiError, error::Done, read, realtime::Mark, render};
 
 /// `conversations.create`
@@ -18,15 +24,14 @@ pub(in super::super) async fn create(call: &Call<'_>) -> Result<Reply, ApiError>
 /// Makes a channel, and says which.
 pub(in super::super) async fn begin(call: &Call<'_>, kind: ConversationKind) -> Result<ConversationId, ApiError> {
     let name = call.args.text("name")?.unwrap_or_default();
-    let new = NewConversation {
+    let new = CreateConversation {
         conversation: None,
         kind,
         name: Some(name.strip_prefix('#').unwrap_or(&name).to_owned()),
         members: call.args.ids("user_ids", "user_not_found")?,
         imported: None,
     };
-    let event = event_of(call.write(Command::CreateConversation(Box::new(new))).await?)?;
-    event.conversation().ok_or(ApiError::outcome_unknown())
+    Ok(call.write(new).await?.made()?.conversation)
 }
 
 /// `conversations.join`
@@ -43,8 +48,8 @@ pub(in super::super) async fn join(call: &Call<'_>) -> Result<Reply, ApiError> {
 
 /// Joins a channel; true if the caller was in it.
 pub(in super::super) async fn enter(call: &Call<'_>, conversation: ConversationId) -> Result<bool, ApiError> {
-    match call.write(Command::Join { conversation }).await? {
-        Done::Acked(_) => Ok(false),
+    match call.write(Join { conversation }).await? {
+        Done::Made(_) => Ok(false),
         Done::Nothing(_) => Ok(true),
     }
 }
@@ -52,8 +57,8 @@ pub(in super::super) async fn enter(call: &Call<'_>, conversation: ConversationI
 /// `conversations.leave`
 pub(in super::super) async fn leave(call: &Call<'_>) -> Result<Reply, ApiError> {
     let conversation = call.args.conversation("channel")?;
-    Ok(match call.write(Command::Leave { conversation }).await? {
-        Done::Acked(_) => Reply::empty(),
+    Ok(match call.write(Leave { conversation }).await? {
+        Done::Made(_) => Reply::empty(),
         Done::Nothing(_) => Reply::from(json!({ "not_in_channel": true })),
     })
 }
@@ -71,7 +76,7 @@ pub(in super::super) async fn bring(call: &Call<'_>) -> Result<ConversationId, A
     if users.is_empty() {
         return Err(ApiError::refused("no_user"));
     }
-    call.write(Command::Invite { conversation, users }).await?;
+    call.make(Invite { conversation, users }).await?;
     Ok(conversation)
 }
 
@@ -79,7 +84,7 @@ pub(in super::super) async fn bring(call: &Call<'_>) -> Result<ConversationId, A
 pub(in super::super) async fn kick(call: &Call<'_>) -> Result<Reply, ApiError> {
     let conversation = call.args.conversation("channel")?;
     let user = call.args.user("user")?;
-    call.write(Command::Kick { conversation, user }).await?;
+    call.make(Kick { conversation, user }).await?;
     Ok(Reply::empty())
 }
 
@@ -108,26 +113,30 @@ pub(in super::super) async fn open(call: &Call<'_>) -> Result<Reply, ApiError> {
 
 /// Opens a direct message, by its id or its people. True if it was open.
 pub(in super::super) async fn opened(call: &Call<'_>) -> Result<(ConversationId, bool), ApiError> {
-    let command = if call.args.filled("channel")?.is_some() {
-        Command::OpenConversation { conversation: call.args.conversation("channel")? }
-    } else {
-        let users = people(call)?;
-        if users.is_empty() {
-            return Err(ApiError::refused("users_list_not_supplied"));
-        }
-        Command::OpenDirect { users }
-    };
-    match call.write(command).await? {
+    if call.args.filled("channel")?.is_some() {
+        let conversation = call.args.conversation("channel")?;
+        return direct(call.write(OpenConversation { conversation }).await?);
+    }
+    let users = people(call)?;
+    if users.is_empty() {
+        return Err(ApiError::refused("users_list_not_supplied"));
+    }
+    direct(call.write(OpenDirect { users }).await?)
+}
+
+/// Returns the direct message that was opened. True if it was open.
+pub(in super::super) fn direct<E: EventType>(done: Done<E>) -> Result<(ConversationId, bool), ApiError> {
+    match done {
         Done::Nothing(Nothing::AlreadyOpen(conversation)) => Ok((conversation, true)),
-        done => Ok((event_of(done)?.conversation().ok_or(ApiError::outcome_unknown())?, false)),
+        done => Ok((done.made()?.event().conversation().ok_or(ApiError::outcome_unknown())?, false)),
     }
 }
 
 /// `conversations.close`
 pub(in super::super) async fn close(call: &Call<'_>) -> Result<Reply, ApiError> {
     let conversation = call.args.conversation("channel")?;
-    Ok(match call.write(Command::CloseDirect { conversation }).await? {
-        Done::Acked(_) => Reply::empty(),
+    Ok(match call.write(CloseDirect { conversation }).await? {
+        Done::Made(_) => Reply::empty(),
         Done::Nothing(_) => Reply::from(json!({ "no_op": true, "already_closed": true })),
     })
 }
@@ -167,7 +176,7 @@ pub(in super::super) async fn mark(call: &Call<'_>) -> Result<Reply, ApiError> {
 pub(in super::super) async fn rename(call: &Call<'_>) -> Result<Reply, ApiError> {
     let conversation = call.args.conversation("channel")?;
     let name = call.args.text("name")?.unwrap_or_default().into_owned();
-    call.write(Command::Rename { conversation, name }).await?;
+    call.make(Rename { conversation, name }).await?;
     channel_reply(call, conversation)
 }
 
@@ -175,7 +184,7 @@ pub(in super::super) async fn rename(call: &Call<'_>) -> Result<Reply, ApiError>
 pub(in super::super) async fn set_topic(call: &Call<'_>) -> Result<Reply, ApiError> {
     let conversation = call.args.conversation("channel")?;
     let topic = call.args.text("topic")?.unwrap_or_default().into_owned();
-    call.write(Command::SetTopic { conversation, topic }).await?;
+    call.make(SetTopic { conversation, topic }).await?;
     channel_reply(call, conversation)
 }
 
@@ -183,19 +192,19 @@ pub(in super::super) async fn set_topic(call: &Call<'_>) -> Result<Reply, ApiErr
 pub(in super::super) async fn set_purpose(call: &Call<'_>) -> Result<Reply, ApiError> {
     let conversation = call.args.conversation("channel")?;
     let purpose = call.args.text("purpose")?.unwrap_or_default().into_owned();
-    call.write(Command::SetPurpose { conversation, purpose }).await?;
+    call.make(SetPurpose { conversation, purpose }).await?;
     channel_reply(call, conversation)
 }
 
 /// `conversations.archive`
 pub(in super::super) async fn archive(call: &Call<'_>) -> Result<Reply, ApiError> {
-    call.write(Command::Archive { conversation: call.args.conversation("channel")? }).await?;
+    call.make(Archive { conversation: call.args.conversation("channel")? }).await?;
     Ok(Reply::empty())
 }
 
 /// `conversations.unarchive`
 pub(in super::super) async fn unarchive(call: &Call<'_>) -> Result<Reply, ApiError> {
-    call.write(Command::Unarchive { conversation: call.args.conversation("channel")? }).await?;
+    call.make(Unarchive { conversation: call.args.conversation("channel")? }).await?;
     Ok(Reply::empty())
 }
 

@@ -7,7 +7,7 @@ pub(super) mod im;
 pub(super) mod mpim;
 
 use serde_json::{Map, Value, json};
-use teamlog_ingest::Command;
+use teamlog_ingest::commands::{SetPurpose, SetTopic};
 use teamlog_schemas::{ConversationId, ConversationKind};
 use teamlog_state::{Conversation, Team};
 
@@ -18,7 +18,7 @@ use crate::{ApiError, limits, render};
 async fn set_topic(call: &Call<'_>) -> Result<Reply, ApiError> {
     let conversation = call.args.conversation("channel")?;
     let topic = call.args.text("topic")?.unwrap_or_default().into_owned();
-    call.write(Command::SetTopic { conversation, topic: topic.clone() }).await?;
+    call.make(SetTopic { conversation, topic: topic.clone() }).await?;
     Ok(Reply::from(json!({ "topic": topic })))
 }
 
@@ -26,7 +26,7 @@ async fn set_topic(call: &Call<'_>) -> Result<Reply, ApiError> {
 async fn set_purpose(call: &Call<'_>) -> Result<Reply, ApiError> {
     let conversation = call.args.conversation("channel")?;
     let purpose = call.args.text("purpose")?.unwrap_or_default().into_owned();
-    call.write(Command::SetPurpose { conversation, purpose: purpose.clone() }).await?;
+    call.make(SetPurpose { conversation, purpose: purpose.clone() }).await?;
     Ok(Reply::from(json!({ "purpose": purpose })))
 }
 
