@@ -1,21 +1,23 @@
-//! What every decision looks at.
+//! The arguments of every decision, and the questions that many of them ask.
 
-use teamlog_schemas::{ConversationId, ConversationKind, Meta, Ts, UserId};
-use teamlog_state::{Conversation, Facts, Member, Team};
+use teamlog_cluster::token_hash;
+use teamlog_schemas::{ConversationId, ConversationKind, Meta, Token, TokenKind, Ts, UserId};
+use teamlog_state::{Conversation, Facts, Member, MessageFact, Team};
 
 use super::Now;
 use crate::{Refusal, Request};
 
-pub(super) struct Context<'a, 'n> {
-    pub(super) team: &'a Team,
-    pub(super) facts: &'a Facts,
-    pub(super) request: &'a Request,
-    pub(super) now: Now<'n>,
+/// The arguments of a decision: the team, the facts that the command asked for, the request, time and dice.
+pub struct Context<'a, 'n> {
+    pub(crate) team: &'a Team,
+    pub(crate) facts: &'a Facts,
+    pub(crate) request: &'a Request,
+    pub(crate) now: Now<'n>,
 }
 
 impl<'a, 'n> Context<'a, 'n> {
-    /// Refuses who is not of the team (any more).
-    pub(super) fn new(team: &'a Team, facts: &'a Facts, request: &'a Request, now: Now<'n>) -> Result<Self, Refusal> {
+    /// Refuses a request whose actor is not a member of the team, or not any more.
+    pub(crate) fn new(team: &'a Team, facts: &'a Facts, request: &'a Request, now: Now<'n>) -> Result<Self, Refusal> {
         if let Some(actor) = request.actor {
             let member = team.person(actor).ok_or(Refusal::AccountInactive)?;
             if member.person.deleted {
@@ -25,7 +27,8 @@ impl<'a, 'n> Context<'a, 'n> {
         Ok(Context { team, facts, request, now })
     }
 
-    pub(super) fn meta(&self) -> Meta {
+    /// Returns the beginning of the event that is decided.
+    pub(crate) fn meta(&self) -> Meta {
         Meta {
             event_id: self.now.event_id,
             team: self.team.id(),
@@ -36,26 +39,26 @@ impl<'a, 'n> Context<'a, 'n> {
         }
     }
 
-    /// The next message's `ts`: the clock's, and always above the last one's.
-    pub(super) fn ts(&self) -> Ts {
+    /// Returns the next message's `ts`: the clock's, and always above the last one's.
+    pub(crate) fn ts(&self) -> Ts {
         self.now.at.max(self.team.last_ts().next())
     }
 
-    /// Who asks. The operator's tools have no name, and cannot do what needs one.
-    pub(super) fn actor(&self) -> Result<UserId, Refusal> {
+    /// Returns the actor. The operator's tools have none, and cannot do what needs one.
+    pub(crate) fn actor(&self) -> Result<UserId, Refusal> {
         self.request.actor.ok_or(Refusal::UserNotFound)
     }
 
-    /// Whether who asks may manage the team; the operator's tools may.
-    pub(super) fn is_admin(&self) -> bool {
+    /// Whether the actor may manage the team. The operator's tools may.
+    pub(crate) fn is_admin(&self) -> bool {
         match self.request.actor {
             None => true,
             Some(actor) => self.team.person(actor).is_some_and(|member| member.person.is_admin),
         }
     }
 
-    /// A conversation that who asks may know of.
-    pub(super) fn visible(&self, conversation: ConversationId) -> Result<&'a Conversation, Refusal> {
+    /// Returns a conversation that the actor may know of.
+    pub(crate) fn visible(&self, conversation: ConversationId) -> Result<&'a Conversation, Refusal> {
         let found = self.team.conversation(conversation).ok_or(Refusal::ChannelNotFound)?;
         match self.request.actor {
             Some(actor) if !self.team.may_read(actor, conversation) => Err(Refusal::ChannelNotFound),
@@ -63,34 +66,54 @@ impl<'a, 'n> Context<'a, 'n> {
         }
     }
 
-    /// A channel that who asks may know of; not a direct message.
-    pub(super) fn channel(&self, conversation: ConversationId) -> Result<&'a Conversation, Refusal> {
+    /// Returns a channel that the actor may know of; not a direct message.
+    pub(crate) fn channel(&self, conversation: ConversationId) -> Result<&'a Conversation, Refusal> {
         let found = self.visible(conversation)?;
         if found.kind.is_channel() { Ok(found) } else { Err(Refusal::WrongKind) }
     }
 
-    /// A channel that who asks is in and that is not in the archive.
-    pub(super) fn own_channel(&self, conversation: ConversationId) -> Result<&'a Conversation, Refusal> {
+    /// Returns a channel that the actor is in and that is not in the archive.
+    pub(crate) fn own_channel(&self, conversation: ConversationId) -> Result<&'a Conversation, Refusal> {
         let found = self.channel(conversation)?;
         self.must_be_in(found)?;
         if found.is_archived { Err(Refusal::IsArchived) } else { Ok(found) }
     }
 
-    pub(super) fn must_be_in(&self, conversation: &Conversation) -> Result<(), Refusal> {
+    /// Refuses an actor who is not a member of the conversation.
+    pub(crate) fn must_be_in(&self, conversation: &Conversation) -> Result<(), Refusal> {
         match self.request.actor {
             Some(actor) if !self.team.is_member(actor, conversation.conversation) => Err(Refusal::NotInChannel),
             _ => Ok(()),
         }
     }
 
-    /// A person of the team who is not deactivated.
-    pub(super) fn person(&self, user: UserId) -> Result<&'a Member, Refusal> {
+    /// Returns a message that the actor may read and that is not deleted, and its conversation. The command must have asked
+    /// for it in `wants`.
+    pub(crate) fn message(
+        &self,
+        conversation: ConversationId,
+        ts: Ts,
+    ) -> Result<(&'a Conversation, &'a MessageFact), Refusal> {
+        let conversation = self.visible(conversation)?;
+        let fact = self.facts.message(conversation.conversation, ts).filter(|fact| !fact.tombstone);
+        Ok((conversation, fact.ok_or(Refusal::MessageNotFound)?))
+    }
+
+    /// Returns a person of the team who is not deactivated.
+    pub(crate) fn person(&self, user: UserId) -> Result<&'a Member, Refusal> {
         let member = self.team.person(user).ok_or(Refusal::UserNotFound)?;
         if member.person.deleted { Err(Refusal::UserDisabled) } else { Ok(member) }
     }
 
-    /// A new conversation's id that nobody has yet.
-    pub(super) fn new_conversation_id(&mut self, kind: ConversationKind) -> ConversationId {
+    /// Returns a new token for a person, or for a bot's user. It derives from the event's id, so the log needs its hash alone.
+    pub(crate) fn token_for(&self, user: UserId, is_bot: bool) -> Token {
+        let kind = if is_bot { TokenKind::Bot } else { TokenKind::User };
+        let text = self.now.secrets.token_for(self.now.event_id, self.team.id(), kind);
+        Token { user, kind, hash: hex::encode(token_hash(&text)) }
+    }
+
+    /// Returns an id for a new conversation that no other one has.
+    pub(crate) fn new_conversation_id(&mut self, kind: ConversationKind) -> ConversationId {
         let letter = match kind {
             ConversationKind::PublicChannel => 'C',
             ConversationKind::PrivateChannel | ConversationKind::Mpim => 'G',
