@@ -4,6 +4,7 @@
 //! facade), `http` (commands on their way between nodes).
 
 mod answer;
+mod beginnings;
 pub mod commands;
 mod decide;
 mod directory_fold;
@@ -18,10 +19,11 @@ mod writer;
 mod writers;
 
 pub use answer::{Acked, Answer, Made, NotAccepted, Nothing, Refusal};
+pub use beginnings::{NewPerson, NewTeam};
 pub use commands::Command;
 pub use decide::{Decision, Now, decide, decide_team, facts_wanted, team_begun};
 pub use directory_fold::DirectoryRequest;
-pub use request::{NewPerson, NewTeam, Request};
+pub use request::Request;
 pub use service::{FoundingError, Ingest, IngestConfig, IngestParts, Writing};
 pub use writer::{WriterConfig, WriterHandle};
 pub use writers::Writers;

@@ -1,6 +1,6 @@
 //! The path of every write: a command, its outcome, and the wait until the caller can see what it did.
 
-use teamlog_ingest::{Answer, Made, Refusal, Request, commands::Act};
+use teamlog_ingest::{Answer, Command, Made, Refusal, Request, commands::Act};
 use teamlog_log::Position;
 use teamlog_schemas::{TeamId, UserId};
 use tokio::time::Instant;
@@ -15,18 +15,25 @@ use crate::{
 impl Call<'_> {
     /// Does a command in the caller's name, under the call's key, and returns its event. For commands that are either done or
     /// refused.
-    pub(super) async fn make<A: Act<Otherwise = Refusal>>(&self, act: A) -> Result<Made<A::Made>, ApiError> {
+    pub(super) async fn make<A: Act<Otherwise = Refusal> + Into<Command>>(
+        &self,
+        act: A,
+    ) -> Result<Made<A::Made>, ApiError> {
         self.write(act).await?.made()
     }
 
     /// Does a command in the caller's name, under the call's key. For commands that may also find that there is nothing to do.
-    pub(super) async fn write<A: Act>(&self, act: A) -> Result<Done<A::Made>, ApiError> {
+    pub(super) async fn write<A: Act + Into<Command>>(&self, act: A) -> Result<Done<A::Made>, ApiError> {
         let caller = self.caller()?;
         self.write_as(caller.team.id(), Some(caller.user), self.key.clone(), act).await
     }
 
     /// Does one of several commands of a call: its key is made from the call's (`key/1`, ...).
-    pub(super) async fn write_step<A: Act>(&self, step: u32, act: A) -> Result<Done<A::Made>, ApiError> {
+    pub(super) async fn write_step<A: Act + Into<Command>>(
+        &self,
+        step: u32,
+        act: A,
+    ) -> Result<Done<A::Made>, ApiError> {
         let caller = self.caller()?;
         self.write_as(caller.team.id(), Some(caller.user), self.step_key(step), act).await
     }
@@ -38,7 +45,7 @@ impl Call<'_> {
 
     /// Does a command in the name of a member, or of the operators. When it returns, the caller sees what the command did, or
     /// what was so already.
-    pub(super) async fn write_as<A: Act>(
+    pub(super) async fn write_as<A: Act + Into<Command>>(
         &self,
         team: TeamId,
         actor: Option<UserId>,

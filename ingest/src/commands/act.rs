@@ -4,13 +4,12 @@ use serde::{Serialize, de::DeserializeOwned};
 use teamlog_schemas::EventType;
 use teamlog_state::{FactsWanted, Team};
 
-use super::Command;
 #[cfg(any(test, feature = "testing"))]
-use super::Scene;
+use super::scene::Scene;
 use crate::{Decision, Nothing, Refusal, decide::Context};
 
 /// A command: its data, the facts that it needs, its decision, and samples of it, all in one file.
-pub trait Act: Serialize + DeserializeOwned + Into<Command> {
+pub trait Act: Serialize + DeserializeOwned {
     /// The event that the command makes; [`Event`](teamlog_schemas::Event) for a command that makes one of several.
     type Made: EventType;
 

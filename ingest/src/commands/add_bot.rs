@@ -7,9 +7,9 @@ use teamlog_state::{FactsWanted, Team};
 use super::{Act, NoEvent};
 use crate::{
     Nothing, Refusal,
+    beginnings::text,
     decide::Context,
     limits::{EXTRA_BYTES_MAX, REAL_NAME_CHARS_MAX},
-    request::text,
 };
 
 /// Adds a bot without a user, by an import. For admins.

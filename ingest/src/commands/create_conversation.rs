@@ -9,9 +9,9 @@ use teamlog_state::{FactsWanted, Team};
 use super::{Act, NoEvent};
 use crate::{
     Nothing, Refusal,
+    beginnings::text,
     decide::{Context, names},
     limits::{EXTRA_BYTES_MAX, IMPORTED_MEMBERS_MAX, INVITED_MAX},
-    request::text,
 };
 
 /// Makes a conversation. For admins if it comes by an import.
@@ -87,7 +87,7 @@ impl Act for CreateConversation {
             return Err(Nothing::AlreadyOpen(there.conversation).into());
         }
         let brought = self.imported.clone().unwrap_or_else(|| ImportedConversation {
-            creator: it.request.actor,
+            creator: it.origin.actor,
             created: it.ts(),
             ..ImportedConversation::default()
         });
@@ -154,7 +154,7 @@ impl CreateConversation {
         if self.members.len() > most {
             return Err(Refusal::TooManyUsers);
         }
-        let mut members: Vec<UserId> = it.request.actor.filter(|_| !is_imported).into_iter().collect();
+        let mut members: Vec<UserId> = it.origin.actor.filter(|_| !is_imported).into_iter().collect();
         let mut seen: HashSet<UserId> = members.iter().copied().collect();
         for user in &self.members {
             if is_imported {

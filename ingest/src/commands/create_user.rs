@@ -7,9 +7,9 @@ use teamlog_state::{FactsWanted, Team};
 use super::{Act, NoEvent};
 use crate::{
     NewPerson, Nothing, Refusal,
+    beginnings::text,
     decide::{Context, names},
     limits::{EXTRA_BYTES_MAX, REAL_NAME_CHARS_MAX},
-    request::text,
 };
 
 /// Adds a person or a bot's user. For admins.

@@ -31,7 +31,7 @@ impl Act for Delete {
         let Delete { conversation, ts } = *self;
         let (_, fact) = it.message(conversation, ts)?;
         let before = fact.message.clone();
-        if !it.is_admin() && before.user != it.request.actor {
+        if !it.is_admin() && before.user != it.origin.actor {
             return Err(Refusal::CantDeleteMessage);
         }
         let root = before.thread_ts.filter(|_| before.is_reply());

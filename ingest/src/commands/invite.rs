@@ -35,7 +35,7 @@ impl Act for Invite {
         if self.users.len() > INVITED_MAX {
             return Err(Refusal::TooManyUsers);
         }
-        if it.request.actor.is_some_and(|actor| self.users.contains(&actor)) {
+        if it.origin.actor.is_some_and(|actor| self.users.contains(&actor)) {
             return Err(Refusal::CantInviteSelf);
         }
         let mut ts = it.ts();
@@ -50,7 +50,7 @@ impl Act for Invite {
         if joined.is_empty() {
             return Err(Refusal::AlreadyInChannel);
         }
-        Ok(MembersJoined { meta: it.meta(), conversation, inviter: it.request.actor, joined })
+        Ok(MembersJoined { meta: it.meta(), conversation, inviter: it.origin.actor, joined })
     }
 
     #[cfg(any(test, feature = "testing"))]

@@ -27,7 +27,7 @@ impl Act for Kick {
     fn decide(&self, it: &mut Context<'_, '_>) -> Result<MemberLeft, Refusal> {
         let Kick { conversation, user } = *self;
         let channel = it.own_channel(conversation)?;
-        if it.request.actor == Some(user) {
+        if it.origin.actor == Some(user) {
             return Err(Refusal::CantKickSelf);
         }
         if channel.is_general {
@@ -35,14 +35,14 @@ impl Act for Kick {
         }
         // In a private channel each member may; in a public one its maker and admins.
         let is_public = channel.kind == ConversationKind::PublicChannel;
-        if is_public && !it.is_admin() && channel.creator != it.request.actor {
+        if is_public && !it.is_admin() && channel.creator != it.origin.actor {
             return Err(Refusal::NotAllowed);
         }
         it.team.person(user).ok_or(Refusal::UserNotFound)?;
         if !it.team.is_member(user, conversation) {
             return Err(Refusal::NotInChannel);
         }
-        Ok(MemberLeft { meta: it.meta(), conversation, user, kicked_by: it.request.actor, ts: it.ts() })
+        Ok(MemberLeft { meta: it.meta(), conversation, user, kicked_by: it.origin.actor, ts: it.ts() })
     }
 
     #[cfg(any(test, feature = "testing"))]

@@ -9,8 +9,8 @@ use teamlog_state::{FactsWanted, Team, thread_with};
 use super::Act;
 use crate::{
     Refusal,
+    beginnings::text,
     decide::{Content, Context, Mentions, fits},
-    request::text,
 };
 
 /// Posts a message of the actor's, perhaps as a reply.

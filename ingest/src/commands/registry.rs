@@ -1,8 +1,8 @@
 //! The macro behind the list of commands.
 
 /// Makes [`Command`](super::Command) and what is asked of every command out of the list of their types. A type that is not
-/// in the list does not compile, for [`Act`](super::Act) asks for a conversion into `Command`; nor does one in the list
-/// that is no `Act`.
+/// in the list cannot be submitted, for it is not converted into `Command`; one in the list that is no
+/// [`Act`](super::Act) does not compile.
 ///
 /// A command's name in the enum is its type's, and is its name on the wire between nodes.
 macro_rules! commands {

@@ -31,7 +31,7 @@ impl Act for Rename {
         let conversation = self.conversation;
         let channel = it.own_channel(conversation)?;
         names::channel_name(&self.name)?;
-        if !it.is_admin() && channel.creator != it.request.actor {
+        if !it.is_admin() && channel.creator != it.origin.actor {
             return Err(Refusal::NotAuthorized);
         }
         if it.team.channel_named(&self.name).is_some() {

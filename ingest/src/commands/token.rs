@@ -23,7 +23,7 @@ impl Act for IssueToken {
     }
 
     fn decide(&self, it: &mut Context<'_, '_>) -> Result<TokenIssued, Refusal> {
-        if !it.is_admin() && it.request.actor != Some(self.user) {
+        if !it.is_admin() && it.origin.actor != Some(self.user) {
             return Err(Refusal::NotAllowed);
         }
         let member = it.person(self.user)?;
@@ -56,7 +56,7 @@ impl Act for RevokeToken {
         let mut bytes = [0; 32];
         hex::decode_to_slice(&self.hash, &mut bytes).map_err(|_| Refusal::TokenNotFound)?;
         let state = it.team.token(&bytes).ok_or(Refusal::TokenNotFound)?;
-        if !it.is_admin() && it.request.actor != Some(state.user) {
+        if !it.is_admin() && it.origin.actor != Some(state.user) {
             return Err(Refusal::NotAllowed.into());
         }
         if state.revoked {

@@ -4,27 +4,35 @@ use teamlog_cluster::token_hash;
 use teamlog_schemas::{ConversationId, ConversationKind, Meta, Token, TokenKind, Ts, UserId};
 use teamlog_state::{Conversation, Facts, Member, MessageFact, Team};
 
-use super::Now;
-use crate::{Refusal, Request};
+use super::now::Now;
+use crate::Refusal;
 
-/// The arguments of a decision: the team, the facts that the command asked for, the request, time and dice.
+/// The origin of a command: its actor, none for the operator's tools, and its idempotency key, which is good for one method.
+#[derive(Clone, Copy)]
+pub(crate) struct Origin<'a> {
+    pub(crate) actor: Option<UserId>,
+    pub(crate) method: &'a str,
+    pub(crate) key: Option<&'a str>,
+}
+
+/// The arguments of a decision: the team, the facts that the command asked for, its origin, time and dice.
 pub struct Context<'a, 'n> {
     pub(crate) team: &'a Team,
     pub(crate) facts: &'a Facts,
-    pub(crate) request: &'a Request,
+    pub(crate) origin: Origin<'a>,
     pub(crate) now: Now<'n>,
 }
 
 impl<'a, 'n> Context<'a, 'n> {
     /// Refuses a request whose actor is not a member of the team, or not any more.
-    pub(crate) fn new(team: &'a Team, facts: &'a Facts, request: &'a Request, now: Now<'n>) -> Result<Self, Refusal> {
-        if let Some(actor) = request.actor {
+    pub(crate) fn new(team: &'a Team, facts: &'a Facts, origin: Origin<'a>, now: Now<'n>) -> Result<Self, Refusal> {
+        if let Some(actor) = origin.actor {
             let member = team.person(actor).ok_or(Refusal::AccountInactive)?;
             if member.person.deleted {
                 return Err(Refusal::AccountInactive);
             }
         }
-        Ok(Context { team, facts, request, now })
+        Ok(Context { team, facts, origin, now })
     }
 
     /// Returns the beginning of the event that is decided.
@@ -32,10 +40,10 @@ impl<'a, 'n> Context<'a, 'n> {
         Meta {
             event_id: self.now.event_id,
             team: self.team.id(),
-            actor: self.request.actor,
+            actor: self.origin.actor,
             at: self.now.at,
-            key: self.request.key.clone(),
-            method: self.request.key.as_ref().map(|_| self.request.method.clone().into_owned()),
+            key: self.origin.key.map(str::to_owned),
+            method: self.origin.key.map(|_| self.origin.method.to_owned()),
         }
     }
 
@@ -46,12 +54,12 @@ impl<'a, 'n> Context<'a, 'n> {
 
     /// Returns the actor. The operator's tools have none, and cannot do what needs one.
     pub(crate) fn actor(&self) -> Result<UserId, Refusal> {
-        self.request.actor.ok_or(Refusal::UserNotFound)
+        self.origin.actor.ok_or(Refusal::UserNotFound)
     }
 
     /// Whether the actor may manage the team. The operator's tools may.
     pub(crate) fn is_admin(&self) -> bool {
-        match self.request.actor {
+        match self.origin.actor {
             None => true,
             Some(actor) => self.team.person(actor).is_some_and(|member| member.person.is_admin),
         }
@@ -60,7 +68,7 @@ impl<'a, 'n> Context<'a, 'n> {
     /// Returns a conversation that the actor may know of.
     pub(crate) fn visible(&self, conversation: ConversationId) -> Result<&'a Conversation, Refusal> {
         let found = self.team.conversation(conversation).ok_or(Refusal::ChannelNotFound)?;
-        match self.request.actor {
+        match self.origin.actor {
             Some(actor) if !self.team.may_read(actor, conversation) => Err(Refusal::ChannelNotFound),
             _ => Ok(found),
         }
@@ -81,7 +89,7 @@ impl<'a, 'n> Context<'a, 'n> {
 
     /// Refuses an actor who is not a member of the conversation.
     pub(crate) fn must_be_in(&self, conversation: &Conversation) -> Result<(), Refusal> {
-        match self.request.actor {
+        match self.origin.actor {
             Some(actor) if !self.team.is_member(actor, conversation.conversation) => Err(Refusal::NotInChannel),
             _ => Ok(()),
         }

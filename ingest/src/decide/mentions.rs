@@ -6,7 +6,7 @@ use serde_json::Value;
 use teamlog_schemas::{Broadcast, UserId};
 use teamlog_state::Conversation;
 
-use super::Context;
+use super::context::Context;
 
 /// The mentions in the text and the blocks of a message.
 #[derive(Default)]

@@ -3,42 +3,22 @@
 
 mod content;
 mod context;
+mod decision;
 mod mentions;
 pub(crate) mod names;
+mod now;
 mod register;
 
-use teamlog_cluster::Secrets;
-use teamlog_schemas::{Event, Ts};
 use teamlog_state::{Facts, FactsWanted, Team, WriteKey};
-use uuid::Uuid;
 
-use crate::{Nothing, Refusal, Request, commands::Command};
+use crate::{Refusal, Request, commands::Command};
 pub(crate) use content::{Content, fits};
 pub(crate) use context::Context;
+use context::Origin;
+pub use decision::Decision;
 pub(crate) use mentions::Mentions;
+pub use now::Now;
 pub use register::{decide_team, team_begun};
-
-/// Time and randomness, given by the writer.
-pub struct Now<'a> {
-    /// The clock, already within its bound.
-    pub at: Ts,
-    /// The id of the event to be, a UUID of version 7.
-    pub event_id: Uuid,
-    /// Dice: 64 random bits a throw.
-    pub random: &'a mut dyn FnMut() -> u64,
-    /// The keys that tokens are derived from.
-    pub secrets: &'a Secrets,
-}
-
-/// The outcome of a decision that refuses nothing.
-#[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "made and taken apart at once; nearly all are events")]
-pub enum Decision {
-    /// One event, whole.
-    Event(Event),
-    /// What the command wants is so already.
-    Nothing(Nothing),
-}
 
 /// Returns the facts that a request needs beside the team: those of its command, and the event of its idempotency key if the
 /// team does not remember it.
@@ -63,5 +43,6 @@ pub fn decide(team: Option<&Team>, facts: &Facts, request: &Request, now: Now<'_
         let Command::BeginTeam(begin) = &request.command else { return Err(Refusal::TeamNotFound) };
         return Ok(Decision::Event(begin.begin(&now).into()));
     };
-    request.command.decide(&mut Context::new(team, facts, request, now)?)
+    let origin = Origin { actor: request.actor, method: &request.method, key: request.key.as_deref() };
+    request.command.decide(&mut Context::new(team, facts, origin, now)?)
 }

@@ -9,8 +9,8 @@ use teamlog_schemas::{
 };
 use uuid::Uuid;
 
-use super::{Now, names};
-use crate::{NewTeam, Refusal, limits, request::text};
+use super::{names, now::Now};
+use crate::{NewTeam, Refusal, beginnings::text, limits};
 
 /// The first step: a domain gets its team.
 ///
