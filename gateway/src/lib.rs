@@ -19,6 +19,7 @@ pub mod read;
 mod realtime;
 pub mod render;
 mod rtm;
+mod vault;
 
 pub use args::Args;
 pub use auth::Caller;
@@ -30,3 +31,4 @@ pub use http::{internal, ops, router, search_service, serve, serve_waiting};
 pub use methods::Reply;
 pub use realtime::{Incoming, Mark, Outgoing, Presence, Realtime, SocketError, SocketSink, SocketStream};
 pub use rtm::{Rtm, RtmConfig};
+pub use vault::Vault;

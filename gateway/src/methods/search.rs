@@ -1,14 +1,14 @@
 //! `search.*`
 
 use serde_json::{Map, Value, json};
-use teamlog_projectors::highlight;
+use teamlog_projectors::{MatchOrder, MessageQuery, highlight};
 use teamlog_schemas::{ConversationId, Ts, UserId};
 use teamlog_state::Team;
 
 use super::{Call, Method, Reply, chat::link_to, rows};
 use crate::{
     ApiError, limits,
-    read::{SearchFound, SearchOrder, SearchQuery},
+    read::{self, SearchFound},
     render,
 };
 
@@ -52,7 +52,7 @@ async fn found(call: &Call<'_>) -> Result<(String, Value), ApiError> {
             return Ok((text, matches(call, &team, SearchFound::default(), None, count, page)));
         };
         let marked = call.args.flag("highlight")?.unwrap_or(false).then(|| parsed.words.clone());
-        let query = SearchQuery {
+        let query = MessageQuery {
             order,
             skip: usize::try_from((page - 1) * count).unwrap_or(usize::MAX),
             count: usize::try_from(count).unwrap_or(usize::MAX),
@@ -60,32 +60,33 @@ async fn found(call: &Call<'_>) -> Result<(String, Value), ApiError> {
         };
         (query, marked)
     };
-    let found = search.search(caller.team.id(), caller.user, query).await?;
+    let found = read::search(call.gateway, &**search, caller, query).await?;
     let rendered = matches(call, &caller.team.read(), found, marked.as_deref(), count, page);
     Ok((text, rendered))
 }
 
-fn order(call: &Call<'_>) -> Result<SearchOrder, ApiError> {
+fn order(call: &Call<'_>) -> Result<MatchOrder, ApiError> {
     let sort = call.args.filled("sort")?;
     let ascending = call.args.filled("sort_dir")?.as_deref() == Some("asc");
     Ok(match (sort.as_deref(), ascending) {
-        (Some("timestamp"), true) => SearchOrder::Oldest,
-        (Some("timestamp"), false) => SearchOrder::Newest,
-        _ => SearchOrder::Score,
+        (Some("timestamp"), true) => MatchOrder::Oldest,
+        (Some("timestamp"), false) => MatchOrder::Newest,
+        _ => MatchOrder::Score,
     })
 }
 
 /// Takes the modifiers out of a query: `in:`, `from:`, `has:`, `is:thread`, `before:`, `after:`, `on:`. None if one
 /// names nobody or nothing that the reader may know of. What stands in double quotes is no modifier.
-fn parse(team: &Team, reader: UserId, text: &str) -> Option<SearchQuery> {
-    let mut query = SearchQuery {
+fn parse(team: &Team, reader: UserId, text: &str) -> Option<MessageQuery> {
+    let mut query = MessageQuery {
+        team: team.id(),
         words: String::new(),
         conversations: Vec::new(),
         from: None,
         has: Vec::new(),
         after: Ts::ZERO,
         before: Ts::MAX,
-        order: SearchOrder::Score,
+        order: MatchOrder::Score,
         skip: 0,
         count: 0,
     };
@@ -171,7 +172,7 @@ fn day_of(day: &str) -> Option<(Ts, Ts)> {
 /// A page as clients know it; with `marked`, what those words found is marked in the texts.
 fn matches(call: &Call<'_>, team: &Team, found: SearchFound, marked: Option<&str>, count: u64, page: u64) -> Value {
     let public_url = &call.gateway.config().public_url;
-    let one = |hit: &crate::read::SearchHit| {
+    let one = |hit: &read::SearchHit| {
         let mut object = match render::message_fact(team, hit.conversation, &hit.fact) {
             Value::Object(object) => object,
             _ => Map::new(),
