@@ -3,20 +3,20 @@
 use std::sync::Arc;
 
 use teamlog_live::{LiveTeam, TeamsError};
-use teamlog_schemas::{TokenKind, UserId};
+use teamlog_schemas::{TeamId, TokenKind, UserId};
 use teamlog_state::{Team, TokenHash};
 
 use crate::{ApiError, Gateway};
 
-/// Whoever calls with a good token. As good as when it was made: a token that is revoked later is refused by what is
-/// decided and read then.
+/// A user who calls with a good token. It is as good as when this was made: a token that is revoked later is refused by
+/// what is decided and read then.
 #[derive(Clone)]
 pub struct Caller {
     /// Their team, held so that it stays in memory for the call.
     pub team: Arc<LiveTeam>,
-    /// Who.
+    /// The user.
     pub user: UserId,
-    /// A person's or a bot's token.
+    /// The token's kind: a person's or a bot's.
     pub kind: TokenKind,
     /// SHA-256 of the token's text.
     pub token: TokenHash,
@@ -29,51 +29,66 @@ impl Caller {
     }
 }
 
+/// A token as a call brings it.
+#[derive(Debug)]
+pub(crate) struct Token {
+    pub(crate) text: String,
+    /// The team that it names; none if it is no token of anybody.
+    pub(crate) team: Option<TeamId>,
+}
+
+impl Token {
+    pub(crate) fn new(text: String) -> Token {
+        let team = teamlog_cluster::team_named_by(&text);
+        Token { text, team }
+    }
+}
+
 impl Gateway {
-    /// The caller that a token stands for.
+    /// Returns the caller that a token stands for.
     ///
     /// # Errors
     /// `invalid_auth` for what is no token of anybody, `token_revoked`, `account_inactive`; an error that may pass if
     /// the team cannot be had now.
     pub async fn caller(&self, token: &str) -> Result<Caller, ApiError> {
-        self.caller_or(token, || Ok(())).await
+        self.caller_or(&Token::new(token.to_owned()), || Ok(())).await
     }
 
-    /// The same. `stranger` is called once for every token that is not known to be good as of what was read here, before
-    /// the log is asked for more, and what it says is said.
+    /// Returns the caller like [`Gateway::caller`]. If the token is unknown locally, `on_unknown` runs once, to rate-limit
+    /// the client before the log is read to its end; its error is returned.
     pub(crate) async fn caller_or(
         &self,
-        token: &str,
-        stranger: impl FnOnce() -> Result<(), ApiError>,
+        token: &Token,
+        on_unknown: impl FnOnce() -> Result<(), ApiError>,
     ) -> Result<Caller, ApiError> {
-        let mut stranger = Some(stranger);
-        let mut is_strange = || stranger.take().map_or(Ok(()), |stranger| stranger());
-        match self.sought(token, &mut is_strange).await {
+        let mut on_unknown = Some(on_unknown);
+        let mut is_unknown = || on_unknown.take().map_or(Ok(()), |on_unknown| on_unknown());
+        match self.resolve(token, &mut is_unknown).await {
             Ok(caller) => Ok(caller),
-            Err(why) => Err(is_strange().err().unwrap_or(why)),
+            Err(why) => Err(is_unknown().err().unwrap_or(why)),
         }
     }
 
-    async fn sought(
+    async fn resolve(
         &self,
-        token: &str,
-        is_strange: &mut impl FnMut() -> Result<(), ApiError>,
+        token: &Token,
+        is_unknown: &mut impl FnMut() -> Result<(), ApiError>,
     ) -> Result<Caller, ApiError> {
         let invalid = || ApiError::refused("invalid_auth");
-        let team = teamlog_cluster::team_named_by(token).ok_or_else(invalid)?;
+        let team = token.team.ok_or_else(invalid)?;
         // A team that another node made a moment ago may not have been read here yet.
         if self.partition_of(team).is_none() {
-            is_strange()?;
+            is_unknown()?;
         }
         let team = match self.ingest().team(team).await {
             Ok(team) => team,
             Err(TeamsError::NotFound) => return Err(invalid()),
             Err(why) => return Err(why.into()),
         };
-        let token = teamlog_cluster::token_hash(token);
-        // Nor a token that it gave out.
+        let token = teamlog_cluster::token_hash(&token.text);
+        // Nor may a token that it gave out.
         if team.read().token(&token).is_none() {
-            is_strange()?;
+            is_unknown()?;
             self.ingest().teams().come_to_the_end(team.partition()).await?;
         }
         let (user, kind) = check(&team.read(), &token)?;
@@ -81,8 +96,8 @@ impl Gateway {
     }
 
     /// Whether a token is the operators' key. In time that does not depend on the token.
-    pub(crate) fn is_admin_key(&self, token: &str) -> bool {
-        self.config().admin_key.as_deref().is_some_and(|key| same(key, token))
+    pub(crate) fn is_admin_key(&self, token: &Token) -> bool {
+        self.config().admin_key.as_deref().is_some_and(|key| same(key, &token.text))
     }
 }
 

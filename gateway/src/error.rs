@@ -93,6 +93,11 @@ impl ApiError {
         &self.code
     }
 
+    /// Whether its code came with the call.
+    pub(crate) fn is_echoed(&self) -> bool {
+        matches!(self.code, Cow::Owned(_))
+    }
+
     /// The HTTP status.
     pub const fn status(&self) -> u16 {
         match self.kind {

@@ -4,7 +4,7 @@
 //! or into a read (view at X plus tail); the renderers turn what comes back into the JSON that clients know. The
 //! websocket half stands behind [`Realtime`].
 
-mod args;
+pub mod args;
 mod auth;
 mod config;
 mod error;
@@ -13,7 +13,7 @@ mod gateway;
 mod homes;
 mod http;
 pub mod limits;
-mod methods;
+pub mod methods;
 mod rates;
 pub mod read;
 mod realtime;
@@ -29,6 +29,8 @@ pub use gateway::{Credentials, Gateway, GatewayParts, Health, HealthReport};
 pub use homes::Homes;
 pub use http::{internal, ops, router, search_service, serve, serve_waiting};
 pub use methods::Reply;
-pub use realtime::{Incoming, Mark, Outgoing, Presence, Realtime, SocketError, SocketSink, SocketStream};
+pub use realtime::{
+    ConnectArgs, Incoming, Mark, Outgoing, Presence, Realtime, SocketError, SocketSink, SocketStream, StartArgs,
+};
 pub use rtm::{Rtm, RtmConfig};
 pub use vault::Vault;

@@ -16,7 +16,10 @@ use governor::{
 };
 use teamlog_schemas::{TeamId, UserId};
 
-use crate::{ApiError, config, limits};
+use crate::{
+    ApiError, config, limits,
+    methods::{Method, Tier},
+};
 
 /// Whose bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -27,26 +30,55 @@ pub(crate) enum Who {
     Client(Option<IpAddr>),
 }
 
+/// A user's calls of a method.
+type CallsOf = (TeamId, UserId, &'static str);
+
 pub(crate) struct Rates {
     enabled: bool,
     calls: Buckets<Who>,
+    /// The calls of single methods, by tier. A tier that may take all of a user's rate has none.
+    tiers: Vec<(Tier, Buckets<CallsOf>)>,
     signins: Buckets<String>,
 }
 
 impl Rates {
     pub(crate) fn new(config: &config::Rates) -> Rates {
         let some = |count: u32| NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN);
-        let calls = Quota::per_second(some(config.calls_per_second)).allow_burst(some(config.calls_burst));
-        let signins = Quota::per_minute(some(config.signins_per_minute));
-        Rates { enabled: config.enabled, calls: Buckets::new(calls), signins: Buckets::new(signins) }
+        let quota = |per_second: u32| Quota::per_second(some(per_second)).allow_burst(some(config.calls_burst));
+        let of_tier = |tier: Tier| {
+            let percent = u64::from(tier.percent()?);
+            let per_second = (u64::from(config.calls_per_second) * percent).div_ceil(100);
+            Some((tier, Buckets::new(quota(u32::try_from(per_second).unwrap_or(u32::MAX)))))
+        };
+        Rates {
+            enabled: config.enabled,
+            calls: Buckets::new(quota(config.calls_per_second)),
+            tiers: Tier::ALL.iter().copied().filter_map(of_tier).collect(),
+            signins: Buckets::new(Quota::per_minute(some(config.signins_per_minute))),
+        }
     }
 
-    /// One call.
+    /// Takes a call from a bucket.
     ///
     /// # Errors
     /// `ratelimited` with the time until the next one may come.
     pub(crate) fn call(&self, who: Who) -> Result<(), ApiError> {
         if self.enabled { self.calls.take(&who) } else { Ok(()) }
+    }
+
+    /// Takes a user's call of a method from their bucket and from that of the method's tier.
+    ///
+    /// # Errors
+    /// As [`Rates::call`].
+    pub(crate) fn user(&self, team: TeamId, user: UserId, method: &Method) -> Result<(), ApiError> {
+        if !self.enabled {
+            return Ok(());
+        }
+        self.calls.take(&Who::User(team, user))?;
+        match self.tiers.iter().find(|(tier, _)| *tier == method.tier) {
+            Some((_, buckets)) => buckets.take(&(team, user, method.name)),
+            None => Ok(()),
+        }
     }
 
     /// One guess at a password, or one new team. `whose` is an address or an account; never switched off, for it
@@ -99,6 +131,34 @@ mod tests {
         let refused = rates.call(user("U1")).unwrap_err();
         assert_eq!((refused.status(), refused.code(), refused.retry_after()), (429, "ratelimited", Some(1)));
         assert_eq!(rates.call(user("U2")), Ok(()));
+    }
+
+    #[test]
+    fn a_tier_is_a_part_of_the_rate_and_has_the_whole_burst() {
+        let rates = Rates::new(&config::Rates::default());
+        let quotas: Vec<_> = rates.tiers.iter().map(|(tier, buckets)| (*tier, buckets.quota)).collect();
+        let [(Tier::One, one), (Tier::Two, two), (Tier::Three, three)] = quotas[..] else { panic!("{quotas:?}") };
+        let every = |quota: Quota| (quota.replenish_interval().as_millis(), quota.burst_size().get());
+        assert_eq!((every(one), every(two), every(three)), ((100, 500), (50, 500), (20, 500)));
+    }
+
+    #[test]
+    fn a_method_of_a_lower_tier_is_held_to_it() {
+        let rates = Rates::new(&config::Rates { calls_per_second: 1000, calls_burst: 20, ..config::Rates::default() });
+        let (team, user) = ("T1".parse().unwrap(), "U1".parse().unwrap());
+        let (connect, post) =
+            ["rtm.connect", "chat.postMessage"].map(|name| crate::methods::find(name).unwrap()).into();
+        let began = std::time::Instant::now();
+        let mut passed = 0_u128;
+        while began.elapsed() < std::time::Duration::from_millis(100) {
+            passed += u128::from(rates.user(team, user, connect).is_ok());
+        }
+        // 20 at once, then one in 10 ms.
+        assert!(passed <= 21 + began.elapsed().as_millis() / 10, "{passed}");
+        // Whatever the slow one has used up, another method is not refused for long.
+        while let Err(why) = rates.user(team, user, post) {
+            assert_eq!(why.retry_after(), Some(1));
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use futures::{Sink, Stream};
 use std::pin::Pin;
 use teamlog_schemas::{TeamId, UserId};
 
-use crate::{ApiError, Args, Caller, Gateway, Reply};
+use crate::{ApiError, Caller, Gateway, Reply, args::args};
 
 /// One message from a socket. Fragments are put together before, pings are told apart from what clients say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,14 +61,50 @@ pub struct Presence {
     pub connections: usize,
 }
 
+args! {
+    /// The arguments of `rtm.connect`.
+    #[derive(Clone, Debug, Default)]
+    pub struct ConnectArgs {
+        /// The place from which the socket goes on: the cursor of a frame or of an earlier answer.
+        cursor: Option<String> [malformed "cursor_invalid"],
+        /// True if each frame should carry its cursor.
+        cursors: bool,
+        /// True for a client that takes presence changes of many people in one frame.
+        batch_presence_aware: bool,
+    }
+
+    /// The arguments of `rtm.start`.
+    #[derive(Clone, Debug, Default)]
+    pub struct StartArgs {
+        /// The place from which the socket goes on: the cursor of a frame or of an earlier answer.
+        cursor: Option<String> [malformed "cursor_invalid"],
+        /// True if each frame should carry its cursor.
+        cursors: bool,
+        /// True for a client that takes presence changes of many people in one frame.
+        batch_presence_aware: bool,
+        /// True to leave out how much is unread.
+        no_unreads: bool,
+        /// True to get a large team whole too.
+        full: bool,
+    }
+}
+
+impl StartArgs {
+    /// Returns the arguments that say how the socket is opened.
+    pub(crate) fn of_the_socket(&self) -> ConnectArgs {
+        let StartArgs { cursor, cursors, batch_presence_aware, no_unreads: _, full: _ } = self;
+        ConnectArgs { cursor: cursor.clone(), cursors: *cursors, batch_presence_aware: *batch_presence_aware }
+    }
+}
+
 /// The websocket half.
 #[async_trait]
 pub trait Realtime: Send + Sync + 'static {
     /// `rtm.connect`.
-    async fn connect(&self, gateway: &Gateway, caller: &Caller, args: &Args) -> Result<Reply, ApiError>;
+    async fn connect(&self, gateway: &Gateway, caller: &Caller, args: &ConnectArgs) -> Result<Reply, ApiError>;
 
     /// `rtm.start`.
-    async fn start(&self, gateway: &Gateway, caller: &Caller, args: &Args) -> Result<Reply, ApiError>;
+    async fn start(&self, gateway: &Gateway, caller: &Caller, args: &StartArgs) -> Result<Reply, ApiError>;
 
     /// Serves a socket that came with `ticket` (the last part of the url's path), to its end.
     async fn serve(&self, gateway: Gateway, ticket: String, stream: SocketStream, sink: SocketSink);

@@ -11,22 +11,25 @@ use futures::FutureExt;
 use tracing::error;
 
 use super::{
-    answer, parse, pass_on,
+    answer,
+    parse::{self, Parsed},
+    pass_on,
     pass_on::{PassedOn, Raw},
 };
 use crate::{
-    ApiError, Gateway, Reply, limits,
+    ApiError, Caller, Gateway, Reply,
+    auth::Token,
     methods::{self, Access, Call, ClientAddr, Method},
     rates::Who,
 };
 
-/// One call, to its response; a call that panics is answered too.
+/// Answers a call that a client sent.
 pub(super) async fn call(State(gateway): State<Gateway>, Path(name): Path<String>, request: Request) -> Response<Body> {
     let client = client(&request);
     answer(&gateway, &name, client, request, true).await
 }
 
-/// The same for a call that another gateway passed on: it is served here, whoever is the team's home by now.
+/// Answers a call that another gateway passed on. It is served here, whichever gateway is the team's home by now.
 pub(super) async fn passed_on(
     State(gateway): State<Gateway>,
     Path(name): Path<String>,
@@ -36,6 +39,7 @@ pub(super) async fn passed_on(
     pass_on::served(answer(&gateway, &name, client, request, false).await)
 }
 
+/// Answers a call within its deadline, and counts it. A call that panics is answered too.
 async fn answer(
     gateway: &Gateway,
     name: &str,
@@ -44,132 +48,179 @@ async fn answer(
     may_pass_on: bool,
 ) -> Response<Body> {
     let began = Instant::now();
-    let method = methods::find(name);
-    let label = method.map_or("unknown", |method| method.name);
+    let Some(method) = methods::find(name) else {
+        let why = gateway.rates().call(Who::Client(client.address)).err();
+        let outcome = Err(why.unwrap_or(ApiError::refused("unknown_method")));
+        count("unknown", &outcome, began);
+        return respond(outcome, None, false);
+    };
     let mut so_far = SoFar::default();
-    let deadline = gateway.config().call_deadline;
-    let work = AssertUnwindSafe(serve(gateway, method, client, request, may_pass_on, &mut so_far)).catch_unwind();
-    let ended = tokio::time::timeout(deadline, work).await;
-    let writes = method.is_some_and(Method::writes);
-    // What a method that writes had set about, nobody knows.
-    let broken_off = |error: ApiError| Err(if writes && so_far.begun { ApiError::outcome_unknown() } else { error });
+    let work = serve(gateway, method, client, request, may_pass_on, &mut so_far);
+    let ended = tokio::time::timeout(gateway.config().call_deadline, AssertUnwindSafe(work).catch_unwind()).await;
     let outcome = match ended {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(_)) => {
-            error!(method = label, "a call panicked");
-            broken_off(ApiError::internal())
+            error!(method = method.name, "a call panicked");
+            Err(so_far.broken_off(method, ApiError::internal()))
         }
-        Err(_) => broken_off(ApiError::timed_out()),
+        Err(_) => Err(so_far.broken_off(method, ApiError::timed_out())),
     };
-    let outcome = match outcome {
-        // What it ends with here is not true of the try elsewhere: that may yet be carried out, even where this was refused.
-        Err(_) if writes && so_far.elsewhere => Err(ApiError::outcome_unknown()),
-        outcome => outcome,
-    };
-    let result = match &outcome {
+    let outcome = outcome.map_err(|why| so_far.true_of_both(method, why));
+    if let Err(why) = &outcome
+        && !why.is_echoed()
+        && !method.may_refuse_with(why.code())
+    {
+        error!(method = method.name, code = why.code(), "a method refused with a code that its row does not declare");
+    }
+    count(method.name, &outcome, began);
+    respond(outcome, Some(method.scope), so_far.authed)
+}
+
+fn respond(outcome: Result<Served, ApiError>, scope: Option<&'static str>, authed: bool) -> Response<Body> {
+    match outcome {
+        Ok(Served::AtHome(response)) => response,
+        Ok(Served::Here(reply)) => answer::respond(Ok(reply), scope, authed),
+        Err(why) => answer::respond(Err(why), scope, authed),
+    }
+}
+
+fn count(method: &'static str, outcome: &Result<Served, ApiError>, began: Instant) {
+    let result = match outcome {
         Ok(Served::Here(_)) => "ok",
         Ok(Served::AtHome(_)) => "passed_on",
-        Err(error) => match error.status() {
+        Err(why) => match why.status() {
             200 => "refused",
             429 => "rate_limited",
             _ => "failed",
         },
     };
-    metrics::counter!("teamlog_api_calls_total", "method" => label, "result" => result).increment(1);
-    metrics::histogram!("teamlog_api_call_seconds", "method" => label).record(began.elapsed().as_secs_f64());
-    let outcome = match outcome {
-        Ok(Served::AtHome(response)) => return response,
-        Ok(Served::Here(reply)) => Ok(reply),
-        Err(error) => Err(error),
-    };
-    answer::respond(outcome, method.map(|method| method.scope), so_far.authed)
+    metrics::counter!("teamlog_api_calls_total", "method" => method, "result" => result).increment(1);
+    metrics::histogram!("teamlog_api_call_seconds", "method" => method).record(began.elapsed().as_secs_f64());
 }
 
-/// Where a call was served.
+/// The place where a call was served.
 enum Served {
     Here(Reply),
-    /// By another gateway, its team's home.
+    /// Another gateway, the team's home.
     AtHome(Response<Body>),
 }
 
-/// How far a call has come, for whatever it ends with.
+/// The steps that a call has taken: they decide what its end may be called.
 #[derive(Default)]
 struct SoFar {
-    /// Its token is somebody's.
+    /// Its token is a user's.
     authed: bool,
-    /// The method itself runs here.
+    /// Its method runs here.
     begun: bool,
-    /// It was passed on, and may be carried out there.
+    /// It was forwarded, and may be carried out there.
     elsewhere: bool,
 }
 
+impl SoFar {
+    /// The error of a call that did not come to its end: `why`, unless it may have written something.
+    fn broken_off(&self, method: &Method, why: ApiError) -> ApiError {
+        if method.writes() && self.begun { ApiError::outcome_unknown() } else { why }
+    }
+
+    /// The error of a call that ended here with `why`. A try elsewhere may yet be carried out, even if this one was refused.
+    fn true_of_both(&self, method: &Method, why: ApiError) -> ApiError {
+        if method.writes() && self.elsewhere { ApiError::outcome_unknown() } else { why }
+    }
+}
+
+/// Reads a request, forwards it if its team's home is another gateway, and else carries it out.
 async fn serve(
     gateway: &Gateway,
-    method: Option<&'static Method>,
+    method: &'static Method,
     client: ClientAddr,
-    mut request: Request,
+    request: Request,
     may_pass_on: bool,
     so_far: &mut SoFar,
 ) -> Result<Served, ApiError> {
-    let Some(method) = method else {
-        gateway.rates().call(Who::Client(client.address))?;
-        return Err(ApiError::refused("unknown_method"));
-    };
-    let homes = gateway.homes().filter(|_| may_pass_on);
-    let mut raw = None;
-    if homes.is_some() {
-        let read = Raw::of(request).await?;
-        request = read.request();
-        raw = Some(read);
+    let (parsed, raw) = read(request, may_pass_on && gateway.homes().is_some()).await?;
+    if let Some(raw) = raw
+        && let Some(response) = at_home(gateway, method, client, &parsed, raw, so_far).await?
+    {
+        return Ok(Served::AtHome(response));
     }
-    let parse::Parsed { args, token, key, traceparent } = parse::request(request).await?;
-    let key = match key {
-        Some(key) => Some(key),
-        None => args.filled("client_msg_id")?.map(|id| id.into_owned()),
+    let Parsed { args, token, key, traceparent } = parsed;
+    let (caller, admin) = match authorize(gateway, method, client, token.as_ref()).await? {
+        Authorized::Anybody => (None, false),
+        Authorized::User(caller) => (Some(caller), false),
+        Authorized::Admin => (None, true),
     };
-    if key.as_ref().is_some_and(|key| key.len() > limits::KEY_BYTES_MAX) {
-        return Err(ApiError::argument(format!("an idempotency key has at most {} bytes", limits::KEY_BYTES_MAX)));
-    }
-    let team = token.as_deref().and_then(teamlog_cluster::team_named_by);
-    if let (Some(homes), Some(raw), Some(home)) = (homes, raw, team.and_then(|team| gateway.home_elsewhere(team))) {
-        let time = gateway.config().call_deadline;
-        so_far.elsewhere = true;
-        match raw.pass_on(homes, &home, method, client, time).await {
-            PassedOn::Answered(response) => return Ok(Served::AtHome(response)),
-            PassedOn::NotSent => so_far.elsewhere = false,
-            // A second time it would be another write.
-            PassedOn::Lost if method.writes() && key.is_none() => return Err(ApiError::outcome_unknown()),
-            PassedOn::Lost => {}
-        }
-    }
-    let mut call = Call {
-        gateway,
-        method: method.name,
-        args: &args,
-        key,
-        traceparent,
-        client,
-        caller: None,
-        admin: false,
-        after_a_loss: so_far.elsewhere,
-    };
-    match (method.access, token) {
-        (Access::Anybody, token) => {
-            gateway.rates().call(Who::Client(client.address))?;
-            call.admin = token.is_some_and(|token| gateway.is_admin_key(&token));
-        }
-        (Access::User | Access::UserOrAdmin | Access::Admin, None) => return Err(ApiError::refused("not_authed")),
-        (Access::UserOrAdmin | Access::Admin, Some(token)) if gateway.is_admin_key(&token) => call.admin = true,
-        (Access::Admin, Some(_)) => return Err(ApiError::refused("invalid_auth")),
-        (Access::User | Access::UserOrAdmin, Some(token)) => {
-            let caller = gateway.caller_or(&token, || gateway.rates().call(Who::Client(client.address))).await?;
-            so_far.authed = true;
-            gateway.rates().call(Who::User(caller.team.id(), caller.user))?;
-            call.caller = Some(caller);
-        }
+    so_far.authed = caller.is_some();
+    if let Some(caller) = &caller {
+        gateway.rates().user(caller.team.id(), caller.user, method)?;
     }
     so_far.begun = true;
-    (method.run)(&call).await.map(Served::Here)
+    let after_a_loss = so_far.elsewhere;
+    let call = Call { gateway, method: method.name, key, traceparent, client, caller, admin, after_a_loss };
+    method.run(&call, &args).await.map(Served::Here)
+}
+
+/// Parses a request, and keeps it as it came if it may have to be forwarded.
+async fn read(request: Request, keep: bool) -> Result<(Parsed, Option<Raw>), ApiError> {
+    if !keep {
+        return Ok((parse::request(request).await?, None));
+    }
+    let raw = Raw::of(request).await?;
+    Ok((parse::request(raw.request()).await?, Some(raw)))
+}
+
+/// Forwards a call to its team's home, if that is another gateway. None if the call is to be served here: there is no such
+/// gateway, or it could not be reached, or it did not answer and the call may be carried out twice.
+async fn at_home(
+    gateway: &Gateway,
+    method: &Method,
+    client: ClientAddr,
+    parsed: &Parsed,
+    raw: Raw,
+    so_far: &mut SoFar,
+) -> Result<Option<Response<Body>>, ApiError> {
+    let team = parsed.token.as_ref().and_then(|token| token.team);
+    let (Some(homes), Some(home)) = (gateway.homes(), team.and_then(|team| gateway.home_elsewhere(team))) else {
+        return Ok(None);
+    };
+    so_far.elsewhere = true;
+    match raw.pass_on(homes, &home, method, client, gateway.config().call_deadline).await {
+        PassedOn::Answered(response) => return Ok(Some(response)),
+        PassedOn::NotSent => so_far.elsewhere = false,
+        // A second time it would be another write.
+        PassedOn::Lost if method.writes() && parsed.key.is_none() => return Err(ApiError::outcome_unknown()),
+        PassedOn::Lost => {}
+    }
+    Ok(None)
+}
+
+/// The credentials that a call came with, checked.
+enum Authorized {
+    Anybody,
+    User(Caller),
+    Admin,
+}
+
+/// Checks that a call has the credentials that its method asks for.
+async fn authorize(
+    gateway: &Gateway,
+    method: &Method,
+    client: ClientAddr,
+    token: Option<&Token>,
+) -> Result<Authorized, ApiError> {
+    let by_address = || gateway.rates().call(Who::Client(client.address));
+    match (method.access, token) {
+        (Access::Anybody, token) => {
+            by_address()?;
+            let is_admin = token.is_some_and(|token| gateway.is_admin_key(token));
+            Ok(if is_admin { Authorized::Admin } else { Authorized::Anybody })
+        }
+        (Access::User | Access::UserOrAdmin | Access::Admin, None) => Err(ApiError::refused("not_authed")),
+        (Access::UserOrAdmin | Access::Admin, Some(token)) if gateway.is_admin_key(token) => Ok(Authorized::Admin),
+        (Access::Admin, Some(_)) => Err(ApiError::refused("invalid_auth")),
+        (Access::User | Access::UserOrAdmin, Some(token)) => {
+            gateway.caller_or(token, by_address).await.map(Authorized::User)
+        }
+    }
 }
 
 fn client(request: &Request) -> ClientAddr {
@@ -179,7 +230,7 @@ fn client(request: &Request) -> ClientAddr {
     ClientAddr { address, is_local }
 }
 
-/// A proxy on this machine speaks for others.
+/// Whether a proxy sent it: a proxy on this machine speaks for others.
 fn was_passed_on(headers: &HeaderMap) -> bool {
     ["forwarded", "x-forwarded-for", "x-real-ip"].iter().any(|name| headers.contains_key(*name))
 }

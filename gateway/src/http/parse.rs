@@ -8,17 +8,30 @@ use axum::{
 use serde_json::Value;
 
 use super::form;
-use crate::{ApiError, Args, limits};
+use crate::{
+    ApiError, Args,
+    args::{Arguments, args},
+    auth::Token,
+    limits,
+};
 
-/// What a request says.
+/// The parts of a request that a call is made of.
 #[derive(Debug)]
 pub(super) struct Parsed {
     pub(super) args: Args,
     /// From the `Authorization` header, else from the argument `token`, which is taken out.
-    pub(super) token: Option<String>,
-    /// The idempotency key, from its header.
+    pub(super) token: Option<Token>,
+    /// The idempotency key, from its header, else from the argument `client_msg_id`.
     pub(super) key: Option<String>,
     pub(super) traceparent: Option<String>,
+}
+
+args! {
+    /// The arguments that every method has.
+    struct CommonArgs {
+        /// The idempotency key, where the header does not give one.
+        client_msg_id: Option<String>,
+    }
 }
 
 /// Query and body, with the body's values before the query's.
@@ -38,10 +51,21 @@ pub(super) async fn request(request: Request) -> Result<Parsed, ApiError> {
         return Err(ApiError::argument("too many arguments"));
     }
     let named = args.take("token").filter(|token| !token.is_empty());
-    let token = bearer(&parts.headers).or(named);
-    let key = text_of(&parts.headers, "idempotency-key").map(str::to_owned);
+    let token = bearer(&parts.headers).or(named).map(Token::new);
+    let key = key(&parts.headers, &args)?;
     let traceparent = text_of(&parts.headers, "traceparent").filter(|trace| trace.len() <= 128).map(str::to_owned);
     Ok(Parsed { args, token, key, traceparent })
+}
+
+fn key(headers: &HeaderMap, args: &Args) -> Result<Option<String>, ApiError> {
+    let key = match text_of(headers, "idempotency-key") {
+        Some(key) => Some(key.to_owned()),
+        None => CommonArgs::parse(args)?.client_msg_id,
+    };
+    if key.as_ref().is_some_and(|key| key.len() > limits::KEY_BYTES_MAX) {
+        return Err(ApiError::argument(format!("an idempotency key has at most {} bytes", limits::KEY_BYTES_MAX)));
+    }
+    Ok(key)
 }
 
 fn text_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
@@ -194,13 +218,18 @@ mod tests {
         assert_eq!(code(FORM, vec![b'a'; limits::BODY_BYTES_MAX + 1]).await, "request_too_large");
     }
 
+    #[track_caller]
+    fn token(parsed: Result<Parsed, ApiError>) -> Option<String> {
+        parsed.unwrap().token.map(|token| token.text)
+    }
+
     #[tokio::test]
     async fn a_token_comes_from_the_header_the_form_or_the_query() {
         let header = Request::get("/api/x?token=other").header("authorization", "bearer  xoxp-1 ").body(Body::empty());
-        assert_eq!(request(header.unwrap()).await.unwrap().token.as_deref(), Some("xoxp-1"));
+        assert_eq!(token(request(header.unwrap()).await), Some("xoxp-1".to_owned()));
         let query = request(Request::get("/api/x?token=xoxp-2").body(Body::empty()).unwrap()).await.unwrap();
-        assert_eq!((query.token.as_deref(), query.args.is_empty()), (Some("xoxp-2"), true));
-        assert_eq!(post(FORM, "token=xoxp-3").await.unwrap().token.as_deref(), Some("xoxp-3"));
-        assert_eq!(post(FORM, "token=").await.unwrap().token, None);
+        assert_eq!((query.args.is_empty(), token(Ok(query))), (true, Some("xoxp-2".to_owned())));
+        assert_eq!(token(post(FORM, "token=xoxp-3").await), Some("xoxp-3".to_owned()));
+        assert_eq!(token(post(FORM, "token=").await), None);
     }
 }

@@ -3,16 +3,38 @@
 use serde_json::{Map, Value, json};
 use teamlog_ingest::Command;
 
-use super::{Call, Method, Reply, rows};
-use crate::{ApiError, render};
-
-pub(super) const METHODS: &[Method] = rows! {
-    "auth.test" "" User Repeatable auth_test;
-    "auth.revoke" "" User Once auth_revoke;
+use super::{Access, Call, Key, Method, Reply, Retry, Shape, Tier, takes};
+use crate::{
+    ApiError,
+    args::{NoArgs, args},
+    render,
 };
 
-/// `auth.test`
-async fn auth_test(call: &Call<'_>) -> Result<Reply, ApiError> {
+pub(super) const METHODS: &[Method] = &[REVOKE, TEST];
+
+const TEST: Method = Method {
+    name: "auth.test",
+    alias_of: None,
+    about: "Tells whose token it is.",
+    scope: "",
+    access: Access::User,
+    retry: Retry::Repeatable,
+    tier: Tier::Special,
+    takes: takes!(NoArgs => test),
+    answers: &[
+        Key::always("url", Shape::Text, "Where the team is reached."),
+        Key::always("team", Shape::Text, "The team's name."),
+        Key::always("user", Shape::Text, "The user's handle."),
+        Key::always("team_id", Shape::Text, "The team."),
+        Key::always("user_id", Shape::Text, "The user."),
+        Key::always("bot_id", Shape::Text, "The user's bot. People have one too, because some clients need it."),
+        Key::always("is_enterprise_install", Shape::Flag, "False."),
+    ],
+    errors: &[],
+    examples: &[|| json!({})],
+};
+
+async fn test(call: &Call<'_>, _: NoArgs) -> Result<Reply, ApiError> {
     let caller = call.caller()?;
     let team = caller.team.read();
     let member = team.person(caller.user).ok_or(ApiError::refused("account_inactive"))?;
@@ -25,7 +47,7 @@ async fn auth_test(call: &Call<'_>) -> Result<Reply, ApiError> {
     put("user", json!(member.person.name.as_str()));
     put("team_id", json!(team.id()));
     put("user_id", json!(caller.user));
-    // Everybody has one: a client that finds none takes every message without a bot for its own.
+    // A client that finds none takes every message without a bot for its own.
     if let Some(bot) = render::bot_id_of(&member.person) {
         put("bot_id", json!(bot));
     }
@@ -33,9 +55,29 @@ async fn auth_test(call: &Call<'_>) -> Result<Reply, ApiError> {
     Ok(reply.into())
 }
 
-/// `auth.revoke`
-async fn auth_revoke(call: &Call<'_>) -> Result<Reply, ApiError> {
-    if call.args.flag("test")?.unwrap_or(false) {
+const REVOKE: Method = Method {
+    name: "auth.revoke",
+    alias_of: None,
+    about: "Revokes the token of the call, and closes its sockets.",
+    scope: "",
+    access: Access::User,
+    retry: Retry::Once,
+    tier: Tier::Three,
+    takes: takes!(Revoke => revoke),
+    answers: &[Key::always("revoked", Shape::Flag, "False for a test.")],
+    errors: &["token_not_found"],
+    examples: &[|| json!({ "test": true }), || json!({})],
+};
+
+args! {
+    struct Revoke {
+        /// True to revoke nothing.
+        test: bool,
+    }
+}
+
+async fn revoke(call: &Call<'_>, args: Revoke) -> Result<Reply, ApiError> {
+    if args.test {
         return Ok(Reply::from(json!({ "revoked": false })));
     }
     call.write(Command::RevokeToken { hash: call.caller()?.token_hex() }).await?;

@@ -3,20 +3,37 @@
 use serde_json::json;
 use teamlog_schemas::BotId;
 
-use super::{Call, Method, Reply, rows};
-use crate::{ApiError, render};
+use super::{Access, Call, Key, Method, Reply, Retry, Shape, Tier, takes};
+use crate::{ApiError, args::args, render};
 
-pub(super) const METHODS: &[Method] = rows! {
-    "bots.info" "users:read" User Repeatable bots_info;
+pub(super) const METHODS: &[Method] = &[INFO];
+
+const INFO: Method = Method {
+    name: "bots.info",
+    alias_of: None,
+    about: "Describes a bot.",
+    scope: "users:read",
+    access: Access::User,
+    retry: Retry::Repeatable,
+    tier: Tier::Three,
+    takes: takes!(Info => info),
+    answers: &[Key::always("bot", Shape::Object, "The bot.")],
+    errors: &[],
+    examples: &[|| json!({ "bot": "B0ROBOT" })],
 };
 
-/// `bots.info`
-async fn bots_info(call: &Call<'_>) -> Result<Reply, ApiError> {
-    let not_found = || ApiError::refused("bot_not_found");
-    let id: BotId = call.args.required("bot", "bot_not_found")?.parse().map_err(|_| not_found())?;
+args! {
+    struct Info {
+        /// The bot.
+        bot: BotId,
+    }
+}
+
+async fn info(call: &Call<'_>, args: Info) -> Result<Reply, ApiError> {
+    let id = args.bot;
     let team = call.caller()?.team.read();
     let by_user =
         || team.people().find(|member| member.person.bot == Some(id)).and_then(|m| render::user_bot(&team, m));
-    let bot = team.bot(id).map(|bot| render::bot(&team, bot)).or_else(by_user).ok_or_else(not_found)?;
-    Ok(Reply::from(json!({ "bot": bot })))
+    let bot = team.bot(id).map(|bot| render::bot(&team, bot)).or_else(by_user);
+    Ok(Reply::from(json!({ "bot": bot.ok_or(ApiError::refused("bot_not_found"))? })))
 }

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::{ApiError, Args, Caller, Gateway};
+use crate::{ApiError, Caller, Gateway};
 
 /// Where a call comes from.
 #[derive(Clone, Copy, Debug, Default)]
@@ -18,7 +18,6 @@ pub(crate) struct Call<'a> {
     pub(crate) gateway: &'a Gateway,
     /// The method's name, as the table has it.
     pub(crate) method: &'static str,
-    pub(crate) args: &'a Args,
     /// The idempotency key.
     pub(crate) key: Option<String>,
     pub(crate) traceparent: Option<String>,

@@ -5,23 +5,22 @@ use serde_json::{Map, Value, json};
 use teamlog_ingest::{Command, Edit, Nothing, Post};
 use teamlog_schemas::{ConversationId, Event, Ts, UserId};
 
-use super::{Call, Method, Reply, rows, write::event_of};
+use super::{Access, Call, Key, Method, Reply, Retry, Shape, Tier, takes, write::event_of};
 use crate::{
     ApiError,
+    args::{JsonArray, Verbatim, args},
     error::Done,
     read,
     render::{AsText, Rendered},
 };
 
-pub(super) const METHODS: &[Method] = rows! {
-    "chat.delete" "chat:write" User Once delete;
-    "chat.getPermalink" "" User Repeatable permalink;
-    "chat.meMessage" "chat:write" User Once me_message;
-    "chat.postMessage" "chat:write" User Once post_message;
-    "chat.update" "chat:write" User Once update;
-};
+pub(super) const METHODS: &[Method] = &[DELETE, GET_PERMALINK, ME_MESSAGE, POST_MESSAGE, UPDATE];
 
-/// What is told of a message that was posted.
+const CHANNEL: Key = Key::always("channel", Shape::Text, "The conversation.");
+const TS: Key = Key::always("ts", Shape::Text, "The message's `ts`.");
+const MESSAGE: Key = Key::always("message", Shape::Object, "The message.");
+
+/// The answer to a message that was posted.
 #[derive(Serialize)]
 struct Posted<'a> {
     channel: ConversationId,
@@ -33,12 +32,12 @@ struct Posted<'a> {
 struct AsPosted<'a> {
     #[serde(flatten)]
     message: Rendered<'a>,
-    /// Who wrote the root, of a reply.
+    /// The author of the root, for a reply.
     #[serde(skip_serializing_if = "Option::is_none")]
     parent_user_id: Option<UserId>,
 }
 
-/// What is told of a message that was changed.
+/// The answer to a message that was changed.
 #[derive(Serialize)]
 struct Changed<'a> {
     channel: ConversationId,
@@ -47,37 +46,134 @@ struct Changed<'a> {
     message: Rendered<'a>,
 }
 
-/// `chat.postMessage`
-async fn post_message(call: &Call<'_>) -> Result<Reply, ApiError> {
-    let args = call.args;
+const POST_MESSAGE: Method = Method {
+    name: "chat.postMessage",
+    alias_of: None,
+    about: "Posts a message.",
+    scope: "chat:write",
+    access: Access::User,
+    retry: Retry::Once,
+    tier: Tier::Special,
+    takes: takes!(PostMessage => post_message),
+    answers: &[CHANNEL, TS, MESSAGE],
+    errors: &[
+        "channel_not_found",
+        "not_in_channel",
+        "is_archived",
+        "no_text",
+        "msg_too_long",
+        "too_many_attachments",
+        "user_disabled",
+    ],
+    examples: &[
+        || json!({ "channel": "C0ENGINES", "text": "Hello, *engines*" }),
+        || json!({ "channel": "C0ENGINES", "text": "A reply", "thread_ts": "1700000000.000100", "reply_broadcast": true }),
+        || json!({ "channel": "U0BOB", "blocks": [{ "type": "section", "text": { "type": "mrkdwn", "text": "Hello" } }] }),
+    ],
+};
+
+args! {
+    struct PostMessage {
+        /// A conversation, a channel's name with or without `#`, or a person or their `@handle`: with a person a direct
+        /// message is opened.
+        channel: String [missing "channel_not_found"],
+        /// The text.
+        text: Option<String>,
+        /// Blocks, at most 50.
+        blocks: Option<JsonArray> [malformed "invalid_blocks"],
+        /// Attachments, at most 100.
+        attachments: Option<JsonArray> [malformed "invalid_attachments"],
+        /// The root, for a reply.
+        thread_ts: Option<Ts> [malformed "thread_not_found"],
+        /// True to show a reply in the conversation too.
+        reply_broadcast: bool,
+        /// A bot's name for this message.
+        username: Option<String>,
+        /// A bot's icon for this message: an emoji's name.
+        icon_emoji: Option<String>,
+        /// A bot's icon for this message: a picture's url.
+        icon_url: Option<String>,
+        /// The client's own name for the message. It is the idempotency key too, unless the header gives one.
+        client_msg_id: Option<String>,
+    }
+}
+
+async fn post_message(call: &Call<'_>, args: PostMessage) -> Result<Reply, ApiError> {
     let post = Post {
-        text: args.text("text")?.unwrap_or_default().into_owned(),
-        blocks: part(call, "blocks", "invalid_blocks")?,
-        attachments: part(call, "attachments", "invalid_attachments")?,
-        thread_ts: args.filled("thread_ts")?.map(|ts| thread_of(&ts)).transpose()?,
-        reply_broadcast: args.flag("reply_broadcast")?.unwrap_or(false),
-        username: args.filled("username")?.map(|name| name.into_owned()),
-        icons: icons(call)?,
-        client_msg_id: args.filled("client_msg_id")?.map(|id| id.into_owned()),
+        text: args.text.unwrap_or_default(),
+        blocks: args.blocks.map(printed),
+        attachments: args.attachments.map(printed),
+        thread_ts: args.thread_ts,
+        reply_broadcast: args.reply_broadcast,
+        username: args.username,
+        icons: icons(args.icon_emoji.as_deref(), args.icon_url.as_deref()),
+        client_msg_id: args.client_msg_id,
         ..Post::default()
     };
-    posted(call, post).await
+    posted(call, &args.channel, post).await
 }
 
-/// `chat.meMessage`
-async fn me_message(call: &Call<'_>) -> Result<Reply, ApiError> {
-    let text = call.args.text("text")?.unwrap_or_default().into_owned();
-    posted(call, Post { text, subtype: Some("me_message".into()), ..Post::default() }).await
+const ME_MESSAGE: Method = Method {
+    name: "chat.meMessage",
+    alias_of: None,
+    about: "Posts a message about the caller, as `/me` does.",
+    scope: "chat:write",
+    access: Access::User,
+    retry: Retry::Once,
+    tier: Tier::Three,
+    takes: takes!(MeMessage => me_message),
+    answers: &[CHANNEL, TS, MESSAGE],
+    errors: &["channel_not_found", "not_in_channel", "is_archived", "no_text", "msg_too_long", "user_disabled"],
+    examples: &[|| json!({ "channel": "C0ENGINES", "text": "waves" })],
+};
+
+args! {
+    struct MeMessage {
+        /// Where to, as `chat.postMessage` has it.
+        channel: String [missing "channel_not_found"],
+        /// The text.
+        text: Option<String>,
+    }
 }
 
-/// `chat.update`
-async fn update(call: &Call<'_>) -> Result<Reply, ApiError> {
-    let args = call.args;
-    let conversation = args.conversation("channel")?;
-    let ts = message_of(call, "ts")?;
-    let text = args.text("text")?.map(|text| text.into_owned());
-    let blocks = part(call, "blocks", "invalid_blocks")?;
-    let attachments = part(call, "attachments", "invalid_attachments")?;
+async fn me_message(call: &Call<'_>, args: MeMessage) -> Result<Reply, ApiError> {
+    let text = args.text.unwrap_or_default();
+    posted(call, &args.channel, Post { text, subtype: Some("me_message".into()), ..Post::default() }).await
+}
+
+const UPDATE: Method = Method {
+    name: "chat.update",
+    alias_of: None,
+    about: "Changes a message of the caller's. What is left out stays as it is.",
+    scope: "chat:write",
+    access: Access::User,
+    retry: Retry::Once,
+    tier: Tier::Three,
+    takes: takes!(Update => update),
+    answers: &[CHANNEL, TS, Key::always("text", Shape::Text, "The new text."), MESSAGE],
+    errors: &["cant_update_message", "is_archived", "no_text", "msg_too_long", "too_many_attachments"],
+    examples: &[|| json!({ "channel": "C0ENGINES", "ts": "1700000000.000100", "text": "Hello again" })],
+};
+
+args! {
+    struct Update {
+        /// The message's conversation.
+        channel: ConversationId,
+        /// The message's `ts`.
+        ts: Ts,
+        /// The new text. An empty one takes the text away.
+        text: Option<Verbatim>,
+        /// The new blocks.
+        blocks: Option<JsonArray> [malformed "invalid_blocks"],
+        /// The new attachments.
+        attachments: Option<JsonArray> [malformed "invalid_attachments"],
+    }
+}
+
+async fn update(call: &Call<'_>, args: Update) -> Result<Reply, ApiError> {
+    let (conversation, ts) = (args.channel, args.ts);
+    let text = args.text.map(|Verbatim(text)| text);
+    let (blocks, attachments) = (args.blocks.map(printed), args.attachments.map(printed));
     if text.is_none() && blocks.is_none() && attachments.is_none() {
         return Err(ApiError::refused("no_text"));
     }
@@ -94,25 +190,67 @@ async fn update(call: &Call<'_>) -> Result<Reply, ApiError> {
     }))
 }
 
-/// `chat.delete`
-async fn delete(call: &Call<'_>) -> Result<Reply, ApiError> {
-    let conversation = call.args.conversation("channel")?;
-    let ts = message_of(call, "ts")?;
+const DELETE: Method = Method {
+    name: "chat.delete",
+    alias_of: None,
+    about: "Deletes a message of the caller's. An admin may delete any.",
+    scope: "chat:write",
+    access: Access::User,
+    retry: Retry::Once,
+    tier: Tier::Three,
+    takes: takes!(Delete => delete),
+    answers: &[CHANNEL, TS],
+    errors: &["cant_delete_message"],
+    examples: &[|| json!({ "channel": "C0ENGINES", "ts": "1700000000.000100" })],
+};
+
+args! {
+    struct Delete {
+        /// The message's conversation.
+        channel: ConversationId,
+        /// The message's `ts`.
+        ts: Ts,
+    }
+}
+
+async fn delete(call: &Call<'_>, args: Delete) -> Result<Reply, ApiError> {
+    let (conversation, ts) = (args.channel, args.ts);
     call.write(Command::Delete { conversation, ts }).await?;
     Ok(Reply::from(json!({ "channel": conversation, "ts": ts.to_string() })))
 }
 
-/// `chat.getPermalink`
-async fn permalink(call: &Call<'_>) -> Result<Reply, ApiError> {
-    let conversation = call.args.conversation("channel")?;
-    let ts = message_of(call, "message_ts")?;
+const GET_PERMALINK: Method = Method {
+    name: "chat.getPermalink",
+    alias_of: None,
+    about: "Gives the url of a message.",
+    scope: "",
+    access: Access::User,
+    retry: Retry::Repeatable,
+    tier: Tier::Special,
+    takes: takes!(GetPermalink => get_permalink),
+    answers: &[CHANNEL, Key::always("permalink", Shape::Text, "The url.")],
+    errors: &[],
+    examples: &[|| json!({ "channel": "C0ENGINES", "message_ts": "1700000000.000100" })],
+};
+
+args! {
+    struct GetPermalink {
+        /// The message's conversation.
+        channel: ConversationId,
+        /// The message's `ts`.
+        message_ts: Ts,
+    }
+}
+
+async fn get_permalink(call: &Call<'_>, args: GetPermalink) -> Result<Reply, ApiError> {
+    let (conversation, ts) = (args.channel, args.message_ts);
     let found = read::message(call.gateway, call.caller()?, conversation, ts).await?;
     let fact = found.ok_or(ApiError::refused("message_not_found"))?;
     let link = link_to(&call.gateway.config().public_url, conversation, ts, fact.message.thread_ts);
     Ok(Reply::from(json!({ "channel": conversation, "permalink": link })))
 }
 
-/// Where a message can be pointed at.
+/// Returns the url of a message.
 pub(super) fn link_to(public_url: &str, conversation: ConversationId, ts: Ts, root: Option<Ts>) -> String {
     let mut link = format!("{public_url}/archives/{conversation}/p{}", ts.to_string().replace('.', ""));
     if let Some(root) = root.filter(|root| *root != ts) {
@@ -121,33 +259,24 @@ pub(super) fn link_to(public_url: &str, conversation: ConversationId, ts: Ts, ro
     link
 }
 
-/// A message's name in an argument.
-fn message_of(call: &Call<'_>, name: &str) -> Result<Ts, ApiError> {
-    call.args.ts(name, "message_not_found", "message_not_found")
+/// Blocks or attachments as the text that a command has.
+fn printed(JsonArray(items): JsonArray) -> String {
+    Value::Array(items).to_string()
 }
 
-fn thread_of(ts: &str) -> Result<Ts, ApiError> {
-    ts.parse().map_err(|_| ApiError::refused("thread_not_found"))
-}
-
-/// Blocks or attachments as the text that a command wants. That they are a good list is decided with the post.
-fn part(call: &Call<'_>, name: &str, code: &'static str) -> Result<Option<String>, ApiError> {
-    Ok(call.args.json(name, code)?.map(|value| value.to_string()))
-}
-
-fn icons(call: &Call<'_>) -> Result<Option<String>, ApiError> {
+fn icons(emoji: Option<&str>, url: Option<&str>) -> Option<String> {
     let mut icons = Map::new();
-    if let Some(emoji) = call.args.filled("icon_emoji")? {
+    if let Some(emoji) = emoji {
         icons.insert("emoji".to_owned(), json!(format!(":{}:", emoji.trim_matches(':'))));
     }
-    if let Some(url) = call.args.filled("icon_url")? {
+    if let Some(url) = url {
         icons.insert("image_64".to_owned(), json!(url));
     }
-    Ok((!icons.is_empty()).then(|| Value::Object(icons).to_string()))
+    (!icons.is_empty()).then(|| Value::Object(icons).to_string())
 }
 
-async fn posted(call: &Call<'_>, mut post: Post) -> Result<Reply, ApiError> {
-    post.conversation = Some(target(call).await?);
+async fn posted(call: &Call<'_>, channel: &str, mut post: Post) -> Result<Reply, ApiError> {
+    post.conversation = Some(target(call, channel).await?);
     let event = event_of(call.write(Command::Post(Box::new(post))).await?)?;
     let Event::MessagePosted(posted) = &*event else { return Err(ApiError::outcome_unknown()) };
     let (team, conversation, message) = (call.caller()?.team.read(), posted.conversation, &posted.message);
@@ -158,11 +287,9 @@ async fn posted(call: &Call<'_>, mut post: Post) -> Result<Reply, ApiError> {
     Ok(Reply::written(Posted { channel: conversation, ts: AsText(posted.message.ts), message }))
 }
 
-/// Where a post goes: `channel` is a conversation's id, a channel's name, or a person, with whom a direct message is
-/// opened first.
-async fn target(call: &Call<'_>) -> Result<ConversationId, ApiError> {
-    let channel = call.args.required("channel", "channel_not_found")?;
-    let person = match named(call, &channel)? {
+/// Returns the conversation that a post goes to. For a person it is the direct message with them, which is opened first.
+async fn target(call: &Call<'_>, channel: &str) -> Result<ConversationId, ApiError> {
+    let person = match named(call, channel)? {
         Target::Conversation(conversation) => return Ok(conversation),
         Target::Person(person) => person,
     };

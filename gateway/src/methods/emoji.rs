@@ -2,15 +2,29 @@
 
 use serde_json::json;
 
-use super::{Call, Method, Reply, rows};
-use crate::ApiError;
+use super::{Access, Call, Key, Method, Reply, Retry, Shape, Tier, takes};
+use crate::{ApiError, args::NoArgs};
 
-pub(super) const METHODS: &[Method] = rows! {
-    "emoji.list" "emoji:read" User Repeatable emoji_list;
+pub(super) const METHODS: &[Method] = &[LIST];
+
+const LIST: Method = Method {
+    name: "emoji.list",
+    alias_of: None,
+    about: "Lists the team's own emoji: none. Those that everybody has come with the clients.",
+    scope: "emoji:read",
+    access: Access::User,
+    retry: Retry::Repeatable,
+    tier: Tier::Two,
+    takes: takes!(NoArgs => list),
+    answers: &[
+        Key::always("emoji", Shape::Object, "Urls by name."),
+        Key::always("cache_ts", Shape::Text, "The `ts` of the newest change."),
+    ],
+    errors: &[],
+    examples: &[|| json!({})],
 };
 
-/// `emoji.list`: only the ones that everybody has, which clients bring themselves.
-async fn emoji_list(call: &Call<'_>) -> Result<Reply, ApiError> {
+async fn list(call: &Call<'_>, _: NoArgs) -> Result<Reply, ApiError> {
     let since = call.caller()?.team.read().created();
     Ok(Reply::from(json!({ "emoji": {}, "cache_ts": since.to_string() })))
 }

@@ -22,8 +22,8 @@ mod write;
 use std::{collections::HashMap, sync::LazyLock};
 
 pub(crate) use call::{Call, ClientAddr};
-use method::rows;
-pub(crate) use method::{Access, Method, Retry};
+use method::takes;
+pub use method::{Access, COMMON_ERRORS, Example, Key, Method, Retry, Shape, TOKEN_ERRORS, Takes, Tier, WRITE_ERRORS};
 pub use reply::Reply;
 
 /// The groups of the table, a line each.
@@ -51,7 +51,7 @@ static GROUPS: &[&[Method]] = &[
 ];
 
 /// Returns the rows of all groups.
-fn all() -> impl Iterator<Item = &'static Method> {
+pub fn all() -> impl Iterator<Item = &'static Method> {
     GROUPS.iter().copied().flatten()
 }
 

@@ -1,49 +1,77 @@
 //! Cursors of pages: opaque to clients.
 
+use std::marker::PhantomData;
+
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
-use crate::{ApiError, Args};
+use super::{Key, Shape};
+use crate::{
+    ApiError,
+    args::{Argument, Kind, Single, text},
+};
 
-/// What a cursor counts, so that one of another method is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Cursor {
-    /// The dense index of a person.
-    Person,
-    /// The dense index of a conversation.
-    Conversation,
-    /// A `ts`, in microseconds.
-    Message,
-    /// A `ts` in a thread.
-    Reply,
+/// The key of a page's answer that says where the next page begins.
+pub(super) const PAGE: Key =
+    Key::always("response_metadata", Shape::Object, "`next_cursor`: the next page's cursor, empty on the last page.");
+
+/// The thing that a cursor counts. A cursor of another method's is refused.
+pub(super) trait Counted {
+    const PREFIX: &'static str;
 }
 
-impl Cursor {
-    const fn prefix(self) -> &'static str {
-        match self {
-            Cursor::Person => "user:",
-            Cursor::Conversation => "channel:",
-            Cursor::Message => "next_ts:",
-            Cursor::Reply => "reply_ts:",
+macro_rules! counted {
+    ($($(#[$doc:meta])* $name:ident $prefix:literal;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(super) struct $name;
+
+        impl Counted for $name {
+            const PREFIX: &'static str = $prefix;
         }
+    )*};
+}
+counted! {
+    /// A person, by their dense index.
+    People "user:";
+    /// A conversation, by its dense index.
+    Conversations "channel:";
+    /// A message, by its `ts` in microseconds.
+    Messages "next_ts:";
+    /// A message of a thread, by its `ts` in microseconds.
+    Replies "reply_ts:";
+}
+
+/// The place where a page begins, as the argument `cursor` brings it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Cursor<C>(u64, PhantomData<C>);
+
+impl<C: Counted> Cursor<C> {
+    /// Returns the place: an index or microseconds.
+    pub(super) fn place(self) -> u64 {
+        self.0
     }
 
-    /// Where the page that is asked for begins; none for the first.
-    ///
-    /// # Errors
-    /// `invalid_cursor` for what this did not make.
-    pub(super) fn of(self, args: &Args) -> Result<Option<u64>, ApiError> {
-        let invalid = || ApiError::refused("invalid_cursor");
-        let Some(text) = args.filled("cursor")? else { return Ok(None) };
-        let bytes = STANDARD.decode(text.as_bytes()).map_err(|_| invalid())?;
-        let plain = std::str::from_utf8(&bytes).map_err(|_| invalid())?;
-        plain.strip_prefix(self.prefix()).and_then(|number| number.parse().ok()).map(Some).ok_or_else(invalid)
-    }
-
-    /// `response_metadata` with where the next page begins; with an empty cursor on the last one.
-    pub(super) fn metadata(self, next: Option<u64>) -> Value {
-        let cursor = next.map(|next| STANDARD.encode(format!("{}{next}", self.prefix()))).unwrap_or_default();
+    /// Returns `response_metadata` with the place where the next page begins, or with an empty cursor.
+    pub(super) fn metadata(next: Option<u64>) -> Value {
+        let cursor = next.map(|next| STANDARD.encode(format!("{}{next}", C::PREFIX))).unwrap_or_default();
         json!({ "next_cursor": cursor })
+    }
+
+    fn decoded(text: &str) -> Option<Cursor<C>> {
+        let bytes = STANDARD.decode(text.as_bytes()).ok()?;
+        let place = std::str::from_utf8(&bytes).ok()?.strip_prefix(C::PREFIX)?.parse().ok()?;
+        Some(Cursor(place, PhantomData))
+    }
+}
+
+impl<C: Counted> Single for Cursor<C> {
+    const KIND: Kind = Kind::Cursor;
+    const MALFORMED: &'static str = "invalid_cursor";
+
+    fn single(value: &Value, argument: &Argument) -> Result<Option<Cursor<C>>, ApiError> {
+        let text = text(value, argument)?;
+        text.map(|text| Cursor::decoded(&text).ok_or_else(|| argument.is_malformed())).transpose()
     }
 }
 
@@ -51,20 +79,18 @@ impl Cursor {
 mod tests {
     use super::*;
 
-    fn args(cursor: &Value) -> Args {
-        let mut args = Args::default();
-        args.put("cursor".to_owned(), cursor.as_str().unwrap().to_owned());
-        args
+    fn decoded<C: Counted>(metadata: &Value) -> Option<u64> {
+        Cursor::<C>::decoded(metadata["next_cursor"].as_str().unwrap()).map(Cursor::place)
     }
 
     #[test]
     fn a_cursor_comes_back_as_it_was() {
-        let made = Cursor::Person.metadata(Some(17));
-        assert_eq!(Cursor::Person.of(&args(&made["next_cursor"])), Ok(Some(17)));
-        assert_eq!(Cursor::Message.of(&args(&made["next_cursor"])).unwrap_err().code(), "invalid_cursor");
-        assert_eq!(Cursor::Person.of(&args(&Cursor::Person.metadata(None)["next_cursor"])), Ok(None));
-        for text in ["nonsense", "dXNlcjo=", "dXNlcjotMQ==", "é"] {
-            assert_eq!(Cursor::Person.of(&args(&json!(text))).unwrap_err().code(), "invalid_cursor", "{text}");
+        let made = Cursor::<People>::metadata(Some(17));
+        assert_eq!(decoded::<People>(&made), Some(17));
+        assert_eq!(decoded::<Messages>(&made), None);
+        assert_eq!(Cursor::<People>::metadata(None), json!({ "next_cursor": "" }));
+        for text in ["nonsense", "dXNlcjo=", "dXNlcjotMQ==", "\u{e9}"] {
+            assert_eq!(Cursor::<People>::decoded(text), None, "{text}");
         }
     }
 }

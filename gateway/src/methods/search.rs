@@ -5,45 +5,92 @@ use teamlog_projectors::{MatchOrder, MessageQuery, highlight};
 use teamlog_schemas::{ConversationId, Ts, UserId};
 use teamlog_state::Team;
 
-use super::{Call, Method, Reply, chat::link_to, rows};
+use super::{Access, Call, Key, Method, Reply, Retry, Shape, Tier, chat::link_to, takes};
 use crate::{
-    ApiError, limits,
+    ApiError,
+    args::args,
+    limits,
     read::{self, SearchFound},
     render,
 };
 
-pub(super) const METHODS: &[Method] = rows! {
-    "search.messages" "search:read" User Repeatable messages;
-    "search.all" "search:read" User Repeatable all;
-};
+pub(super) const METHODS: &[Method] = &[ALL, MESSAGES];
 
 /// Hits of a page that names no count, as Slack has it.
 const COUNT_DEFAULT: u64 = 20;
 /// The last page, as Slack has it.
 const PAGES_MAX: u64 = 100;
 
-/// `search.messages`
-async fn messages(call: &Call<'_>) -> Result<Reply, ApiError> {
-    let (query, found) = found(call).await?;
+const QUERY: Key = Key::always("query", Shape::Text, "The query.");
+const FOUND: Key = Key::always("messages", Shape::Object, "The hits: `total`, `matches`, `paging`, `pagination`.");
+
+args! {
+    struct Query {
+        /// Words, phrases in double quotes, and `in:`, `from:`, `has:`, `is:thread`, `before:`, `after:`, `on:`.
+        query: String [missing "No query passed"],
+        /// `score` or `timestamp`.
+        sort: Option<String>,
+        /// `desc` or `asc`, for `timestamp`.
+        sort_dir: Option<String>,
+        /// Hits of a page: 20 if it is left out, at most 100.
+        count: Option<u64>,
+        /// The page, from 1 to 100.
+        page: Option<u64>,
+        /// True to mark in the texts what the words found.
+        highlight: bool,
+    }
+}
+
+const MESSAGES: Method = Method {
+    name: "search.messages",
+    alias_of: None,
+    about: "Searches the messages that the caller may read.",
+    scope: "search:read",
+    access: Access::User,
+    retry: Retry::Repeatable,
+    tier: Tier::Two,
+    takes: takes!(Query => messages),
+    answers: &[QUERY, FOUND],
+    errors: SEARCH_ERRORS,
+    examples: &[|| json!({ "query": "hello in:engines from:ada", "sort": "timestamp", "highlight": true })],
+};
+
+/// The errors of a search: this node has none.
+const SEARCH_ERRORS: &[&str] = &["not_accepted"];
+
+async fn messages(call: &Call<'_>, args: Query) -> Result<Reply, ApiError> {
+    let (query, found) = found(call, args).await?;
     Ok(Reply::from(json!({ "query": query, "messages": found })))
 }
 
-/// `search.all`: files are not searched, so there are none.
-async fn all(call: &Call<'_>) -> Result<Reply, ApiError> {
-    let (query, found) = found(call).await?;
+const ALL: Method = Method {
+    name: "search.all",
+    about: "Searches the messages that the caller may read. Files are not searched, so it finds none.",
+    takes: takes!(Query => all),
+    answers: &[
+        QUERY,
+        FOUND,
+        Key::always("files", Shape::Object, "No hits."),
+        Key::always("posts", Shape::Object, "No hits."),
+    ],
+    ..MESSAGES
+};
+
+async fn all(call: &Call<'_>, args: Query) -> Result<Reply, ApiError> {
+    let (query, found) = found(call, args).await?;
     let none = json!({ "total": 0, "matches": [], "paging": { "count": 0, "total": 0, "page": 1, "pages": 0 } });
     Ok(Reply::from(json!({ "query": query, "messages": found, "files": none, "posts": none })))
 }
 
-async fn found(call: &Call<'_>) -> Result<(String, Value), ApiError> {
+async fn found(call: &Call<'_>, args: Query) -> Result<(String, Value), ApiError> {
     let search = call.gateway.search().ok_or(ApiError::refused("not_accepted").saying("search is off here"))?;
-    let text = call.args.required("query", "No query passed")?.into_owned();
-    if text.len() > limits::SEARCH_BYTES_MAX {
+    if args.query.len() > limits::SEARCH_BYTES_MAX {
         return Err(ApiError::too_large());
     }
-    let count = call.args.number("count", "invalid_arguments")?.unwrap_or(COUNT_DEFAULT).clamp(1, 100);
-    let page = call.args.number("page", "invalid_arguments")?.unwrap_or(1).clamp(1, PAGES_MAX);
-    let order = order(call)?;
+    let count = args.count.unwrap_or(COUNT_DEFAULT).clamp(1, 100);
+    let page = args.page.unwrap_or(1).clamp(1, PAGES_MAX);
+    let order = order(args.sort.as_deref(), args.sort_dir.as_deref());
+    let (text, highlight) = (args.query, args.highlight);
     let caller = call.caller()?;
     let (query, marked) = {
         let team = caller.team.read();
@@ -51,7 +98,7 @@ async fn found(call: &Call<'_>) -> Result<(String, Value), ApiError> {
             // A name that nobody has finds nothing.
             return Ok((text, matches(call, &team, SearchFound::default(), None, count, page)));
         };
-        let marked = call.args.flag("highlight")?.unwrap_or(false).then(|| parsed.words.clone());
+        let marked = highlight.then(|| parsed.words.clone());
         let query = MessageQuery {
             order,
             skip: usize::try_from((page - 1) * count).unwrap_or(usize::MAX),
@@ -65,14 +112,12 @@ async fn found(call: &Call<'_>) -> Result<(String, Value), ApiError> {
     Ok((text, rendered))
 }
 
-fn order(call: &Call<'_>) -> Result<MatchOrder, ApiError> {
-    let sort = call.args.filled("sort")?;
-    let ascending = call.args.filled("sort_dir")?.as_deref() == Some("asc");
-    Ok(match (sort.as_deref(), ascending) {
-        (Some("timestamp"), true) => MatchOrder::Oldest,
-        (Some("timestamp"), false) => MatchOrder::Newest,
+fn order(sort: Option<&str>, sort_dir: Option<&str>) -> MatchOrder {
+    match (sort, sort_dir) {
+        (Some("timestamp"), Some("asc")) => MatchOrder::Oldest,
+        (Some("timestamp"), _) => MatchOrder::Newest,
         _ => MatchOrder::Score,
-    })
+    }
 }
 
 /// Takes the modifiers out of a query: `in:`, `from:`, `has:`, `is:thread`, `before:`, `after:`, `on:`. None if one

@@ -1,20 +1,37 @@
 //! `team.*`
 
 use serde_json::json;
+use teamlog_schemas::TeamId;
 
-use super::{Call, Method, Reply, rows};
-use crate::{ApiError, render};
+use super::{Access, Call, Key, Method, Reply, Retry, Shape, Tier, takes};
+use crate::{ApiError, args::args, render};
 
-pub(super) const METHODS: &[Method] = rows! {
-    "team.info" "team:read" User Repeatable team_info;
+pub(super) const METHODS: &[Method] = &[INFO];
+
+const INFO: Method = Method {
+    name: "team.info",
+    alias_of: None,
+    about: "Describes the caller's team.",
+    scope: "team:read",
+    access: Access::User,
+    retry: Retry::Repeatable,
+    tier: Tier::Three,
+    takes: takes!(Info => info),
+    answers: &[Key::always("team", Shape::Object, "The team.")],
+    errors: &[],
+    examples: &[|| json!({}), || json!({ "team": "T0LOVELACE" })],
 };
 
-/// `team.info`
-async fn team_info(call: &Call<'_>) -> Result<Reply, ApiError> {
+args! {
+    struct Info {
+        /// The caller's team; no other one can be asked for.
+        team: Option<TeamId>,
+    }
+}
+
+async fn info(call: &Call<'_>, args: Info) -> Result<Reply, ApiError> {
     let caller = call.caller()?;
-    if let Some(wanted) = call.args.filled("team")?
-        && wanted != caller.team.id().to_string()
-    {
+    if args.team.is_some_and(|wanted| wanted != caller.team.id()) {
         return Err(ApiError::refused("team_not_found"));
     }
     let mut team = render::team(&caller.team.read());

@@ -22,7 +22,7 @@ use super::{
     ticket::{Once, Ticket},
 };
 use crate::{
-    ApiError, Args, Caller, Gateway, Reply,
+    ApiError, Caller, ConnectArgs, Gateway, Reply, StartArgs,
     frames::{Cursor, Place},
     limits, read,
     render::{self, Reader},
@@ -32,7 +32,7 @@ pub(super) async fn connect(
     rtm: &Arc<Rtm>,
     gateway: &Gateway,
     caller: &Caller,
-    args: &Args,
+    args: &ConnectArgs,
 ) -> Result<Reply, ApiError> {
     let _joining = Joining::admit(rtm, caller.team.id())?;
     let resumed = resumed(gateway, &caller.team, args).await?;
@@ -46,12 +46,17 @@ pub(super) async fn connect(
     Ok(answer.into())
 }
 
-pub(super) async fn start(rtm: &Arc<Rtm>, gateway: &Gateway, caller: &Caller, args: &Args) -> Result<Reply, ApiError> {
+pub(super) async fn start(
+    rtm: &Arc<Rtm>,
+    gateway: &Gateway,
+    caller: &Caller,
+    args: &StartArgs,
+) -> Result<Reply, ApiError> {
     let _joining = Joining::admit(rtm, caller.team.id())?;
-    let resumed = resumed(gateway, &caller.team, args).await?;
+    let socket = args.of_the_socket();
+    let resumed = resumed(gateway, &caller.team, &socket).await?;
     let own = gateway.ingest().marks().user(caller.team.id(), caller.user).await?;
-    let with_unread = !args.flag("no_unreads")?.unwrap_or(false);
-    let full = args.flag("full")?.unwrap_or(false);
+    let with_unread = !args.no_unreads;
     // Who goes on at a cursor counts on from there: what is unread by now would count again what is still to come.
     let (unread, seen) = match with_unread && resumed.is_none() {
         true => unread(rtm, gateway, caller, &own).await,
@@ -59,9 +64,9 @@ pub(super) async fn start(rtm: &Arc<Rtm>, gateway: &Gateway, caller: &Caller, ar
     };
     let Seen { team, position, people } = seen;
     let place = resumed.unwrap_or(Place::at(position));
-    let mut answer = begin(gateway, caller, args, &team, place)?;
+    let mut answer = begin(gateway, caller, &socket, &team, place)?;
     let member = team.person(caller.user).ok_or(ApiError::refused("account_inactive"))?;
-    let lazy = !full && team.people_len() > rtm.config.lazy_people;
+    let lazy = !args.full && team.people_len() > rtm.config.lazy_people;
     answer.insert("self".to_owned(), render::own_self(member));
     let mut rendered = render::team(&team);
     rendered["prefs"] = render::team_prefs(&team);
@@ -158,11 +163,11 @@ fn marks(team: &Team, caller: &Caller, own: &UserState, all: bool) -> Vec<(Conve
 }
 
 /// Where a client goes on that sent its cursor.
-async fn resumed(gateway: &Gateway, team: &LiveTeam, args: &Args) -> Result<Option<Place>, ApiError> {
-    let Some(text) = args.filled("cursor")? else { return Ok(None) };
+async fn resumed(gateway: &Gateway, team: &LiveTeam, args: &ConnectArgs) -> Result<Option<Place>, ApiError> {
+    let Some(text) = &args.cursor else { return Ok(None) };
     let invalid = ApiError::refused("cursor_invalid");
     let expired = ApiError::refused("cursor_expired");
-    let Some(cursor) = Cursor::verify(gateway.ingest().secrets(), &text) else { return Err(invalid) };
+    let Some(cursor) = Cursor::verify(gateway.ingest().secrets(), text) else { return Err(invalid) };
     if cursor.team != team.id() {
         return Err(invalid);
     }
@@ -187,7 +192,7 @@ async fn resumed(gateway: &Gateway, team: &LiveTeam, args: &Args) -> Result<Opti
 fn begin(
     gateway: &Gateway,
     caller: &Caller,
-    args: &Args,
+    args: &ConnectArgs,
     team: &Team,
     place: Place,
 ) -> Result<Map<String, Value>, ApiError> {
@@ -199,8 +204,8 @@ fn begin(
         place,
         issued_ms: now_ms(),
         once: Some(Once { gateway: gateway.config().node, nonce: rand::rng().random() }),
-        cursors: args.flag("cursors")?.unwrap_or(false),
-        batches: args.flag("batch_presence_aware")?.unwrap_or(false),
+        cursors: args.cursors,
+        batches: args.batch_presence_aware,
     };
     let url = format!("{}/ws/{}", gateway.config().websocket_url(), ticket.sign(secrets));
     let cursor = Cursor { team: team.id(), place }.sign(secrets);

@@ -33,7 +33,8 @@ use super::{
     session,
 };
 use crate::{
-    ApiError, Args, Caller, Gateway, Mark, Presence, Realtime, Reply, SocketSink, SocketStream, frames::encode,
+    ApiError, Caller, ConnectArgs, Gateway, Mark, Presence, Realtime, Reply, SocketSink, SocketStream, StartArgs,
+    frames::encode,
 };
 
 /// Sizes and times of the sessions.
@@ -223,11 +224,11 @@ impl Observer for Rtm {
 
 #[async_trait]
 impl Realtime for Arc<Rtm> {
-    async fn connect(&self, gateway: &Gateway, caller: &Caller, args: &Args) -> Result<Reply, ApiError> {
+    async fn connect(&self, gateway: &Gateway, caller: &Caller, args: &ConnectArgs) -> Result<Reply, ApiError> {
         connect::connect(self, gateway, caller, args).await
     }
 
-    async fn start(&self, gateway: &Gateway, caller: &Caller, args: &Args) -> Result<Reply, ApiError> {
+    async fn start(&self, gateway: &Gateway, caller: &Caller, args: &StartArgs) -> Result<Reply, ApiError> {
         connect::start(self, gateway, caller, args).await
     }
 

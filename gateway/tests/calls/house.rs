@@ -46,12 +46,12 @@ pub(crate) struct Nobody {
 
 #[async_trait::async_trait]
 impl Realtime for Nobody {
-    async fn connect(&self, gateway: &Gateway, caller: &Caller, _: &Args) -> Result<Reply, ApiError> {
+    async fn connect(&self, gateway: &Gateway, caller: &Caller, _: &ConnectArgs) -> Result<Reply, ApiError> {
         let url = format!("{}/ws/{}", gateway.config().websocket_url(), caller.user);
         Ok(Reply::from(json!({ "url": url })))
     }
 
-    async fn start(&self, _: &Gateway, _: &Caller, _: &Args) -> Result<Reply, ApiError> {
+    async fn start(&self, _: &Gateway, _: &Caller, _: &StartArgs) -> Result<Reply, ApiError> {
         panic!("nobody starts here")
     }
 

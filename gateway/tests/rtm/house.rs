@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures::{SinkExt, StreamExt, channel::mpsc};
 use serde_json::{Value, json};
 use teamlog_cluster::{Clock, Random, Secrets};
-use teamlog_gateway::*;
+use teamlog_gateway::{args::Arguments, *};
 use teamlog_ingest::{
     Acked, Answer, Command, Ingest, IngestConfig, IngestParts, NewConversation, NewPerson, NewTeam, Post, Request,
     Writing,
@@ -200,7 +200,7 @@ impl House {
     pub(crate) async fn connect(&self, who: &Resident, args: Value) -> Result<Value, ApiError> {
         let Value::Object(args) = args else { panic!("{args} is no object") };
         let caller = self.gateway.caller(&who.token).await?;
-        match self.rtm.connect(&self.gateway, &caller, &Args::new(args)).await? {
+        match self.rtm.connect(&self.gateway, &caller, &ConnectArgs::parse(&Args::new(args))?).await? {
             Reply::Object(answer) => Ok(Value::Object(answer)),
             Reply::Encoded(_) => panic!("rtm.connect is small"),
         }
@@ -210,7 +210,7 @@ impl House {
     pub(crate) async fn start(&self, who: &Resident, args: Value) -> Value {
         let Value::Object(args) = args else { panic!("{args} is no object") };
         let caller = self.gateway.caller(&who.token).await.unwrap();
-        match self.rtm.start(&self.gateway, &caller, &Args::new(args)).await.unwrap() {
+        match self.rtm.start(&self.gateway, &caller, &StartArgs::parse(&Args::new(args)).unwrap()).await.unwrap() {
             Reply::Object(answer) => Value::Object(answer),
             Reply::Encoded(bytes) => serde_json::from_slice(&bytes).unwrap(),
         }

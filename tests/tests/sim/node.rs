@@ -16,8 +16,8 @@ use rand::Rng;
 use serde_json::{Value, json};
 use teamlog_cluster::{Clock, Membership, NodeParts, Nodes, Random, Role, Secrets};
 use teamlog_gateway::{
-    ApiError, Args, Gateway, GatewayConfig, GatewayParts, Health, HealthReport, Incoming, Outgoing, Rates, Realtime,
-    Reply, Rtm, RtmConfig, SocketError,
+    ApiError, Args, ConnectArgs, Gateway, GatewayConfig, GatewayParts, Health, HealthReport, Incoming, Outgoing, Rates,
+    Realtime, Reply, Rtm, RtmConfig, SocketError, args::Arguments,
 };
 use teamlog_ingest::{Answer, Ingest, IngestConfig, IngestParts, NewTeam, Request, Writing, http::RemoteWriters};
 use teamlog_live::Observer;
@@ -120,6 +120,7 @@ impl Life {
             address: address.clone(),
             url: None,
             views: Vec::new(),
+            kinds: Vec::new(),
             clock: clock_of_beats,
         });
         let nodes = nodes.await.expect("no role excludes itself");
@@ -256,7 +257,7 @@ impl Life {
         let Value::Object(args) = args else { panic!("{args} is no object") };
         let connect = async {
             let caller = self.gateway.caller(token).await?;
-            match self.rtm.connect(&self.gateway, &caller, &Args::new(args)).await? {
+            match self.rtm.connect(&self.gateway, &caller, &ConnectArgs::parse(&Args::new(args))?).await? {
                 Reply::Object(answer) => Ok(Value::Object(answer)),
                 Reply::Encoded(_) => panic!("rtm.connect is small"),
             }

@@ -1,218 +1,197 @@
-//! `conversations.*`: those that change something.
+//! `conversations.*`: those that change a channel.
 
-use serde_json::{Map, Value, json};
-use teamlog_ingest::{Command, NewConversation, Nothing};
+use serde_json::json;
+use teamlog_ingest::{Command, NewConversation};
 use teamlog_schemas::{ConversationId, ConversationKind, UserId};
 
-use super::super::{Call, Reply, write::event_of};
-use crate::{ApiError, error::Done, read, realtime::Mark, render};
+use super::{Access, CHANNEL, Call, Channel, Method, Reply, Retry, Tier, channel_reply, takes, write::event_of};
+use crate::{ApiError, args::args};
 
-/// `conversations.create`
-pub(in super::super) async fn create(call: &Call<'_>) -> Result<Reply, ApiError> {
-    let private = call.args.flag("is_private")?.unwrap_or(false);
-    let kind = if private { ConversationKind::PrivateChannel } else { ConversationKind::PublicChannel };
-    let conversation = begin(call, kind).await?;
+pub(crate) const CREATE: Method = Method {
+    name: "conversations.create",
+    alias_of: None,
+    about: "Makes a channel, with the caller in it.",
+    scope: "channels:manage",
+    access: Access::User,
+    retry: Retry::Once,
+    tier: Tier::Two,
+    takes: takes!(Create => create),
+    answers: &[CHANNEL],
+    errors: &[
+        "name_taken",
+        "invalid_name_maxlength",
+        "invalid_name_specials",
+        "invalid_name_punctuation",
+        "too_many_users",
+        "user_disabled",
+    ],
+    examples: &[
+        || json!({ "name": "tea" }),
+        || json!({ "name": "secrets", "is_private": true, "user_ids": "U0BOB,U0CYD" }),
+    ],
+};
+
+args! {
+    struct Create {
+        /// The channel's name, with or without `#`: lower case letters, digits, `-` and `_`, at most 80 characters.
+        name: String [missing "invalid_name_required"],
+        /// True for a private channel.
+        is_private: bool,
+        /// More people who are in it from the beginning.
+        user_ids: Vec<UserId>,
+    }
+}
+
+async fn create(call: &Call<'_>, args: Create) -> Result<Reply, ApiError> {
+    let kind = if args.is_private { ConversationKind::PrivateChannel } else { ConversationKind::PublicChannel };
+    let conversation = make(call, kind, &args.name, args.user_ids).await?;
     channel_reply(call, conversation)
 }
 
-/// Makes a channel, and says which.
-pub(in super::super) async fn begin(call: &Call<'_>, kind: ConversationKind) -> Result<ConversationId, ApiError> {
-    let name = call.args.text("name")?.unwrap_or_default();
-    let new = NewConversation {
-        conversation: None,
-        kind,
-        name: Some(name.strip_prefix('#').unwrap_or(&name).to_owned()),
-        members: call.args.ids("user_ids", "user_not_found")?,
-        imported: None,
-    };
+/// Makes a channel and returns its id.
+pub(crate) async fn make(
+    call: &Call<'_>,
+    kind: ConversationKind,
+    name: &str,
+    members: Vec<UserId>,
+) -> Result<ConversationId, ApiError> {
+    let name = Some(name.strip_prefix('#').unwrap_or(name).to_owned());
+    let new = NewConversation { conversation: None, kind, name, members, imported: None };
     let event = event_of(call.write(Command::CreateConversation(Box::new(new))).await?)?;
     event.conversation().ok_or(ApiError::outcome_unknown())
 }
 
-/// `conversations.join`
-pub(in super::super) async fn join(call: &Call<'_>) -> Result<Reply, ApiError> {
-    let conversation = call.args.conversation("channel")?;
-    let was_in = enter(call, conversation).await?;
-    let mut reply = channel(call, conversation)?;
-    if was_in {
-        reply.insert("warning".to_owned(), json!("already_in_channel"));
-        reply.insert("response_metadata".to_owned(), json!({ "warnings": ["already_in_channel"] }));
+pub(crate) const RENAME: Method = Method {
+    name: "conversations.rename",
+    alias_of: None,
+    about: "Gives a channel another name.",
+    scope: "channels:manage",
+    access: Access::User,
+    retry: Retry::Once,
+    tier: Tier::Two,
+    takes: takes!(Rename => rename),
+    answers: &[CHANNEL],
+    errors: &[
+        "method_not_supported_for_channel_type",
+        "not_in_channel",
+        "is_archived",
+        "not_authorized",
+        "name_taken",
+        "invalid_name_maxlength",
+        "invalid_name_specials",
+        "invalid_name_punctuation",
+    ],
+    examples: &[|| json!({ "channel": "C0ENGINES", "name": "machines" })],
+};
+
+args! {
+    struct Rename {
+        /// The channel.
+        channel: ConversationId,
+        /// Its new name, as `conversations.create` has it.
+        name: String [missing "invalid_name_required"],
     }
-    Ok(reply.into())
 }
 
-/// Joins a channel; true if the caller was in it.
-pub(in super::super) async fn enter(call: &Call<'_>, conversation: ConversationId) -> Result<bool, ApiError> {
-    match call.write(Command::Join { conversation }).await? {
-        Done::Acked(_) => Ok(false),
-        Done::Nothing(_) => Ok(true),
+async fn rename(call: &Call<'_>, args: Rename) -> Result<Reply, ApiError> {
+    call.write(Command::Rename { conversation: args.channel, name: args.name }).await?;
+    channel_reply(call, args.channel)
+}
+
+pub(crate) const SET_TOPIC: Method = Method {
+    name: "conversations.setTopic",
+    alias_of: None,
+    about: "Sets a channel's topic.",
+    scope: "channels:manage",
+    access: Access::User,
+    retry: Retry::Once,
+    tier: Tier::Two,
+    takes: takes!(Topic => set_topic),
+    answers: &[CHANNEL],
+    errors: HEADLINE_ERRORS,
+    examples: &[|| json!({ "channel": "C0ENGINES", "topic": "All about engines" })],
+};
+
+/// The errors of a new topic or purpose.
+pub(crate) const HEADLINE_ERRORS: &[&str] =
+    &["method_not_supported_for_channel_type", "not_in_channel", "is_archived", "too_long"];
+
+args! {
+    pub(crate) struct Topic {
+        /// The channel.
+        channel: ConversationId,
+        /// The topic, at most 250 characters. Without one the channel has none.
+        topic: Option<String>,
+    }
+
+    pub(crate) struct Purpose {
+        /// The channel.
+        channel: ConversationId,
+        /// The purpose, at most 250 characters. Without one the channel has none.
+        purpose: Option<String>,
     }
 }
 
-/// `conversations.leave`
-pub(in super::super) async fn leave(call: &Call<'_>) -> Result<Reply, ApiError> {
-    let conversation = call.args.conversation("channel")?;
-    Ok(match call.write(Command::Leave { conversation }).await? {
-        Done::Acked(_) => Reply::empty(),
-        Done::Nothing(_) => Reply::from(json!({ "not_in_channel": true })),
-    })
+async fn set_topic(call: &Call<'_>, args: Topic) -> Result<Reply, ApiError> {
+    let topic = args.topic.unwrap_or_default();
+    call.write(Command::SetTopic { conversation: args.channel, topic }).await?;
+    channel_reply(call, args.channel)
 }
 
-/// `conversations.invite`
-pub(in super::super) async fn invite(call: &Call<'_>) -> Result<Reply, ApiError> {
-    let conversation = bring(call).await?;
-    channel_reply(call, conversation)
+pub(crate) const SET_PURPOSE: Method = Method {
+    name: "conversations.setPurpose",
+    alias_of: None,
+    about: "Sets a channel's purpose.",
+    scope: "channels:manage",
+    access: Access::User,
+    retry: Retry::Once,
+    tier: Tier::Two,
+    takes: takes!(Purpose => set_purpose),
+    answers: &[CHANNEL],
+    errors: HEADLINE_ERRORS,
+    examples: &[|| json!({ "channel": "C0ENGINES", "purpose": "To talk about engines" })],
+};
+
+async fn set_purpose(call: &Call<'_>, args: Purpose) -> Result<Reply, ApiError> {
+    let purpose = args.purpose.unwrap_or_default();
+    call.write(Command::SetPurpose { conversation: args.channel, purpose }).await?;
+    channel_reply(call, args.channel)
 }
 
-/// Brings the people of an invitation in, and says where to.
-pub(in super::super) async fn bring(call: &Call<'_>) -> Result<ConversationId, ApiError> {
-    let conversation = call.args.conversation("channel")?;
-    let users = people(call)?;
-    if users.is_empty() {
-        return Err(ApiError::refused("no_user"));
-    }
-    call.write(Command::Invite { conversation, users }).await?;
-    Ok(conversation)
-}
+pub(crate) const ARCHIVE: Method = Method {
+    name: "conversations.archive",
+    alias_of: None,
+    about: "Puts a channel into the archive: it can be read, and nothing can be posted.",
+    scope: "channels:manage",
+    access: Access::User,
+    retry: Retry::Once,
+    tier: Tier::Two,
+    takes: takes!(Channel => archive),
+    answers: &[],
+    errors: &["method_not_supported_for_channel_type", "already_archived", "cant_archive_general", "not_in_channel"],
+    examples: &[|| json!({ "channel": "C0ENGINES" })],
+};
 
-/// `conversations.kick`
-pub(in super::super) async fn kick(call: &Call<'_>) -> Result<Reply, ApiError> {
-    let conversation = call.args.conversation("channel")?;
-    let user = call.args.user("user")?;
-    call.write(Command::Kick { conversation, user }).await?;
+async fn archive(call: &Call<'_>, args: Channel) -> Result<Reply, ApiError> {
+    call.write(Command::Archive { conversation: args.channel }).await?;
     Ok(Reply::empty())
 }
 
-/// `conversations.open`
-pub(in super::super) async fn open(call: &Call<'_>) -> Result<Reply, ApiError> {
-    // Before anything is done: a bad argument is refused, and what is refused was not done.
-    let whole = call.args.flag("return_im")?.unwrap_or(false);
-    let (conversation, was_open) = opened(call).await?;
-    let caller = call.caller()?;
-    let team = caller.team.read();
-    let found = team.conversation(conversation).ok_or(ApiError::outcome_unknown())?;
-    // A group's direct message is given whole in any case: its name is not in the caller's hands yet.
-    let channel = if whole || found.kind != ConversationKind::Im {
-        render::conversation(&team, found, caller.user, None)
-    } else {
-        json!({ "id": conversation })
-    };
-    let mut reply = Map::new();
-    if was_open {
-        reply.insert("no_op".to_owned(), json!(true));
-        reply.insert("already_open".to_owned(), json!(true));
-    }
-    reply.insert("channel".to_owned(), channel);
-    Ok(reply.into())
-}
+pub(crate) const UNARCHIVE: Method = Method {
+    name: "conversations.unarchive",
+    alias_of: None,
+    about: "Takes a channel out of the archive.",
+    scope: "channels:manage",
+    access: Access::User,
+    retry: Retry::Once,
+    tier: Tier::Two,
+    takes: takes!(Channel => unarchive),
+    answers: &[],
+    errors: &["method_not_supported_for_channel_type", "not_archived"],
+    examples: &[|| json!({ "channel": "C0ATTIC" })],
+};
 
-/// Opens a direct message, by its id or its people. True if it was open.
-pub(in super::super) async fn opened(call: &Call<'_>) -> Result<(ConversationId, bool), ApiError> {
-    let command = if call.args.filled("channel")?.is_some() {
-        Command::OpenConversation { conversation: call.args.conversation("channel")? }
-    } else {
-        let users = people(call)?;
-        if users.is_empty() {
-            return Err(ApiError::refused("users_list_not_supplied"));
-        }
-        Command::OpenDirect { users }
-    };
-    match call.write(command).await? {
-        Done::Nothing(Nothing::AlreadyOpen(conversation)) => Ok((conversation, true)),
-        done => Ok((event_of(done)?.conversation().ok_or(ApiError::outcome_unknown())?, false)),
-    }
-}
-
-/// `conversations.close`
-pub(in super::super) async fn close(call: &Call<'_>) -> Result<Reply, ApiError> {
-    let conversation = call.args.conversation("channel")?;
-    Ok(match call.write(Command::CloseDirect { conversation }).await? {
-        Done::Acked(_) => Reply::empty(),
-        Done::Nothing(_) => Reply::from(json!({ "no_op": true, "already_closed": true })),
-    })
-}
-
-/// `conversations.mark`
-pub(in super::super) async fn mark(call: &Call<'_>) -> Result<Reply, ApiError> {
-    let conversation = call.args.conversation("channel")?;
-    let caller = call.caller()?;
-    {
-        let team = caller.team.read();
-        if !team.may_read(caller.user, conversation) {
-            return Err(ApiError::refused("channel_not_found"));
-        }
-        if !team.is_member(caller.user, conversation) {
-            return Err(ApiError::refused("not_in_channel"));
-        }
-    }
-    let invalid = || ApiError::refused("invalid_timestamp");
-    let ts = call.args.time("ts", "invalid_timestamp")?.ok_or_else(invalid)?;
-    call.gateway.ingest().marks().mark(caller.team.id(), caller.user, conversation, ts).await?;
-    // The mark is taken; that the sessions hear the numbers too is a courtesy that a shard may not be able to pay.
-    let counts = read::unread(call.gateway, caller, &[(conversation, ts)])
-        .await
-        .ok()
-        .and_then(|counts| counts.into_iter().next());
-    let (unread, mentions) = counts.map_or((0, 0), |counts| (counts.count, counts.mentions));
-    call.gateway.realtime().marked(
-        call.gateway,
-        caller.team.id(),
-        caller.user,
-        Mark { conversation, ts, unread, mentions },
-    );
+async fn unarchive(call: &Call<'_>, args: Channel) -> Result<Reply, ApiError> {
+    call.write(Command::Unarchive { conversation: args.channel }).await?;
     Ok(Reply::empty())
-}
-
-/// `conversations.rename`
-pub(in super::super) async fn rename(call: &Call<'_>) -> Result<Reply, ApiError> {
-    let conversation = call.args.conversation("channel")?;
-    let name = call.args.text("name")?.unwrap_or_default().into_owned();
-    call.write(Command::Rename { conversation, name }).await?;
-    channel_reply(call, conversation)
-}
-
-/// `conversations.setTopic`
-pub(in super::super) async fn set_topic(call: &Call<'_>) -> Result<Reply, ApiError> {
-    let conversation = call.args.conversation("channel")?;
-    let topic = call.args.text("topic")?.unwrap_or_default().into_owned();
-    call.write(Command::SetTopic { conversation, topic }).await?;
-    channel_reply(call, conversation)
-}
-
-/// `conversations.setPurpose`
-pub(in super::super) async fn set_purpose(call: &Call<'_>) -> Result<Reply, ApiError> {
-    let conversation = call.args.conversation("channel")?;
-    let purpose = call.args.text("purpose")?.unwrap_or_default().into_owned();
-    call.write(Command::SetPurpose { conversation, purpose }).await?;
-    channel_reply(call, conversation)
-}
-
-/// `conversations.archive`
-pub(in super::super) async fn archive(call: &Call<'_>) -> Result<Reply, ApiError> {
-    call.write(Command::Archive { conversation: call.args.conversation("channel")? }).await?;
-    Ok(Reply::empty())
-}
-
-/// `conversations.unarchive`
-pub(in super::super) async fn unarchive(call: &Call<'_>) -> Result<Reply, ApiError> {
-    call.write(Command::Unarchive { conversation: call.args.conversation("channel")? }).await?;
-    Ok(Reply::empty())
-}
-
-/// The people of `users`, or of the old methods' `user`.
-fn people(call: &Call<'_>) -> Result<Vec<UserId>, ApiError> {
-    let users: Vec<UserId> = call.args.ids("users", "user_not_found")?;
-    if users.is_empty() { call.args.ids("user", "user_not_found") } else { Ok(users) }
-}
-
-fn channel_reply(call: &Call<'_>, conversation: ConversationId) -> Result<Reply, ApiError> {
-    Ok(channel(call, conversation)?.into())
-}
-
-/// A conversation that the caller just did something to, as they see it now.
-fn channel(call: &Call<'_>, conversation: ConversationId) -> Result<Map<String, Value>, ApiError> {
-    let caller = call.caller()?;
-    let team = caller.team.read();
-    let found = team.conversation(conversation).ok_or(ApiError::outcome_unknown())?;
-    Ok(Map::from_iter([("channel".to_owned(), render::conversation(&team, found, caller.user, None))]))
 }

@@ -1,53 +1,104 @@
-//! `groups.*`
+//! `groups.*`: private channels.
 
+use serde_json::json;
 use teamlog_schemas::ConversationKind;
 
 use super::{
     super::{
-        Call, Method, Reply,
-        conversations::{change, read},
-        rows,
+        Call, Key, Method, Reply, Shape, Tier,
+        conversations::{
+            change::{self, Purpose, Topic},
+            history,
+            members::{self, Invite},
+            read,
+        },
+        takes,
     },
-    changed, list, set_purpose, set_topic, whole,
+    Info, LIST_ERRORS, List, Name, PURPOSE, TOPIC, changed, list, set_purpose, set_topic, whole,
 };
 use crate::ApiError;
 
-pub(in super::super) const METHODS: &[Method] = rows! {
-    "groups.archive" "groups:write" User Once change::archive;
-    "groups.create" "groups:write" User Once create;
-    "groups.history" "groups:history" User Repeatable read::history;
-    "groups.info" "groups:read" User Repeatable info;
-    "groups.invite" "groups:write" User Once invite;
-    "groups.kick" "groups:write" User Once change::kick;
-    "groups.leave" "groups:write" User Once change::leave;
-    "groups.list" "groups:read" User Repeatable every;
-    "groups.mark" "groups:write" User Repeatable change::mark;
-    "groups.rename" "groups:write" User Once change::rename;
-    "groups.replies" "groups:history" User Repeatable read::replies;
-    "groups.setPurpose" "groups:write" User Once set_purpose;
-    "groups.setTopic" "groups:write" User Once set_topic;
-    "groups.unarchive" "groups:write" User Once change::unarchive;
-};
+const GROUP: Key = Key::always("group", Shape::Object, "The private channel, with its members.");
 
-/// `groups.create`
-async fn create(call: &Call<'_>) -> Result<Reply, ApiError> {
-    let conversation = change::begin(call, ConversationKind::PrivateChannel).await?;
+pub(crate) const METHODS: &[Method] = &[
+    change::ARCHIVE.named("groups.archive", "groups:write", Tier::Two).shown_by(&[|| json!({ "channel": "G0SECRET" })]),
+    Method {
+        about: "Makes a private channel, with the caller in it.",
+        takes: takes!(Name => create),
+        answers: &[GROUP],
+        examples: &[|| json!({ "name": "secrets" })],
+        ..change::CREATE.named("groups.create", "groups:write", Tier::Two)
+    },
+    history::HISTORY
+        .named("groups.history", "groups:history", Tier::Two)
+        .shown_by(&[|| json!({ "channel": "G0SECRET", "latest": "1700000000.000300" })]),
+    Method {
+        takes: takes!(Info => info),
+        answers: &[GROUP],
+        examples: &[|| json!({ "channel": "G0SECRET" })],
+        ..read::INFO.named("groups.info", "groups:read", Tier::Three)
+    },
+    Method {
+        takes: takes!(Invite => invite),
+        answers: &[GROUP],
+        examples: &[|| json!({ "channel": "G0SECRET", "user": "U0CYD" })],
+        ..members::INVITE.named("groups.invite", "groups:write", Tier::Three)
+    },
+    members::KICK
+        .named("groups.kick", "groups:write", Tier::Three)
+        .shown_by(&[|| json!({ "channel": "G0SECRET", "user": "U0BOB" })]),
+    members::LEAVE
+        .named("groups.leave", "groups:write", Tier::Three)
+        .shown_by(&[|| json!({ "channel": "G0SECRET" }), || json!({ "channel": "C0LOBBY" })]),
+    Method {
+        about: "Lists the caller's private channels.",
+        takes: takes!(List => every),
+        answers: &[Key::always("groups", Shape::List, "The private channels, with their members."), super::PAGE],
+        errors: LIST_ERRORS,
+        examples: &[|| json!({})],
+        ..read::LIST.named("groups.list", "groups:read", Tier::Three)
+    },
+    read::MARK
+        .named("groups.mark", "groups:write", Tier::Three)
+        .shown_by(&[|| json!({ "channel": "G0SECRET", "ts": "1700000000.000300" })]),
+    change::RENAME
+        .named("groups.rename", "groups:write", Tier::Two)
+        .shown_by(&[|| json!({ "channel": "G0SECRET", "name": "riddles" })]),
+    history::REPLIES
+        .named("groups.replies", "groups:history", Tier::Two)
+        .shown_by(&[|| json!({ "channel": "G0SECRET", "thread_ts": "1700000000.000300" })]),
+    Method {
+        takes: takes!(Purpose => set_purpose),
+        answers: &[PURPOSE],
+        examples: &[|| json!({ "channel": "G0SECRET", "purpose": "To keep secrets" })],
+        ..change::SET_PURPOSE.named("groups.setPurpose", "groups:write", Tier::Two)
+    },
+    Method {
+        takes: takes!(Topic => set_topic),
+        answers: &[TOPIC],
+        examples: &[|| json!({ "channel": "G0SECRET", "topic": "Secrets" })],
+        ..change::SET_TOPIC.named("groups.setTopic", "groups:write", Tier::Two)
+    },
+    change::UNARCHIVE.named("groups.unarchive", "groups:write", Tier::Two),
+];
+
+async fn create(call: &Call<'_>, args: Name) -> Result<Reply, ApiError> {
+    let conversation = change::make(call, ConversationKind::PrivateChannel, &args.name, Vec::new()).await?;
     changed(call, "group", conversation).await
 }
 
-/// `groups.info`
-async fn info(call: &Call<'_>) -> Result<Reply, ApiError> {
-    whole(call, "group", call.args.conversation("channel")?).await
+async fn info(call: &Call<'_>, args: Info) -> Result<Reply, ApiError> {
+    whole(call, "group", args.channel).await
 }
 
-/// `groups.invite`
-async fn invite(call: &Call<'_>) -> Result<Reply, ApiError> {
-    let conversation = change::bring(call).await?;
+async fn invite(call: &Call<'_>, args: Invite) -> Result<Reply, ApiError> {
+    let conversation = members::bring(call, args).await?;
     changed(call, "group", conversation).await
 }
 
-/// `groups.list`
-async fn every(call: &Call<'_>) -> Result<Reply, ApiError> {
+async fn every(call: &Call<'_>, args: List) -> Result<Reply, ApiError> {
     let user = call.caller()?.user;
-    list(call, "groups", |team, c| c.kind == ConversationKind::PrivateChannel && team.is_member(user, c.conversation))
+    list(call, "groups", args, |team, c| {
+        c.kind == ConversationKind::PrivateChannel && team.is_member(user, c.conversation)
+    })
 }

@@ -1,25 +1,45 @@
 //! `teamlog.auth.*`
 
-use serde_json::Map;
+use serde_json::{Map, json};
 
 use super::{
-    super::{Call, Method, Reply, rows},
-    issue, passwords, with_user,
+    super::{Access, Call, Method, Reply, Retry, Tier, takes},
+    TOKEN, USER, issue, passwords, with_user,
 };
-use crate::ApiError;
+use crate::{ApiError, args::args};
 
-pub(in super::super) const METHODS: &[Method] = rows! {
-    "teamlog.auth.signin" "" Anybody Once signin;
+pub(crate) const METHODS: &[Method] = &[SIGN_IN];
+
+const SIGN_IN: Method = Method {
+    name: "teamlog.auth.signin",
+    alias_of: None,
+    about: "Gives a token for a password. Whatever is wrong, the answer is `invalid_auth`, and takes as long.",
+    scope: "",
+    access: Access::Anybody,
+    retry: Retry::Once,
+    tier: Tier::Special,
+    takes: takes!(SignIn => sign_in),
+    answers: &[USER, TOKEN],
+    errors: &["team_not_found"],
+    examples: &[|| json!({ "domain": "lovelace", "email": "ada@example.com", "password": "correct horse" })],
 };
 
-/// `teamlog.auth.signin`: whatever is wrong, it is `invalid_auth`, and takes as long.
-async fn signin(call: &Call<'_>) -> Result<Reply, ApiError> {
-    let args = call.args;
+args! {
+    struct SignIn {
+        /// The team's domain.
+        domain: String [missing "invalid_auth"],
+        /// The person's address.
+        email: String [missing "invalid_auth"],
+        /// The password.
+        password: String [missing "invalid_auth"],
+    }
+}
+
+async fn sign_in(call: &Call<'_>, args: SignIn) -> Result<Reply, ApiError> {
     let invalid = || ApiError::refused("invalid_auth");
     let credentials =
         call.gateway.credentials().ok_or(ApiError::refused("not_accepted").saying("no passwords here"))?;
-    let (domain, email) = (args.text("domain")?.unwrap_or_default(), args.text("email")?.unwrap_or_default());
-    let password = args.text("password")?.unwrap_or_default().into_owned();
+    let SignIn { domain, email, password } = args;
     let account: String = format!("{domain}/{}", email.to_lowercase()).chars().take(320).collect();
     call.gateway.rates().signin(format!("peer/{:?}", call.client.address))?;
     call.gateway.rates().signin(format!("account/{account}"))?;

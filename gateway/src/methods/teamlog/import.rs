@@ -11,37 +11,91 @@ use teamlog_ingest::{
 use teamlog_live::LiveTeam;
 use teamlog_schemas::{ConversationKind, Edited, Message, Reaction, TeamId, Text, Ts, UserId};
 
-use super::super::{Call, Method, Reply, rows, write::event_of};
+use super::super::{Access, Call, Key, Method, Reply, Retry, Shape, Tier, takes, write::event_of};
 use crate::{
     ApiError,
+    args::{JsonArray, JsonObject, args, one_of},
     error::{Done, settle},
 };
 
-pub(in super::super) const METHODS: &[Method] = rows! {
-    "teamlog.import.begin" "admin" Admin Once begin;
-    "teamlog.import.items" "admin" Admin Once items;
-};
+pub(crate) const METHODS: &[Method] = &[BEGIN, ITEMS];
 
 /// Items of one call, at most.
 const ITEMS_MAX: usize = 200;
 
-/// `teamlog.import.begin`: the team of an archive, owned by one of the archive's own people, with no channel yet.
-async fn begin(call: &Call<'_>) -> Result<Reply, ApiError> {
-    let domain = call.args.required("domain", "invalid_domain")?.into_owned();
+const BEGIN: Method = Method {
+    name: "teamlog.import.begin",
+    alias_of: None,
+    about: "Makes the team of an archive, owned by a person of the archive, with no channel yet. A team that is there is \
+            taken as it is.",
+    scope: "admin",
+    access: Access::Admin,
+    retry: Retry::Once,
+    tier: Tier::Special,
+    takes: takes!(Begin => begin),
+    answers: &[Key::always("team", Shape::Object, "The team's `id` and `domain`.")],
+    errors: &[
+        "domain_taken",
+        "invalid_owner",
+        "invalid_name",
+        "invalid_email",
+        "name_taken",
+        "too_long",
+        "msg_too_long",
+    ],
+    examples: &[
+        || {
+            let owner = json!({ "id": "W0EVE", "name": "eve", "profile": { "email": "eve@example.com" } });
+            json!({ "domain": "engine-works", "owner": owner })
+        },
+        || json!({ "domain": "engine-works" }),
+    ],
+};
+
+args! {
+    struct Begin {
+        /// The team's domain.
+        domain: String [missing "invalid_domain"],
+        /// The team's name; the domain if it is left out.
+        name: Option<String>,
+        /// The owner, as an archive has a user. It may be left out if the team is there.
+        owner: Option<JsonObject> [malformed "invalid_owner"],
+    }
+
+    struct Items {
+        /// The team's domain.
+        domain: String [missing "invalid_domain"],
+        /// The kind of the items.
+        kind: ItemKind [missing "invalid_kind"],
+        /// The items, at most 200, as an archive has them.
+        items: JsonArray [missing "invalid_items", malformed "invalid_items"],
+    }
+}
+
+one_of! {
+    enum ItemKind else "invalid_kind" {
+        User = "user",
+        Bot = "bot",
+        Conversation = "conversation",
+        Message = "message",
+    }
+}
+
+async fn begin(call: &Call<'_>, args: Begin) -> Result<Reply, ApiError> {
+    let domain = args.domain.clone();
     let team = match call.gateway.ingest().directory().find_domain(&domain).await? {
-        Some(_) => the_team(call).await?.id(),
-        None => make_team(call, domain.clone()).await?,
+        Some(_) => the_team(call, &domain).await?.id(),
+        None => make_team(call, args).await?,
     };
     Ok(json!({ "team": { "id": team, "domain": domain } }).into())
 }
 
-/// Its id comes out of the event: once the team is made, nothing may fail as if it had not been.
-async fn make_team(call: &Call<'_>, domain: String) -> Result<TeamId, ApiError> {
-    let args = call.args;
-    let owner = args.json("owner", "invalid_owner")?.unwrap_or_default();
-    let Value::Object(owner) = owner else { return Err(ApiError::refused("invalid_owner")) };
-    let owner = NewPerson { is_admin: true, ..person(owner).ok_or(ApiError::refused("invalid_owner"))? };
-    let name = args.filled("name")?.map_or_else(|| domain.clone(), |name| name.into_owned());
+/// Makes a team. Its id comes out of the event: once the team is made, nothing may fail as if it had not been.
+async fn make_team(call: &Call<'_>, args: Begin) -> Result<TeamId, ApiError> {
+    let domain = args.domain;
+    let owner = args.owner.and_then(|JsonObject(owner)| person(owner)).ok_or(ApiError::refused("invalid_owner"))?;
+    let owner = NewPerson { is_admin: true, ..owner };
+    let name = args.name.unwrap_or_else(|| domain.clone());
     let key = Some(format!("import/{domain}"));
     let channels = Some(Vec::new());
     let new = NewTeam { domain, name, owner, team: None, channels, key, deadline: call.deadline() };
@@ -49,44 +103,64 @@ async fn make_team(call: &Call<'_>, domain: String) -> Result<TeamId, ApiError> 
     event.team().ok_or(ApiError::outcome_unknown())
 }
 
-async fn the_team(call: &Call<'_>) -> Result<std::sync::Arc<LiveTeam>, ApiError> {
-    let domain = call.args.required("domain", "invalid_domain")?;
-    let entry = call.gateway.ingest().directory().find_domain(&domain).await?;
+async fn the_team(call: &Call<'_>, domain: &str) -> Result<std::sync::Arc<LiveTeam>, ApiError> {
+    let entry = call.gateway.ingest().directory().find_domain(domain).await?;
     let entry = entry.ok_or(ApiError::refused("team_not_found"))?;
     Ok(call.gateway.ingest().team(entry.team).await?)
 }
 
-/// `teamlog.import.items`: people, bots, conversations or messages as an archive has them, one `{result}` each:
-/// `imported`, `there`, or an error code; with `id` if what is there has another one: there is one direct message a pair.
-async fn items(call: &Call<'_>) -> Result<Reply, ApiError> {
-    let team = the_team(call).await?;
-    let items = call.args.json("items", "invalid_items")?.unwrap_or_default();
-    let Value::Array(items) = items else { return Err(ApiError::refused("invalid_items")) };
+const ITEMS: Method = Method {
+    name: "teamlog.import.items",
+    alias_of: None,
+    about: "Brings people, bots, conversations or messages of an archive in. It is safe to repeat: what is there is passed \
+            over.",
+    scope: "admin",
+    access: Access::Admin,
+    retry: Retry::Once,
+    tier: Tier::Special,
+    takes: takes!(Items => items),
+    answers: &[Key::always(
+        "results",
+        Shape::List,
+        "An object for each item: `result` is `imported`, `there` or an error code, and `id` the direct message that is \
+         there under another id.",
+    )],
+    errors: &["team_not_found", "too_many_items"],
+    examples: &[|| {
+        json!({
+            "domain": "lovelace",
+            "kind": "user",
+            "items": [{ "id": "W0EVE", "name": "eve", "real_name": "Eve" }],
+        })
+    }],
+};
+
+async fn items(call: &Call<'_>, args: Items) -> Result<Reply, ApiError> {
+    let team = the_team(call, &args.domain).await?;
+    let JsonArray(items) = args.items;
     if items.len() > ITEMS_MAX {
         return Err(ApiError::refused("too_many_items"));
     }
-    let kind = call.args.required("kind", "invalid_kind")?;
     // Handed in in their order; the writer keeps it.
-    let each = items.into_iter().map(|item| one(call, &team, &kind, item, call.deadline()));
+    let each = items.into_iter().map(|item| one(call, &team, args.kind, item, call.deadline()));
     let results: Vec<Value> = join_all(each).await;
     Ok(json!({ "results": results }).into())
 }
 
-async fn one(call: &Call<'_>, team: &LiveTeam, kind: &str, item: Value, deadline: Instant) -> Value {
+async fn one(call: &Call<'_>, team: &LiveTeam, kind: ItemKind, item: Value, deadline: Instant) -> Value {
     let Value::Object(item) = item else { return json!({ "result": "not_an_object" }) };
     let command = match kind {
-        "user" => person(item).map(|person| Command::CreateUser(Box::new(person))),
-        "bot" => bot(item),
-        "conversation" => conversation(item),
-        "message" => message(item),
-        _ => None,
+        ItemKind::User => person(item).map(|person| Command::CreateUser(Box::new(person))),
+        ItemKind::Bot => bot(item),
+        ItemKind::Conversation => conversation(item),
+        ItemKind::Message => message(item),
     };
     let Some(command) = command else { return json!({ "result": "not_understood" }) };
     let (team, method, traceparent) = (team.id(), call.method.into(), call.traceparent.clone());
     let request = Request { team, actor: None, method, key: None, deadline, traceparent, command };
     let answer = call.gateway.ingest().submit(request).await;
     // Messages are many, and nothing that is imported later is looked for in them.
-    if kind != "message" {
+    if kind != ItemKind::Message {
         call.seen(&answer).await;
     }
     match settle(answer) {

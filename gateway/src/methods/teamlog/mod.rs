@@ -16,26 +16,30 @@ use teamlog_schemas::{Event, TeamId, UserId};
 use tracing::warn;
 use uuid::Uuid;
 
-use super::{Call, write::event_of};
+use super::{Call, Key, Shape, write::event_of};
 use crate::{ApiError, render};
+
+const USER: Key = Key::always("user", Shape::Object, "The person.");
+const TOKEN: Key = Key::always("token", Shape::Text, "Their token.");
 
 /// How long a connection waits for the general channel to be entered.
 const ENTER_WAIT: Duration = Duration::from_secs(2);
 
-/// The team that a call is about, and in whose name it acts: the caller's own, or an operator's choice of a `domain`
-/// (or `team`), where nobody is the actor.
-async fn place(call: &Call<'_>) -> Result<(Arc<LiveTeam>, Option<UserId>), ApiError> {
+/// Returns the team that a call is about, and its actor: the caller's own team and the caller, or an operator's choice of a
+/// domain or an id, and no actor.
+async fn place(
+    call: &Call<'_>,
+    domain: Option<&str>,
+    team: Option<TeamId>,
+) -> Result<(Arc<LiveTeam>, Option<UserId>), ApiError> {
     if let Some(caller) = &call.caller {
         return Ok((caller.team.clone(), Some(caller.user)));
     }
     let not_found = || ApiError::refused("team_not_found");
     let directory = call.gateway.ingest().directory();
-    let entry = match call.args.filled("domain")? {
-        Some(domain) => directory.find_domain(&domain).await?,
-        None => {
-            let team = call.args.required("team", "team_not_found")?;
-            directory.find(team.parse().map_err(|_| not_found())?).await?
-        }
+    let entry = match domain {
+        Some(domain) => directory.find_domain(domain).await?,
+        None => directory.find(team.ok_or_else(not_found)?).await?,
     };
     let team = entry.ok_or_else(not_found)?.team;
     match call.gateway.ingest().team(team).await {
@@ -76,13 +80,13 @@ async fn issue(
     Ok((token, issued.token.user))
 }
 
-/// The hash of a password that the call brings.
-async fn new_password(call: &Call<'_>, name: &str) -> Result<Option<String>, ApiError> {
-    let Some(password) = call.args.filled(name)? else { return Ok(None) };
+/// Returns the hash of a password that the call brings.
+async fn new_password(call: &Call<'_>, password: Option<String>) -> Result<Option<String>, ApiError> {
+    let Some(password) = password else { return Ok(None) };
     if call.gateway.credentials().is_none() {
         return Err(ApiError::refused("not_accepted").saying("no passwords here"));
     }
-    passwords::hash(call, password.into_owned()).await.map(Some)
+    passwords::hash(call, password).await.map(Some)
 }
 
 /// Stores a password's hash for somebody who does not exist yet: it counts once the event that makes them names the id.

@@ -3,15 +3,39 @@
 use serde_json::json;
 use teamlog_log::TopicPartition;
 
-use super::super::{Call, Method, Reply, rows};
-use crate::ApiError;
+use super::super::{Access, Call, Key, Method, Reply, Retry, Shape, Tier, takes};
+use crate::{ApiError, args::NoArgs};
 
-pub(in super::super) const METHODS: &[Method] = rows! {
-    "teamlog.status" "" User Repeatable status;
+pub(crate) const METHODS: &[Method] = &[STATUS];
+
+const STATUS: Method = Method {
+    name: "teamlog.status",
+    alias_of: None,
+    about: "Tells how this node and the caller's team are doing.",
+    scope: "",
+    access: Access::User,
+    retry: Retry::Repeatable,
+    tier: Tier::Three,
+    takes: takes!(NoArgs => status),
+    answers: &[
+        Key::always("team_id", Shape::Text, "The team."),
+        Key::always("domain", Shape::Text, "The team's domain."),
+        Key::always("shard", Shape::Text, "The shard of its rows."),
+        Key::always("partition", Shape::Integer, "The partition of its events."),
+        Key::always("counted", Shape::Object, "The position of the live team."),
+        Key::always("read", Shape::Object, "The position up to which this node has read."),
+        Key::always("lag", Shape::Integer, "The records between `counted` and `read`."),
+        Key::always("sessions", Shape::Integer, "The team's sockets here."),
+        Key::always("people", Shape::Integer, "The team's people."),
+        Key::always("conversations", Shape::Integer, "The team's conversations."),
+        Key::always("ready", Shape::Flag, "Whether this node can serve."),
+        Key::always("parts", Shape::Object, "The state of each part, as `/readyz` has it."),
+    ],
+    errors: &[],
+    examples: &[|| json!({})],
 };
 
-/// `teamlog.status`
-async fn status(call: &Call<'_>) -> Result<Reply, ApiError> {
+async fn status(call: &Call<'_>, _: NoArgs) -> Result<Reply, ApiError> {
     let caller = call.caller()?;
     let partition = caller.team.partition();
     let counted = call.gateway.ingest().teams().position(partition);

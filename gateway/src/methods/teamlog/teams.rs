@@ -5,39 +5,91 @@ use teamlog_ingest::{NewPerson, NewTeam};
 use teamlog_schemas::{Event, TeamId, UserId};
 
 use super::{
-    super::{Call, Method, Reply, rows, write::event_of},
-    keep_password, new_password, with_user,
+    super::{Access, Call, Key, Method, Reply, Retry, Shape, Tier, takes, write::event_of},
+    TOKEN, USER, keep_password, new_password, with_user,
 };
-use crate::{ApiError, auth, config::Signup, error::settle, render};
-
-pub(in super::super) const METHODS: &[Method] = rows! {
-    "teamlog.teams.create" "" Anybody Once create;
-    "teamlog.teams.list" "" Admin Repeatable list;
+use crate::{
+    ApiError,
+    args::{NoArgs, args},
+    auth,
+    config::Signup,
+    error::settle,
+    render,
 };
 
-/// `teamlog.teams.create`
-async fn create(call: &Call<'_>) -> Result<Reply, ApiError> {
-    let args = call.args;
-    if !may_sign_up(call)? {
+pub(crate) const METHODS: &[Method] = &[CREATE, LIST];
+
+const CREATE: Method = Method {
+    name: "teamlog.teams.create",
+    alias_of: None,
+    about: "Makes a team and its owner. Who may do so is a setting of the server.",
+    scope: "",
+    access: Access::Anybody,
+    retry: Retry::Once,
+    tier: Tier::Special,
+    takes: takes!(Create => create),
+    answers: &[Key::always("team", Shape::Object, "The team."), USER, TOKEN],
+    errors: &[
+        "signup_closed",
+        "domain_taken",
+        "invalid_name",
+        "invalid_email",
+        "invalid_password",
+        "name_taken",
+        "too_long",
+        "msg_too_long",
+    ],
+    examples: &[|| {
+        json!({
+            "domain": "engine-works",
+            "name": "Engine Works",
+            "owner_name": "eve",
+            "owner_email": "eve@example.com",
+            "signup_key": "a key",
+        })
+    }],
+};
+
+args! {
+    struct Create {
+        /// The team's domain: 1 to 63 lower case letters, digits and inner hyphens.
+        domain: String [missing "invalid_domain"],
+        /// The team's name; the domain if it is left out.
+        name: Option<String>,
+        /// The owner's handle.
+        owner_name: String [missing "invalid_name_required"],
+        /// The owner's name.
+        owner_real_name: Option<String>,
+        /// The owner's address.
+        owner_email: Option<String>,
+        /// The owner's password, of 8 to 1,024 bytes. Without one the owner cannot sign in.
+        owner_password: Option<String>,
+        /// The key that the server may ask for.
+        signup_key: Option<String>,
+    }
+}
+
+async fn create(call: &Call<'_>, args: Create) -> Result<Reply, ApiError> {
+    if !may_sign_up(call, args.signup_key.as_deref()) {
         return Err(ApiError::refused("signup_closed"));
     }
     if !call.admin && !call.client.is_local {
         call.gateway.rates().signin(format!("peer/{:?}", call.client.address))?;
     }
-    let hash = new_password(call, "owner_password").await?;
+    let hash = new_password(call, args.owner_password).await?;
     let (team, user) = (TeamId::random('T', rand::random()), UserId::random('U', rand::random()));
     let owner = NewPerson {
         user: Some(user),
-        name: args.required("owner_name", "invalid_name_required")?.into_owned(),
-        real_name: args.filled("owner_real_name")?.map(|name| name.into_owned()).unwrap_or_default(),
-        email: args.filled("owner_email")?.map(|email| email.into_owned()),
+        name: args.owner_name,
+        real_name: args.owner_real_name.unwrap_or_default(),
+        email: args.owner_email,
         is_admin: true,
         with_token: true,
+        credential_id: keep_password(call, team, user, hash).await?,
         ..NewPerson::default()
     };
-    let domain = args.required("domain", "invalid_domain")?.into_owned();
-    let name = args.filled("name")?.map_or_else(|| domain.clone(), |name| name.into_owned());
-    let owner = NewPerson { credential_id: keep_password(call, team, user, hash).await?, ..owner };
+    let domain = args.domain;
+    let name = args.name.unwrap_or_else(|| domain.clone());
     let (key, deadline) = (call.key.clone(), call.deadline());
     let new = NewTeam { domain, name, owner, team: Some(team), channels: None, key, deadline };
     let answer = call.gateway.ingest().create_team(new).await;
@@ -49,7 +101,7 @@ async fn create(call: &Call<'_>) -> Result<Reply, ApiError> {
         Event::TeamCreated(created) => (created.meta.team, created.owner.user),
         _ => return Err(ApiError::outcome_unknown()),
     };
-    // It is made: that it cannot be looked at now must not read as if it could be made again.
+    // The team is made: that it cannot be looked at now must not read as if it could be made again.
     let team = call.gateway.ingest().team(team).await.map_err(|_| ApiError::outcome_unknown())?;
     let token = call.gateway.ingest().secrets().token_of(&event);
     let guard = team.read();
@@ -60,20 +112,32 @@ async fn create(call: &Call<'_>) -> Result<Reply, ApiError> {
 }
 
 /// Whether the caller may make a team at all.
-fn may_sign_up(call: &Call<'_>) -> Result<bool, ApiError> {
+fn may_sign_up(call: &Call<'_>, given: Option<&str>) -> bool {
     let config = call.gateway.config();
-    let given = call.args.filled("signup_key")?;
-    let has_key = config.signup_key.as_deref().zip(given.as_deref()).is_some_and(|(key, given)| auth::same(key, given));
-    Ok(call.admin
+    let has_key = config.signup_key.as_deref().zip(given).is_some_and(|(key, given)| auth::same(key, given));
+    call.admin
         || match config.signup {
             Signup::Loopback => call.client.is_local || has_key,
             Signup::Closed => false,
             Signup::Key => has_key,
-        })
+        }
 }
 
-/// `teamlog.teams.list`, with the operators' key.
-async fn list(call: &Call<'_>) -> Result<Reply, ApiError> {
+const LIST: Method = Method {
+    name: "teamlog.teams.list",
+    alias_of: None,
+    about: "Lists all teams.",
+    scope: "",
+    access: Access::Admin,
+    retry: Retry::Repeatable,
+    tier: Tier::Special,
+    takes: takes!(NoArgs => list),
+    answers: &[Key::always("teams", Shape::List, "`id`, `domain`, `name`, `partition` and `shard` of each.")],
+    errors: &[],
+    examples: &[|| json!({})],
+};
+
+async fn list(call: &Call<'_>, _: NoArgs) -> Result<Reply, ApiError> {
     let mut entries = call.gateway.ingest().directory().current().await?.entries();
     entries.sort_unstable_by_key(|entry| entry.offset);
     let teams: Vec<Value> = entries
