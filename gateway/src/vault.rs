@@ -52,7 +52,7 @@ impl Credentials for Vault {
         let sealed = self.ingest.secrets().seal(&name(team, user), &hash, rand::random());
         let event = Event::from(CredentialStored { meta, credential_id, user, sealed });
         let record = NewRecord {
-            key: Some(Bytes::from(format!("{team}/{user}/{credential_id}"))),
+            key: event.record_key().map(Bytes::from),
             value: Some(event.encode().map_err(|why| away("credentials", why))?),
             stamp: Stamp::Absent,
             writer: None,
@@ -70,21 +70,21 @@ impl Credentials for Vault {
         let at = self.shards.password(shard, team, user).await?;
         let events = TopicPartition::events(Partition(entry.partition));
         let read = bridge::to_end(&self.feed, events, at, |counts, event| {
-            let named = match &**event {
-                Event::TeamCreated(e) if e.meta.team == team && e.owner.user == user => e.credential_id,
-                Event::UserCreated(e) if e.meta.team == team && e.person.user == user => e.credential_id,
-                Event::PasswordSet(e) if e.meta.team == team && e.user == user => Some(e.credential_id),
-                _ => None,
-            };
-            *counts = named.or(*counts);
+            if event.team() == Some(team)
+                && let Some((of, credential_id)) = event.password()
+                && of == user
+            {
+                *counts = Some(credential_id);
+            }
         });
         let Some(credential_id) = read.await.map_err(|why| away(shard, why))?.rows else { return Ok(None) };
         let at = self.shards.sealed(shard, team, credential_id).await?;
-        let read = bridge::to_end(&self.feed, stored, at, |sealed, event| match &**event {
-            Event::CredentialStored(e) if e.credential_id == credential_id => {
+        let read = bridge::to_end(&self.feed, stored, at, |sealed, event| {
+            if let Event::CredentialStored(e) = &**event
+                && e.credential_id == credential_id
+            {
                 sealed.get_or_insert_with(|| e.sealed.clone());
             }
-            _ => {}
         });
         let sealed = read.await.map_err(|why| away(shard, why))?.rows;
         Ok(sealed.and_then(|sealed| self.ingest.secrets().open(&name(team, user), &sealed)))

@@ -93,22 +93,26 @@ impl<'a> Counting<'a> {
         };
         let mark = self.marks[place].1;
         let counts_for = |message: &Message| message.ts > mark && is_countable(message);
-        match &**event {
-            Event::MessagePosted(e) if counts_for(&e.message) => {
+        if let Some((_, message)) = event.message()
+            && counts_for(message)
+        {
+            // What an import brings is not unread.
+            let mut one = Unread::default();
+            if let Event::MessagePosted(e) = &**event {
                 let called = e.mentions.contains(&self.user) || e.broadcast.is_some();
-                let one = Unread { count: 1, mentions: u64::from(called) };
-                self.counts[place].count += one.count;
-                self.counts[place].mentions += one.mentions;
-                self.posted.insert((place, e.message.ts), one);
+                one = Unread { count: 1, mentions: u64::from(called) };
             }
-            Event::MessageImported(e) if counts_for(&e.message) => {
-                self.posted.insert((place, e.message.ts), Unread::default());
-            }
-            Event::MessageDeleted(e) if counts_for(&e.before) => match self.posted.remove(&(place, e.before.ts)) {
+            self.counts[place].count += one.count;
+            self.counts[place].mentions += one.mentions;
+            self.posted.insert((place, message.ts), one);
+        }
+        if let Event::MessageDeleted(e) = &**event
+            && counts_for(&e.before)
+        {
+            match self.posted.remove(&(place, e.before.ts)) {
                 Some(one) => lessen(&mut self.counts[place], one),
                 None => drop(self.gone.insert((place, e.before.ts))),
-            },
-            _ => {}
+            }
         }
     }
 }

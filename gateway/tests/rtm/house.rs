@@ -9,12 +9,10 @@ use serde_json::{Value, json};
 use teamlog_cluster::{Clock, Random, Secrets};
 use teamlog_gateway::{args::Arguments, *};
 use teamlog_ingest::{
-    Acked, Answer, Command, Ingest, IngestConfig, IngestParts, NewConversation, NewPerson, NewTeam, Post, Request,
-    Writing,
+    Acked, Answer, Command, Ingest, IngestConfig, IngestParts, NewPerson, NewTeam, Request, Writing,
+    commands::{CreateConversation, CreateUser, Join, Post},
 };
-use teamlog_log::{
-    EmbeddedConfig, EmbeddedLog, Feed, FeedConfig, Partition, Position, Topic, TopicPartition, Undecodable,
-};
+use teamlog_log::{EmbeddedConfig, EmbeddedLog, Feed, FeedConfig, Partition, Position, Topic, TopicPartition, decoder};
 use teamlog_projectors::{LocalCache, ShardConfig, Shards};
 use teamlog_schemas::{ConversationId, ConversationKind, Event, TeamId, UserId};
 use teamlog_state::DirectoryRows;
@@ -81,11 +79,7 @@ impl House {
             [Topic::Events, Topic::Marks, Topic::Credentials]
                 .map(|topic| (TopicPartition { topic, partition: Partition(0) }, Position::START)),
         );
-        let decode = Arc::new(|record: &teamlog_log::Record| {
-            Event::decode(record.value.as_deref().unwrap_or_default())
-                .map_err(|why| Undecodable { schema_id: record.schema_id(), why: why.to_string() })
-        });
-        let feed = Feed::start(log, decode, FeedConfig::default(), from, stop.clone());
+        let feed = Feed::start(log, decoder(Event::decode), FeedConfig::default(), from, stop.clone());
         let url = format!("sqlite://{}", dir.path().join("s1.db").display());
         let shards = Shards::new(1, &[ShardConfig { name: "s1".into(), replicas: vec![url] }]).unwrap();
         let runner = teamlog_projectors::Runner::new(feed.clone(), stop.clone());
@@ -154,29 +148,29 @@ impl House {
             _dir: dir,
         };
         let person = NewPerson { name: "bob".to_owned(), with_token: true, ..NewPerson::default() };
-        let came = house.act(&house.ada, Command::CreateUser(Box::new(person))).await;
+        let came = house.act(&house.ada, CreateUser(person)).await;
         let Event::UserCreated(created) = &*came.event else { panic!("{came:?}") };
         house.bob = Resident { user: created.person.user, token: token(&came) };
         house.here = house.channel("here").await;
-        house.act(&house.bob, Command::Join { conversation: house.here }).await;
+        house.act(&house.bob, Join { conversation: house.here }).await;
         house
     }
 
     /// A public channel of Ada's.
     pub(crate) async fn channel(&self, name: &str) -> ConversationId {
-        let new = NewConversation {
+        let new = CreateConversation {
             conversation: None,
             kind: ConversationKind::PublicChannel,
             name: Some(name.to_owned()),
             members: Vec::new(),
             imported: None,
         };
-        let made = self.act(&self.ada, Command::CreateConversation(Box::new(new))).await;
+        let made = self.act(&self.ada, new).await;
         made.event.conversation().unwrap()
     }
 
     /// Somebody does something; ends once the gateway has seen it.
-    pub(crate) async fn act(&self, who: &Resident, command: Command) -> Acked {
+    pub(crate) async fn act(&self, who: &Resident, command: impl Into<Command>) -> Acked {
         let request = Request {
             team: self.team,
             actor: Some(who.user),
@@ -184,7 +178,7 @@ impl House {
             key: None,
             deadline: Instant::now() + WAIT,
             traceparent: None,
-            command,
+            command: command.into(),
         };
         let acked = acked(self.gateway.ingest().submit(request).await);
         self.gateway.ingest().teams().wait_for(acked.partition, acked.seen_at.offset).await.unwrap();
@@ -193,7 +187,7 @@ impl House {
 
     pub(crate) async fn say(&self, who: &Resident, text: &str) -> String {
         let post = Post { conversation: Some(self.here), text: text.to_owned(), ..Post::default() };
-        self.act(who, Command::Post(Box::new(post))).await.event.given_ts().to_string()
+        self.act(who, post).await.event.given_ts().to_string()
     }
 
     /// `rtm.connect`, whose answer says where the socket is.

@@ -17,12 +17,12 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use teamlog_cluster::{Clock, Membership, Random, Secrets};
 use teamlog_ingest::{
-    Answer, Command, Ingest, IngestConfig, IngestParts, NewConversation, NewPerson, NewTeam, NotAccepted, Post,
-    Refusal, Request, Writing,
+    Answer, Command, Ingest, IngestConfig, IngestParts, NewPerson, NewTeam, NotAccepted, Refusal, Request, Writing,
+    commands::{CreateConversation, Delete, Post},
 };
 use teamlog_log::{
     Appended, Body, Entry, Feed, FeedConfig, Log, NewRecord, Offset, Partition, Position, Record, Stamp, Topic,
-    TopicPartition, Undecodable, claim_value,
+    TopicPartition, claim_value, decoder,
     testing::{Faults, FaultyLog},
 };
 use teamlog_schemas::{ConversationId, ConversationKind, Event, TeamId, Ts, UserId};
@@ -55,11 +55,6 @@ impl TeamSource<Position> for Nothing {
     async fn user(&self, _: &str, _: TeamId, _: UserId) -> Result<At<Position, UserState>, SourceError> {
         Ok(At { position: Position::bare(Offset::ZERO), rows: UserState::default() })
     }
-}
-
-fn decode(record: &Record) -> Result<Event, Undecodable> {
-    let value = record.value.as_deref().unwrap_or_default();
-    Event::decode(value).map_err(|why| Undecodable { schema_id: record.schema_id(), why: why.to_string() })
 }
 
 const PARTITIONS: u32 = 2;
@@ -98,7 +93,7 @@ impl Node {
             sources.push((TopicPartition::events(Partition(number)), Position::START));
             sources.push((marks, Position::bare(Offset::ZERO)));
         }
-        let feed = Feed::start(log, Arc::new(decode), FeedConfig::default(), sources, stop.child_token());
+        let feed = Feed::start(log, decoder(Event::decode), FeedConfig::default(), sources, stop.child_token());
         let ingest = Ingest::start(
             IngestParts {
                 feed,
@@ -182,7 +177,7 @@ async fn make_team(node: &Node, domain: &str) -> (TeamId, UserId, ConversationId
 }
 
 fn post(conversation: ConversationId, text: &str) -> Command {
-    Command::Post(Box::new(Post { conversation: Some(conversation), text: text.to_owned(), ..Post::default() }))
+    Command::from(Post { conversation: Some(conversation), text: text.to_owned(), ..Post::default() })
 }
 
 /// The counted posts of a partition, by the judgement of a feed of its own that starts at the beginning.
@@ -191,7 +186,7 @@ async fn counted_posts(log: &Arc<FaultyLog>, source: TopicPartition) -> Vec<(Str
     let dynamic: Arc<dyn Log> = log.clone();
     let end = dynamic.end(source).await.unwrap();
     let from = vec![(source, Position::START)];
-    let feed = Feed::start(dynamic, Arc::new(decode), FeedConfig::default(), from, stop.child_token());
+    let feed = Feed::start(dynamic, decoder(Event::decode), FeedConfig::default(), from, stop.child_token());
     let mut subscriber = feed.subscribe(source, Position::START);
     let mut posts = Vec::new();
     while subscriber.position().offset < end {
@@ -311,14 +306,14 @@ async fn a_name_is_given_once_and_a_refusal_was_true() {
     let node = Node::start(&log);
     let (team, ada, _) = make_team(&node, "acme").await;
     let create = || {
-        let new = NewConversation {
+        let new = CreateConversation {
             conversation: None,
             kind: ConversationKind::PublicChannel,
             name: Some("plans".to_owned()),
             members: Vec::new(),
             imported: None,
         };
-        request(team, Some(ada), None, Command::CreateConversation(Box::new(new)))
+        request(team, Some(ada), None, Command::from(new))
     };
     let answers = futures::future::join_all((0..20).map(|_| node.ingest.submit(create()))).await;
     let made = answers.iter().filter(|answer| matches!(answer, Answer::Acked(_))).count();
@@ -339,15 +334,15 @@ async fn a_reply_that_no_shard_has_seen_leaves_its_thread_right() {
     };
     let root = does(post(general, "root")).await.given_ts();
     let reply = || {
-        Command::Post(Box::new(Post {
+        Command::from(Post {
             conversation: Some(general),
             text: "reply".to_owned(),
             thread_ts: Some(root),
             ..Post::default()
-        }))
+        })
     };
     let (first, second) = (does(reply()).await.given_ts(), does(reply()).await.given_ts());
-    let deleted = does(Command::Delete { conversation: general, ts: second }).await;
+    let deleted = does(Command::from(Delete { conversation: general, ts: second })).await;
     let Event::MessageDeleted(deleted) = &*deleted else { panic!("{deleted:?}") };
     let thread = deleted.thread.as_ref().unwrap();
     assert_eq!((thread.root, thread.root_author, thread.reply_count), (root, Some(ada), 1));
