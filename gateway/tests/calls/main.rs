@@ -4,6 +4,7 @@
 mod elsewhere;
 mod homes;
 mod house;
+mod jobs;
 mod search;
 mod signup;
 mod strangers;
