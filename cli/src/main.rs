@@ -111,7 +111,14 @@ enum Command {
     #[command(subcommand)]
     User(UserCommand),
     /// Work of consumers that failed for good, through a running server: list, show, retry, drop.
-    #[command(subcommand)]
+    ///
+    /// It is kept for two weeks, the newest 1,000 pieces of a kind and partition.
+    ///
+    /// Examples:
+    ///   teamlog jobs list --kind unfurl
+    ///   teamlog jobs retry --kind unfurl --team acme
+    ///   teamlog jobs drop unfurl/01920000-0000-7000-8000-000000000001/0
+    #[command(subcommand, verbatim_doc_comment)]
     Jobs(JobsCommand),
     /// What comes from elsewhere, through a running server.
     #[command(subcommand)]

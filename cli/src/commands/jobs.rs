@@ -7,15 +7,8 @@ use serde_json::{Value, json};
 use super::Outcome;
 use crate::{client::Client, output};
 
-/// Work of consumers that failed for good: dead letters. They are kept for two weeks, the newest 1,000 of a kind and
-/// partition.
-///
-/// Examples:
-///   teamlog jobs list --kind unfurl
-///   teamlog jobs retry --kind unfurl --team acme
-///   teamlog jobs drop unfurl/01920000-0000-7000-8000-000000000001/0
+/// Work of consumers that failed for good: dead letters.
 #[derive(Debug, Subcommand)]
-#[command(verbatim_doc_comment)]
 pub(crate) enum JobsCommand {
     /// List them, those that failed first coming first. Example: teamlog jobs list --team acme --json
     List(Wanted),
