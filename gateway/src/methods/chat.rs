@@ -2,14 +2,13 @@
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use teamlog_ingest::{Command, Edit, Nothing, Post};
-use teamlog_schemas::{ConversationId, Event, Ts, UserId};
+use teamlog_ingest::commands::{self, Edit, OpenDirect, Post};
+use teamlog_schemas::{ConversationId, Ts, UserId};
 
-use super::{Access, Call, Key, Method, Reply, Retry, Shape, Tier, takes, write::event_of};
+use super::{Access, Call, Key, Method, Reply, Retry, Shape, Tier, conversations::members::direct, takes};
 use crate::{
     ApiError,
     args::{JsonArray, Verbatim, args},
-    error::Done,
     read,
     render::{AsText, Rendered},
 };
@@ -178,8 +177,7 @@ async fn update(call: &Call<'_>, args: Update) -> Result<Reply, ApiError> {
         return Err(ApiError::refused("no_text"));
     }
     let edit = Edit { conversation, ts, text, blocks, attachments, expected_edited_ts: None };
-    let event = event_of(call.write(Command::Edit(Box::new(edit))).await?)?;
-    let Event::MessageEdited(edited) = &*event else { return Err(ApiError::outcome_unknown()) };
+    let edited = call.make(edit).await?;
     let (team, conversation, message) = (call.caller()?.team.read(), edited.conversation, &edited.after);
     let message = Rendered { team: &team, conversation, message };
     Ok(Reply::written(Changed {
@@ -215,7 +213,7 @@ args! {
 
 async fn delete(call: &Call<'_>, args: Delete) -> Result<Reply, ApiError> {
     let (conversation, ts) = (args.channel, args.ts);
-    call.write(Command::Delete { conversation, ts }).await?;
+    call.make(commands::Delete { conversation, ts }).await?;
     Ok(Reply::from(json!({ "channel": conversation, "ts": ts.to_string() })))
 }
 
@@ -277,8 +275,7 @@ fn icons(emoji: Option<&str>, url: Option<&str>) -> Option<String> {
 
 async fn posted(call: &Call<'_>, channel: &str, mut post: Post) -> Result<Reply, ApiError> {
     post.conversation = Some(target(call, channel).await?);
-    let event = event_of(call.write(Command::Post(Box::new(post))).await?)?;
-    let Event::MessagePosted(posted) = &*event else { return Err(ApiError::outcome_unknown()) };
+    let posted = call.make(post).await?;
     let (team, conversation, message) = (call.caller()?.team.read(), posted.conversation, &posted.message);
     let message = AsPosted {
         message: Rendered { team: &team, conversation, message },
@@ -293,10 +290,8 @@ async fn target(call: &Call<'_>, channel: &str) -> Result<ConversationId, ApiErr
         Target::Conversation(conversation) => return Ok(conversation),
         Target::Person(person) => person,
     };
-    match call.write_step(1, Command::OpenDirect { users: vec![person] }).await? {
-        Done::Nothing(Nothing::AlreadyOpen(conversation)) => Ok(conversation),
-        done => event_of(done)?.conversation().ok_or(ApiError::outcome_unknown()),
-    }
+    let (conversation, _) = direct(call.write_step(1, OpenDirect { users: vec![person] }).await?)?;
+    Ok(conversation)
 }
 
 enum Target {

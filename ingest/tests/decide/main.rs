@@ -3,6 +3,7 @@
 
 mod beginnings;
 mod conversations;
+mod golden;
 mod laws;
 mod messages;
 mod people;
