@@ -246,6 +246,7 @@ impl House {
             homes,
             search: Some(index),
             credentials,
+            jobs: Some(Arc::new(crate::jobs::Letters::default())),
             health: Arc::new(Well),
             metrics: None,
             config,
