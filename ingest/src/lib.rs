@@ -10,6 +10,7 @@ mod directory_fold;
 mod doubts;
 pub mod http;
 mod limits;
+mod links;
 mod local_writers;
 mod service;
 mod team_fold;
@@ -22,6 +23,7 @@ pub use command::{
 };
 pub use decide::{Decision, Now, decide, decide_team, facts_wanted, team_begun};
 pub use directory_fold::DirectoryRequest;
+pub use links::{Link, links};
 pub use service::{FoundingError, Ingest, IngestConfig, IngestParts, Writing};
 pub use writer::{WriterConfig, WriterHandle};
 pub use writers::Writers;

@@ -1,5 +1,6 @@
 //! Deciding: pure functions of a team, facts, a command, and what the writer's clock and dice say.
 
+mod attachments;
 mod calls;
 mod channels;
 mod context;
