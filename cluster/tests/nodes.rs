@@ -32,7 +32,16 @@ fn parts(log: &Arc<FaultyLog>, node: Uuid, clock: Clock) -> NodeParts {
 
 fn role(log: &Arc<FaultyLog>, node: Uuid, role: Role, clock: Clock) -> NodeParts {
     let address = format!("http://{node}");
-    NodeParts { log: log.clone(), node, role, address, url: None, views: vec!["mains".to_owned()], clock }
+    NodeParts {
+        log: log.clone(),
+        node,
+        role,
+        address,
+        url: None,
+        views: vec!["mains".to_owned()],
+        kinds: Vec::new(),
+        clock,
+    }
 }
 
 async fn join(log: &Arc<FaultyLog>, node: Uuid) -> Result<Nodes, JoinError> {
@@ -46,7 +55,9 @@ async fn beat(log: &Arc<FaultyLog>, node: Uuid, life: Option<Uuid>) {
         let address = "http://elsewhere".to_owned();
         let at = Ts::ZERO;
         let (url, serving, may_claim, schemas, writes, views) = (None, true, true, vec![], vec![], vec![]);
-        let beat = NodeBeat { node, life, at, role, address, url, version, schemas, writes, views, serving, may_claim };
+        let kinds = Vec::new();
+        let beat =
+            NodeBeat { node, life, at, role, address, url, version, schemas, writes, views, kinds, serving, may_claim };
         Event::from(beat).encode()
     });
     append(log, node, value.map(Result::unwrap)).await;

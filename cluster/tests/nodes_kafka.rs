@@ -30,6 +30,7 @@ async fn a_clock_is_held_to_the_brokers() {
             role: teamlog_cluster::Role::Serve,
             url: None,
             views: Vec::new(),
+            kinds: Vec::new(),
             address,
             clock: clock.clone(),
         })

@@ -31,6 +31,7 @@ mod position;
 mod record;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod topic;
 
 pub use embedded::{EmbeddedConfig, EmbeddedLog};
 pub use engine::{Appended, Batch, Log, LogError, Reader};
@@ -40,4 +41,5 @@ pub use kafka::{Compression, KafkaConfig, KafkaLog};
 pub use limits::RECORD_BYTES_MAX;
 pub use own::{barrier_value, claim_value};
 pub use position::Position;
-pub use record::{BARRIER_SCHEMA, CLAIM_SCHEMA, NewRecord, Offset, Partition, Record, Stamp, Topic, TopicPartition};
+pub use record::{BARRIER_SCHEMA, CLAIM_SCHEMA, NewRecord, Offset, Partition, Record, Stamp, TopicPartition};
+pub use topic::{Kept, Topic};

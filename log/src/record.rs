@@ -1,4 +1,4 @@
-//! What lies in the log: topics, partitions, offsets, records and the headers that the fence reads.
+//! What lies in the log: partitions, offsets, records and the headers that the fence reads.
 
 use std::fmt;
 
@@ -6,63 +6,12 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::Topic;
+
 /// The Confluent wire format's schema id of a `Claim` record.
 pub const CLAIM_SCHEMA: u32 = 1;
 /// The Confluent wire format's schema id of a `Barrier` record.
 pub const BARRIER_SCHEMA: u32 = 2;
-
-/// A topic of the log. The name on the broker is the configured prefix plus [`Topic::name`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Topic {
-    /// Every fact about every team, keyed by team id, kept for ever, fenced.
-    Events,
-    /// Which team owns which domain: one partition, kept for ever, fenced.
-    Directory,
-    /// Read marks: compacted, last one wins, not fenced.
-    Marks,
-    /// Sealed password hashes: compacted, not fenced.
-    Credentials,
-    /// Heartbeats of live nodes: compacted, one partition, stamped by the broker, not fenced.
-    Nodes,
-}
-
-impl Topic {
-    /// Every topic, in the order in which they are created.
-    pub const ALL: [Topic; 5] = [Topic::Events, Topic::Directory, Topic::Marks, Topic::Credentials, Topic::Nodes];
-
-    /// The name without the prefix.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Topic::Events => "events",
-            Topic::Directory => "directory",
-            Topic::Marks => "marks",
-            Topic::Credentials => "credentials",
-            Topic::Nodes => "nodes",
-        }
-    }
-
-    /// Whether its records pass the [fence](crate::Fence). In the other topics every record counts, in log order.
-    pub const fn fenced(self) -> bool {
-        matches!(self, Topic::Events | Topic::Directory)
-    }
-
-    /// Whether it has as many partitions as `events` (else one).
-    pub const fn partitioned(self) -> bool {
-        matches!(self, Topic::Events | Topic::Marks | Topic::Credentials)
-    }
-
-    /// Whether only the newest record of a key is kept.
-    pub const fn compacted(self) -> bool {
-        matches!(self, Topic::Marks | Topic::Credentials | Topic::Nodes)
-    }
-}
-
-impl fmt::Display for Topic {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
 
 /// The unit of order in the log: the number of one partition of a topic.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

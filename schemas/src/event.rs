@@ -163,6 +163,8 @@ events! {
     121 "events" ReactionRemoved team,
     180 "marks" ReadMarked team,
     181 "credentials" CredentialStored team,
+    200 "progress" ConsumerProgress cluster,
+    201 "dead" WorkFailed cluster,
 }
 
 impl Event {

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    BotId, Broadcast, ConversationId, ConversationKind, FirstChannel, Joined, Message, Meta, Person, Reaction, Text,
-    Thread, Token, Ts, UserId,
+    BotId, Broadcast, ConversationId, ConversationKind, FirstChannel, Joined, Message, Meta, Person, Reaction, TeamId,
+    Text, Thread, Token, Ts, UserId,
 };
 
 macro_rules! event {
@@ -398,7 +398,7 @@ event!(
         life: Uuid,
         /// When, by its own clock.
         at: Ts,
-        /// `serve`, `ingest`, `gateway` or `project`.
+        /// `serve`, `ingest`, `gateway`, `project` or `work`.
         role: String,
         /// Where other nodes reach it.
         address: String,
@@ -412,9 +412,56 @@ event!(
         writes: Vec<i32>,
         /// The views that it builds.
         views: Vec<String>,
+        /// The consumers that it runs.
+        #[serde(default)]
+        kinds: Vec<String>,
         /// It takes part in placement: it is ready, and does not leave.
         serving: bool,
         /// Its clock is near enough to the brokers' for it to claim partitions.
         may_claim: bool,
+    }
+);
+event!(
+    /// How far a consumer has come in a partition of `events` (topic `progress`: last one wins).
+    ConsumerProgress {
+        /// The consumer.
+        consumer: String,
+        /// The partition of `events`.
+        partition: i32,
+        /// Every event before this offset is settled: done, or a dead letter.
+        offset: i64,
+        /// The position of that offset, as this program has it.
+        position: String,
+        /// The offsets after it of events that are settled too.
+        ahead: Vec<i64>,
+        /// The consumer begins here. Of two of these the first one counts, and only if nothing was written before it.
+        begins: bool,
+        /// When, by the clock of the node that wrote it.
+        at: Ts,
+    }
+);
+event!(
+    /// Work of a consumer failed for good: a dead letter (topic `dead`). It names its event, from which the work follows again.
+    WorkFailed {
+        /// The consumer.
+        consumer: String,
+        /// The event that the work follows from.
+        event_id: Uuid,
+        /// Which of the event's pieces of work, from 0.
+        number: i32,
+        /// The event's team.
+        team: TeamId,
+        /// The event's partition of `events`.
+        partition: i32,
+        /// The event's offset.
+        offset: i64,
+        /// Tries, all of which failed.
+        tries: i32,
+        /// Why the last try failed, without people's text.
+        why: String,
+        /// When the work was given up, by the clock of the node that wrote it.
+        at: Ts,
+        /// It is to be tried again, by whoever follows its partition for its consumer.
+        retried: bool,
     }
 );

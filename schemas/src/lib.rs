@@ -14,10 +14,11 @@ mod ts;
 
 pub use event::{CodecError, EVENT_BYTES_MAX, Event, NAMESPACE, SchemaVersion, schemas};
 pub use events::{
-    BotAdded, ClusterFounded, ConversationArchived, ConversationClosed, ConversationCreated, ConversationOpened,
-    ConversationRenamed, ConversationUnarchived, CredentialStored, MemberLeft, MembersJoined, MessageDeleted,
-    MessageEdited, MessageImported, MessagePosted, NodeBeat, PasswordSet, PurposeSet, ReactionAdded, ReactionRemoved,
-    ReadMarked, TeamCreated, TeamRegistered, TokenIssued, TokenRevoked, TopicSet, UserCreated,
+    BotAdded, ClusterFounded, ConsumerProgress, ConversationArchived, ConversationClosed, ConversationCreated,
+    ConversationOpened, ConversationRenamed, ConversationUnarchived, CredentialStored, MemberLeft, MembersJoined,
+    MessageDeleted, MessageEdited, MessageImported, MessagePosted, NodeBeat, PasswordSet, PurposeSet, ReactionAdded,
+    ReactionRemoved, ReadMarked, TeamCreated, TeamRegistered, TokenIssued, TokenRevoked, TopicSet, UserCreated,
+    WorkFailed,
 };
 pub use ids::{BotId, ConversationId, FileId, ID_LEN_MAX, InvalidId, TeamId, UserId};
 pub use membership::Membership;

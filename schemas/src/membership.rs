@@ -57,6 +57,8 @@ impl Event {
             Event::ClusterFounded(_)
             | Event::TeamRegistered(_)
             | Event::NodeBeat(_)
+            | Event::ConsumerProgress(_)
+            | Event::WorkFailed(_)
             | Event::TeamCreated(_)
             | Event::UserCreated(_)
             | Event::BotAdded(_)

@@ -26,4 +26,5 @@ pub const ID_RANGES: &[IdRange] = &[
     range(120, 149, "reactions; pins, stars, emoji"),
     range(150, 179, "files"),
     range(180, 199, "marks, credentials; keys of erasure"),
+    range(200, 209, "consumers: how far they have come, work that failed"),
 ];

@@ -87,6 +87,8 @@ fn is_of_another_topic(event: &Event) -> bool {
         Event::ClusterFounded(_)
             | Event::TeamRegistered(_)
             | Event::NodeBeat(_)
+            | Event::ConsumerProgress(_)
+            | Event::WorkFailed(_)
             | Event::ReadMarked(_)
             | Event::CredentialStored(_)
     )

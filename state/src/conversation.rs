@@ -169,7 +169,9 @@ pub fn change_conversation(event: &Event, with: impl FnOnce(ConversationId, &mut
         | Event::CredentialStored(_)
         | Event::ClusterFounded(_)
         | Event::TeamRegistered(_)
-        | Event::NodeBeat(_) => {}
+        | Event::NodeBeat(_)
+        | Event::ConsumerProgress(_)
+        | Event::WorkFailed(_) => {}
     }
 }
 

@@ -114,7 +114,7 @@ impl Door {
                 log.create_topics().await?;
                 let log = log.shared();
                 let mut partitions = Vec::new();
-                for topic in TOPICS {
+                for topic in Topic::ALL {
                     partitions.push((topic, log.partitions(topic).await?));
                 }
                 Ok(partitions)
@@ -136,9 +136,6 @@ impl Door {
     }
 }
 
-/// The topics that a log has.
-const TOPICS: [Topic; 5] = [Topic::Events, Topic::Marks, Topic::Credentials, Topic::Directory, Topic::Nodes];
-
 /// The number of partitions of `events`, if the other topics' fit.
 ///
 /// # Errors
@@ -146,10 +143,8 @@ const TOPICS: [Topic; 5] = [Topic::Events, Topic::Marks, Topic::Credentials, Top
 fn fitting(partitions: &[(Topic, u32)]) -> anyhow::Result<u32> {
     let of = |wanted| partitions.iter().find(|(topic, _)| *topic == wanted).map_or(0, |(_, count)| *count);
     let events = of(Topic::Events);
-    for (topic, wanted) in
-        [(Topic::Marks, events), (Topic::Credentials, events), (Topic::Directory, 1), (Topic::Nodes, 1)]
-    {
-        let here = of(topic);
+    for (topic, here) in partitions {
+        let (here, wanted) = (*here, topic.partitions(events));
         if here != wanted {
             bail!("topic {} has {here} partitions and must have {wanted} (events has {events})", topic.name());
         }
@@ -196,11 +191,11 @@ mod tests {
     #[test]
     fn topics_must_fit_each_other() {
         let with = |changed: Topic, count: u32| {
-            let wanted = |topic| if matches!(topic, Topic::Directory | Topic::Nodes) { 1 } else { 16 };
-            fitting(&TOPICS.map(|topic| (topic, if topic == changed { count } else { wanted(topic) })))
+            fitting(&Topic::ALL.map(|topic| (topic, if topic == changed { count } else { topic.partitions(16) })))
         };
         assert_eq!(with(Topic::Events, 16).unwrap(), 16);
-        for (topic, count) in [(Topic::Marks, 8), (Topic::Credentials, 32), (Topic::Directory, 2), (Topic::Nodes, 3)] {
+        let others = Topic::ALL.into_iter().filter(|topic| *topic != Topic::Events);
+        for (topic, count) in others.flat_map(|topic| [(topic, 2), (topic, 32)]) {
             let why = with(topic, count).unwrap_err().to_string();
             assert!(why.contains(topic.name()) && why.contains(&count.to_string()), "{why}");
         }

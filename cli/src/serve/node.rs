@@ -94,7 +94,7 @@ impl Node {
         let (rtm, tasks, placement) = (start.rtm(), TaskTracker::new(), shards.clone());
         let writing = match role {
             Role::Serve | Role::Ingest => Writing::Here(members.clone()),
-            Role::Gateway | Role::Project => {
+            Role::Gateway | Role::Project | Role::Work => {
                 Writing::Elsewhere(Arc::new(RemoteWriters::new(members.clone(), link.clone())))
             }
         };

@@ -51,6 +51,7 @@ impl Start<'_> {
             address: self.door.address.clone(),
             url: self.public_url(),
             views: self.views()?,
+            kinds: Vec::new(),
             clock: self.clock.clone(),
         })
     }

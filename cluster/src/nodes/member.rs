@@ -40,6 +40,8 @@ pub struct NodeParts {
     pub url: Option<String>,
     /// The views that it builds.
     pub views: Vec<String>,
+    /// The consumers that it runs.
+    pub kinds: Vec<String>,
     /// Its clock, which is held to the stamps of its heartbeats.
     pub clock: Clock,
 }
@@ -123,6 +125,7 @@ impl Member {
             schemas: schemas().map(|version| number(version.id)).collect(),
             writes: writes.iter().copied().map(number).collect(),
             views: self.parts.views.clone(),
+            kinds: self.parts.kinds.clone(),
             serving: self.serving,
             may_claim: self.parts.clock.may_claim(),
         };
@@ -293,6 +296,7 @@ fn peer_of(parts: &NodeParts, life: Uuid, serving: bool) -> Peer {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         schemas: schemas().map(|version| version.id).collect(),
         views: parts.views.clone(),
+        kinds: parts.kinds.clone(),
         serving,
         may_claim: parts.clock.may_claim(),
     }
@@ -309,6 +313,7 @@ fn peer(beat: NodeBeat) -> Option<Arc<Peer>> {
         version: beat.version,
         schemas: beat.schemas.into_iter().filter_map(|id| u32::try_from(id).ok()).collect(),
         views: beat.views,
+        kinds: beat.kinds,
         serving: beat.serving,
         may_claim: beat.may_claim,
     }))
@@ -323,7 +328,7 @@ fn tell_apart(before: &Membership, after: &Membership) {
     for peer in before.peers().iter().filter(|peer| !is_in(after, peer.life)) {
         info!(node = %peer.node, role = %peer.role, address = peer.address, "a node is gone");
     }
-    for role in [Role::Serve, Role::Ingest, Role::Gateway, Role::Project] {
+    for role in Role::ALL {
         let live = after.peers().iter().filter(|peer| peer.role == role).count();
         metrics::gauge!("teamlog_nodes_live", "role" => role.name()).set(live as f64);
     }

@@ -17,9 +17,14 @@ pub enum Role {
     Gateway,
     /// Builds views.
     Project,
+    /// Runs consumers.
+    Work,
 }
 
 impl Role {
+    /// Every role.
+    pub const ALL: [Role; 5] = [Role::Serve, Role::Ingest, Role::Gateway, Role::Project, Role::Work];
+
     /// As configuration, heartbeats and people have it.
     pub const fn name(self) -> &'static str {
         match self {
@@ -27,6 +32,7 @@ impl Role {
             Role::Ingest => "ingest",
             Role::Gateway => "gateway",
             Role::Project => "project",
+            Role::Work => "work",
         }
     }
 }
@@ -41,7 +47,7 @@ impl FromStr for Role {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Role, ()> {
-        [Role::Serve, Role::Ingest, Role::Gateway, Role::Project].into_iter().find(|role| role.name() == text).ok_or(())
+        Role::ALL.into_iter().find(|role| role.name() == text).ok_or(())
     }
 }
 
@@ -64,6 +70,8 @@ pub struct Peer {
     pub schemas: BTreeSet<u32>,
     /// The views that it builds.
     pub views: Vec<String>,
+    /// The consumers that it runs.
+    pub kinds: Vec<String>,
     /// It takes part in placement: it is ready, and does not leave.
     pub serving: bool,
     /// Its clock lets it claim partitions.
@@ -82,9 +90,14 @@ impl Peer {
             version: String::new(),
             schemas: BTreeSet::new(),
             views: Vec::new(),
+            kinds: Vec::new(),
             serving: true,
             may_claim: true,
         }
+    }
+
+    fn runs(&self, kind: &str) -> bool {
+        self.kinds.iter().any(|one| one == kind)
     }
 
     fn builds(&self, view: &str) -> bool {
@@ -148,6 +161,12 @@ impl Membership {
         self.best(source, builds)
     }
 
+    /// The node that should run a consumer's work of a partition.
+    pub fn works(&self, kind: &str, partition: Partition) -> Option<&Arc<Peer>> {
+        let runs = |peer: &Peer| matches!(peer.role, Role::Serve | Role::Work) && peer.runs(kind);
+        self.best(TopicPartition::events(partition), runs)
+    }
+
     /// Who can be asked for what is found in a partition's messages, best first.
     pub fn searchers(&self, partition: Partition) -> Vec<&Arc<Peer>> {
         let source = TopicPartition::events(partition);
@@ -183,7 +202,11 @@ mod tests {
     use super::*;
 
     fn peer(number: u128, role: Role) -> Peer {
-        Peer { views: vec!["search".to_owned()], ..Peer::new(Uuid::from_u128(number), role) }
+        Peer {
+            views: vec!["search".to_owned()],
+            kinds: vec!["unfurl".to_owned()],
+            ..Peer::new(Uuid::from_u128(number), role)
+        }
     }
 
     fn table(peers: impl IntoIterator<Item = Peer>) -> Membership {
@@ -214,6 +237,20 @@ mod tests {
         assert_eq!(table.projects("mains", source), None, "nobody builds it");
         let searchers = table.searchers(Partition(0)).into_iter().map(|peer| peer.node.as_u128());
         assert_eq!(searchers.collect::<Vec<_>>(), [2]);
+    }
+
+    #[test]
+    fn work_is_shared_by_the_nodes_that_run_its_kind() {
+        let other = Peer { kinds: vec!["export".to_owned()], ..peer(3, Role::Work) };
+        let table =
+            table([peer(1, Role::Work), peer(2, Role::Work), other, peer(4, Role::Ingest), peer(5, Role::Project)]);
+        let who = |kind| -> BTreeSet<_> {
+            let all = (0..64).map(|number| table.works(kind, Partition(number)).map(|peer| peer.node.as_u128()));
+            all.collect()
+        };
+        assert_eq!(who("unfurl"), BTreeSet::from([Some(1), Some(2)]));
+        assert_eq!(who("export"), BTreeSet::from([Some(3)]));
+        assert_eq!(who("nothing"), BTreeSet::from([None]));
     }
 
     #[test]

@@ -135,6 +135,8 @@ pub(crate) fn frames(event: &Event, team: &Team) -> Vec<Drawn> {
         | Event::ClusterFounded(_)
         | Event::TeamRegistered(_)
         | Event::NodeBeat(_)
+        | Event::ConsumerProgress(_)
+        | Event::WorkFailed(_)
         | Event::ReadMarked(_)
         | Event::CredentialStored(_) => {}
     }

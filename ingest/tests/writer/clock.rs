@@ -17,6 +17,7 @@ async fn compared(log: &Arc<FaultyLog>, skew_ms: &Arc<AtomicI64>) -> (Clock, Nod
         role: Role::Serve,
         url: None,
         views: Vec::new(),
+        kinds: Vec::new(),
         address,
         clock: clock.clone(),
     };

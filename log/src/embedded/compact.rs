@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 use tokio::time::Instant;
 
-use super::file::{COMPACTED, code, failed, from_sql, to_sql};
+use super::file::{BY_KEY, COMPACTED, TOMBSTONES, failed, from_sql, to_sql};
 use super::places::Places;
 use crate::{LogError, Offset, TopicPartition};
 
@@ -80,7 +80,7 @@ impl Compaction {
 
 async fn clean_to(conn: &mut SqliteConnection, of: TopicPartition) -> Result<Offset, LogError> {
     let clean: Option<i64> = sqlx::query_scalar("SELECT clean_to FROM compactions WHERE topic = ? AND partition = ?")
-        .bind(code(of.topic))
+        .bind(of.topic.code())
         .bind(i64::from(of.partition.0))
         .fetch_optional(conn)
         .await
@@ -94,7 +94,7 @@ async fn next_step(conn: &mut SqliteConnection, of: TopicPartition, from: Offset
         "SELECT max(offset) FROM (SELECT offset FROM records WHERE topic = ? AND partition = ? AND offset >= ?
          ORDER BY offset LIMIT ?)",
     )
-    .bind(code(of.topic))
+    .bind(of.topic.code())
     .bind(i64::from(of.partition.0))
     .bind(to_sql(from))
     .bind(to_sql(Offset(STEP_RECORDS)))
@@ -112,17 +112,18 @@ async fn drop_superseded(
     from: Offset,
     to: Offset,
 ) -> Result<(), LogError> {
+    let (by_key, compacted) = (&*BY_KEY, &*COMPACTED);
     let sql = format!(
         "DELETE FROM records WHERE topic = ?1 AND partition = ?2 AND offset IN (
            SELECT older.offset FROM
              (SELECT key, max(offset) AS newest FROM records
               WHERE topic = ?1 AND partition = ?2 AND offset >= ?3 AND offset < ?4 AND key IS NOT NULL GROUP BY key) AS new
-             CROSS JOIN records AS older INDEXED BY records_by_key
-             ON older.{COMPACTED} AND older.topic = ?1 AND older.partition = ?2 AND older.key = new.key
+             CROSS JOIN records AS older INDEXED BY {by_key}
+             ON older.{compacted} AND older.topic = ?1 AND older.partition = ?2 AND older.key = new.key
                 AND older.offset < new.newest)"
     );
     let mut tx = conn.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
-    let (topic, partition) = (code(of.topic), i64::from(of.partition.0));
+    let (topic, partition) = (of.topic.code(), i64::from(of.partition.0));
     sqlx::query(AssertSqlSafe(sql))
         .bind(topic)
         .bind(partition)
@@ -151,15 +152,16 @@ async fn drop_tombstones(
     to: Offset,
     kept: Duration,
 ) -> Result<u64, LogError> {
+    let (tombstones, compacted) = (&*TOMBSTONES, &*COMPACTED);
     let sql = format!(
         "DELETE FROM records WHERE topic = ?1 AND partition = ?2 AND offset IN (
-           SELECT offset FROM records INDEXED BY tombstones
-           WHERE {COMPACTED} AND value IS NULL AND topic = ?1 AND partition = ?2 AND timestamp_ms < ?3 AND offset < ?4 - 1
+           SELECT offset FROM records INDEXED BY {tombstones}
+           WHERE {compacted} AND value IS NULL AND topic = ?1 AND partition = ?2 AND timestamp_ms < ?3 AND offset < ?4 - 1
            LIMIT ?5)"
     );
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().saturating_sub(kept);
     let done = sqlx::query(AssertSqlSafe(sql))
-        .bind(code(of.topic))
+        .bind(of.topic.code())
         .bind(i64::from(of.partition.0))
         .bind(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
         .bind(to_sql(to))

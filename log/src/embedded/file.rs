@@ -1,12 +1,13 @@
 //! The SQLite file: its tables, its settings, and the codecs of its columns.
 
 use std::path::Path;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::TryStreamExt;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteRow, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, Row, SqliteConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row, SqliteConnection};
 
 use crate::limits::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX};
 use crate::{LogError, NewRecord, Offset, Record, Stamp, Topic, TopicPartition};
@@ -17,33 +18,27 @@ const FORMAT: i64 = 1;
 /// How long a statement waits for another process's lock: another writer, or a checkpoint of a reader that closes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The compacted topics' codes stand in the index's condition, literally, and again in the queries that use it: only
-/// so does SQLite know that it may.
-pub(super) const COMPACTED: &str = "topic IN (2, 3, 4)";
+/// The condition of the indexes below. It stands in the queries that use them as well, word for word: only so does SQLite
+/// know that it may. It follows from the list of topics, and the indexes' names from it.
+pub(super) static COMPACTED: LazyLock<String> = LazyLock::new(|| format!("topic IN ({})", compacted_codes(", ")));
+/// The index by key. A file of a program that knew fewer compacted topics has it under another name.
+pub(super) static BY_KEY: LazyLock<String> = LazyLock::new(|| format!("by_key_{}", compacted_codes("_")));
+/// The index of tombstones by time, named likewise.
+pub(super) static TOMBSTONES: LazyLock<String> = LazyLock::new(|| format!("tombstones_{}", compacted_codes("_")));
+
+fn compacted_codes(between: &str) -> String {
+    let compacted = Topic::ALL.into_iter().filter(|topic| topic.compacted());
+    compacted.map(|topic| topic.code().to_string()).collect::<Vec<_>>().join(between)
+}
 
 const TABLES: &[&str] = &[
     "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS records (topic INTEGER NOT NULL, partition INTEGER NOT NULL, offset INTEGER NOT NULL,
      timestamp_ms INTEGER NOT NULL, key BLOB, headers BLOB NOT NULL, value BLOB,
      PRIMARY KEY (topic, partition, offset)) STRICT, WITHOUT ROWID",
-    "CREATE INDEX IF NOT EXISTS records_by_key ON records (topic, partition, key, offset)
-     WHERE topic IN (2, 3, 4)",
-    "CREATE INDEX IF NOT EXISTS tombstones ON records (topic, partition, timestamp_ms)
-     WHERE topic IN (2, 3, 4) AND value IS NULL",
     "CREATE TABLE IF NOT EXISTS compactions (topic INTEGER NOT NULL, partition INTEGER NOT NULL,
      clean_to INTEGER NOT NULL, PRIMARY KEY (topic, partition)) STRICT, WITHOUT ROWID",
 ];
-
-/// What a topic is called in the file. These numbers never change.
-pub(super) const fn code(topic: Topic) -> i64 {
-    match topic {
-        Topic::Events => 0,
-        Topic::Directory => 1,
-        Topic::Marks => 2,
-        Topic::Credentials => 3,
-        Topic::Nodes => 4,
-    }
-}
 
 pub(super) fn options(path: &Path, read_only: bool) -> SqliteConnectOptions {
     let options = SqliteConnectOptions::new()
@@ -63,6 +58,7 @@ pub(super) async fn prepare(conn: &mut SqliteConnection, partitions: u32) -> Res
     for table in TABLES {
         sqlx::query(*table).execute(&mut *tx).await.map_err(failed)?;
     }
+    prepare_indexes(&mut tx).await?;
     for (name, value) in [("format", FORMAT), ("partitions", i64::from(partitions))] {
         sqlx::query("INSERT OR IGNORE INTO meta (name, value) VALUES (?, ?)")
             .bind(name)
@@ -73,6 +69,30 @@ pub(super) async fn prepare(conn: &mut SqliteConnection, partitions: u32) -> Res
     }
     tx.commit().await.map_err(failed)?;
     meta(conn).await
+}
+
+/// Makes the indexes of compacted topics, and drops those of a program that knew fewer of them.
+async fn prepare_indexes(conn: &mut SqliteConnection) -> Result<(), LogError> {
+    let there: Vec<String> = sqlx::query_scalar(
+        "SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name = 'records' AND sql IS NOT NULL",
+    )
+    .fetch_all(&mut *conn)
+    .await
+    .map_err(failed)?;
+    for other in there.iter().filter(|name| **name != *BY_KEY && **name != *TOMBSTONES) {
+        sqlx::query(AssertSqlSafe(format!("DROP INDEX {other}"))).execute(&mut *conn).await.map_err(failed)?;
+    }
+    let (by_key, tombstones, compacted) = (&*BY_KEY, &*TOMBSTONES, &*COMPACTED);
+    for index in [
+        format!("CREATE INDEX IF NOT EXISTS {by_key} ON records (topic, partition, key, offset) WHERE {compacted}"),
+        format!(
+            "CREATE INDEX IF NOT EXISTS {tombstones} ON records (topic, partition, timestamp_ms)
+             WHERE {compacted} AND value IS NULL"
+        ),
+    ] {
+        sqlx::query(AssertSqlSafe(index)).execute(&mut *conn).await.map_err(failed)?;
+    }
+    Ok(())
 }
 
 /// The number of partitions of an existing file.
@@ -93,7 +113,7 @@ pub(super) async fn meta(conn: &mut SqliteConnection) -> Result<u32, LogError> {
 /// The first offset not written. Compaction leaves a partition's newest record alone, so this never goes back.
 pub(super) async fn end(conn: &mut SqliteConnection, of: TopicPartition) -> Result<Offset, LogError> {
     let newest: Option<i64> = sqlx::query_scalar("SELECT max(offset) FROM records WHERE topic = ? AND partition = ?")
-        .bind(code(of.topic))
+        .bind(of.topic.code())
         .bind(i64::from(of.partition.0))
         .fetch_one(conn)
         .await
@@ -112,7 +132,7 @@ pub(super) async fn read(
         "SELECT offset, timestamp_ms, key, headers, value FROM records
          WHERE topic = ? AND partition = ? AND offset >= ? AND offset < ? ORDER BY offset LIMIT ?",
     )
-    .bind(code(of.topic))
+    .bind(of.topic.code())
     .bind(i64::from(of.partition.0))
     .bind(to_sql(from))
     .bind(to_sql(end))
@@ -221,5 +241,23 @@ mod tests {
             let whole = split_headers(&joined[..cut]).is_some_and(|some| some.len() == headers.len());
             assert!(!whole, "cut at {cut}");
         }
+    }
+    #[tokio::test]
+    async fn a_file_of_a_program_that_knew_fewer_topics_is_brought_up() {
+        let mut conn = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+        assert_eq!(prepare(&mut conn, 3).await.unwrap(), 3);
+        for old in [
+            "CREATE INDEX records_by_key ON records (topic, partition, key, offset) WHERE topic IN (2, 3, 4)",
+            "CREATE INDEX tombstones ON records (topic, partition, timestamp_ms) WHERE topic IN (2, 3, 4) AND value IS NULL",
+        ] {
+            sqlx::query(old).execute(&mut conn).await.unwrap();
+        }
+        assert_eq!(prepare(&mut conn, 16).await.unwrap(), 3, "the number of partitions never changes");
+        let there: Vec<String> =
+            sqlx::query_scalar("SELECT name FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL ORDER BY name")
+                .fetch_all(&mut conn)
+                .await
+                .unwrap();
+        assert_eq!(there, [BY_KEY.as_str(), TOMBSTONES.as_str()]);
     }
 }

@@ -35,13 +35,13 @@ struct Tail {
 
 impl Places {
     pub(super) fn new(partitions: u32) -> Places {
-        let count = Topic::ALL.iter().map(|topic| partitions_of(*topic, partitions) as usize).sum();
+        let count = Topic::ALL.iter().map(|topic| topic.partitions(partitions) as usize).sum();
         let places = (0..count).map(|_| Place { end: AtomicU64::new(0), tail: Mutex::default() }).collect();
         Places { partitions, places, changed: Mutex::new(Some(watch::Sender::new(0))) }
     }
 
     pub(super) fn partitions(&self, topic: Topic) -> u32 {
-        partitions_of(topic, self.partitions)
+        topic.partitions(self.partitions)
     }
 
     /// Every partition of every topic.
@@ -133,8 +133,4 @@ impl Places {
             .collect();
         (!records.is_empty()).then_some(records)
     }
-}
-
-const fn partitions_of(topic: Topic, partitions: u32) -> u32 {
-    if topic.partitioned() { partitions } else { 1 }
 }

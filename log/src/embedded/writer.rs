@@ -224,7 +224,7 @@ fn bind<'q>(
     timestamp_ms: i64,
 ) -> Statement<'q> {
     statement
-        .bind(file::code(to.topic))
+        .bind(to.topic.code())
         .bind(i64::from(to.partition.0))
         .bind(file::to_sql(*offset))
         .bind(timestamp_ms)

@@ -12,7 +12,7 @@ use super::config::KafkaConfig;
 use super::names::Names;
 use super::query::count_partitions;
 use crate::limits::KAFKA_MESSAGE_BYTES_MAX;
-use crate::{LogError, Topic};
+use crate::{Kept, LogError, Topic};
 
 /// How long the heartbeats of nodes that are gone for good stay.
 const NODES_KEPT: Duration = Duration::from_secs(3600);
@@ -59,7 +59,7 @@ fn check(config: &KafkaConfig, names: &Names) -> Result<(), LogError> {
                 Err(_) => std::thread::sleep(Duration::from_millis(50)),
             }
         };
-        let wanted = if topic.partitioned() { config.partitions } else { 1 };
+        let wanted = topic.partitions(config.partitions);
         if found != wanted {
             return Err(LogError::Topics(format!(
                 "the topic {name} has {found} partitions, not {wanted}: their number can never change"
@@ -98,7 +98,7 @@ impl Texts {
     }
 
     fn topic<'a>(&'a self, topic: Topic, name: &'a str, config: &KafkaConfig) -> NewTopic<'a> {
-        let partitions = if topic.partitioned() { config.partitions } else { 1 };
+        let partitions = topic.partitions(config.partitions);
         let new = NewTopic::new(
             name,
             i32::try_from(partitions).unwrap_or(i32::MAX),
@@ -108,16 +108,22 @@ impl Texts {
         .set("unclean.leader.election.enable", "false")
         .set("max.message.bytes", &self.message_bytes_max)
         .set("compression.type", "producer");
-        match topic {
-            Topic::Events | Topic::Directory => new
+        match topic.kept() {
+            Kept::ForEver => new
                 .set("cleanup.policy", "delete")
                 .set("retention.ms", "-1")
                 .set("retention.bytes", "-1")
                 .set("message.timestamp.type", "CreateTime"),
-            Topic::Marks | Topic::Credentials => {
-                new.set("cleanup.policy", "compact").set("message.timestamp.type", "CreateTime")
-            }
-            Topic::Nodes => new
+            Kept::Newest => new.set("cleanup.policy", "compact").set("message.timestamp.type", "CreateTime"),
+            // The newest segment is never compacted, so it is ended often. Two processes that begin one consumer at a time
+            // go by which record came first: it stays at least as long as that can take.
+            Kept::NewestSoon => new
+                .set("cleanup.policy", "compact")
+                .set("segment.ms", "3600000")
+                .set("min.compaction.lag.ms", "3600000")
+                .set("min.cleanable.dirty.ratio", "0.2")
+                .set("message.timestamp.type", "CreateTime"),
+            Kept::Beats => new
                 .set("cleanup.policy", "compact,delete")
                 .set("retention.ms", &self.nodes_kept_ms)
                 .set("segment.ms", "600000")

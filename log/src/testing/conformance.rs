@@ -59,7 +59,7 @@ macro_rules! conformance {
 pub async fn partitions_are_fixed(subject: &mut impl Subject) {
     let log = subject.log();
     for topic in Topic::ALL {
-        let wanted = if topic.partitioned() { PARTITIONS } else { 1 };
+        let wanted = topic.partitions(PARTITIONS);
         assert_eq!(within(log.partitions(topic)).await, Ok(wanted), "{topic}");
     }
 }

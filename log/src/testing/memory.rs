@@ -70,7 +70,7 @@ impl Memory {
     pub(super) fn new(count: u32, faults: Faults) -> Memory {
         let made = Instant::now();
         let places = Topic::ALL.into_iter().flat_map(|topic| {
-            let count = if topic.partitioned() { count } else { 1 };
+            let count = topic.partitions(count);
             (0..count).map(move |partition| TopicPartition { topic, partition: Partition(partition) })
         });
         let place = || Place { records: Vec::new(), paused: false, order: made, backlog: VecDeque::new() };
@@ -90,7 +90,7 @@ impl Memory {
     }
 
     pub(super) fn partitions(&self, topic: Topic) -> u32 {
-        if topic.partitioned() { self.count } else { 1 }
+        topic.partitions(self.count)
     }
 
     pub(super) fn next_reader(&mut self) -> u64 {

@@ -11,6 +11,7 @@ use uuid::Uuid;
 pub(crate) enum Type {
     Boolean,
     Int,
+    Long,
     String,
     Uuid,
     /// `timestamp-micros`.
@@ -65,6 +66,7 @@ fn parse_type(schema: &Json, named: &mut HashMap<String, Type>) -> Type {
         Json::String(name) => match name.as_str() {
             "boolean" => Type::Boolean,
             "int" => Type::Int,
+            "long" => Type::Long,
             "string" => Type::String,
             name => named.get(name).unwrap_or_else(|| panic!("{name} is not allowed here or not defined")).clone(),
         },
@@ -146,6 +148,7 @@ impl Sampler {
         match of {
             Type::Boolean => Value::Boolean(true),
             Type::Int => Value::Int(self.0 as i32),
+            Type::Long => Value::Long((1 << 40) + self.0),
             Type::Uuid => Value::Uuid(Uuid::from_u128(0x0192_0000_0000_7000_8000_0000_0000_0000 + self.0 as u128)),
             Type::Ts => Value::TimestampMicros(1_444_959_632_000_000 + self.0),
             Type::String => Value::String(self.string(field)),

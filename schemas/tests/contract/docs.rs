@@ -114,6 +114,7 @@ fn of(kind: &Type) -> String {
     match kind {
         Type::Boolean => "boolean".into(),
         Type::Int => "int".into(),
+        Type::Long => "long".into(),
         Type::String => "string".into(),
         Type::Uuid => "uuid".into(),
         Type::Ts => "timestamp-micros".into(),

@@ -52,7 +52,7 @@ fn agrees(of: &Type, json: &Json, path: &str) {
         }
         Type::Optional(of) => agrees(of, json, path),
         Type::Boolean => assert!(json.is_boolean(), "{path}: {json}"),
-        Type::Int => assert!(json.is_i64(), "{path}: {json}"),
+        Type::Int | Type::Long => assert!(json.is_i64(), "{path}: {json}"),
         Type::String | Type::Uuid => assert!(json.is_string(), "{path}: {json}"),
         Type::Enum(of) => assert!(of.symbols.iter().any(|symbol| json == symbol), "{path}: {json}"),
         Type::Ts => {

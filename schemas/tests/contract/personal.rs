@@ -51,6 +51,10 @@ const ALLOWED: &[(&str, &str, &str)] = &[
     ("NodeBeat", "views", "words of the program and databases' names"),
     ("NodeBeat", "role", "a word of the program"),
     ("NodeBeat", "version", "the program's"),
+    ("NodeBeat", "kinds", "words of the program"),
+    ("*", "consumer", "a word of the program"),
+    ("ConsumerProgress", "position", "a place in the log"),
+    ("WorkFailed", "why", "what a program says of a failure, by its contract without people's text"),
 ];
 
 fn holds_string(of: &Type) -> bool {

@@ -120,6 +120,7 @@ impl Life {
             address: address.clone(),
             url: None,
             views: Vec::new(),
+            kinds: Vec::new(),
             clock: clock_of_beats,
         });
         let nodes = nodes.await.expect("no role excludes itself");

@@ -1,0 +1,66 @@
+//! A flood of one team, and the others.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, atomic::Ordering},
+};
+
+use teamlog_consumers::JobBudget;
+use teamlog_log::{Log, testing::FaultyLog};
+
+use crate::house::{Birth, PARTITIONS, echoed, echoes, patient, until};
+
+/// One team asks for far more than may wait in memory, and another of its partition for one thing after that. How long the
+/// other one waits is counted in runs of the first, not in time: no more than what runs at once and one turn.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_one_team_costs_another_its_turns_only() {
+    const FLOOD: usize = 150;
+    let budget = JobBudget { in_flight_max: 4, team_in_flight_max: 2, team_waiting_max: 8, ..patient() };
+    let log: Arc<dyn Log> = FaultyLog::plain(PARTITIONS);
+    // No run ends before it is let; and what fell out of the ring is read from the log.
+    let node = Birth { gate: 0, ring_bytes_max: 10_000, ..Birth::of(log.clone(), budget) }.start();
+    node.begun().await;
+    let loud = node.make_team("loud").await;
+    let mut number = 0;
+    let quiet = loop {
+        let crew = node.make_team(&format!("quiet{number}")).await;
+        if crew.partition == loud.partition {
+            break crew;
+        }
+        number += 1;
+    };
+    let mut said: BTreeSet<String> = (0..FLOOD).map(|number| format!("say {number:03}")).collect();
+    for text in &said {
+        assert!(node.say(&loud, text).await);
+    }
+    assert!(node.say(&quiet, "say quietly").await);
+    said.insert("say quietly".to_owned());
+
+    let outside = node.outside.clone();
+    let begun = |of_quiet: bool| {
+        let runs = outside.runs.lock();
+        runs.iter().filter(|(text, _)| (text == "say quietly") == of_quiet).count()
+    };
+    // Nothing has ended: of the flood two pieces run, all there may of one team, and of the quiet team both that there are.
+    until("the quiet team's work runs", async || begun(true) == 2).await;
+    assert_eq!(begun(false), 2, "the flood has its bound in flight, and no more");
+    until("the flood waits outside of memory", async || node.runner.status()[0].parked == 1).await;
+    let status = &node.runner.status()[0];
+    assert!(status.waiting <= budget.team_waiting_max, "{status:?}");
+
+    node.gate.add_permits(tokio::sync::Semaphore::MAX_PERMITS / 2);
+    let wanted = echoes(&said);
+    until("all are answered", async || echoed(&log).await.len() == wanted.len()).await;
+    until("nothing is left", async || {
+        let status = &node.runner.status()[0];
+        (status.lag, status.parked, status.waiting, status.in_flight) == (0, 0, 0, 0)
+    })
+    .await;
+    assert!(outside.running_most.load(Ordering::SeqCst) <= budget.in_flight_max);
+    node.end().await;
+    assert_eq!(echoed(&log).await, wanted, "none twice, none left out");
+    let runs = outside.runs.lock().clone();
+    assert_eq!(runs.len(), wanted.len(), "and nothing ran twice");
+    let first: Vec<_> = runs.iter().filter(|(text, number)| text != "say quietly" && *number == 0).collect();
+    assert!(first.is_sorted(), "a team's work begins in its order");
+}
