@@ -46,7 +46,7 @@ impl Credentials for SealedCredentials {
         let sealed = self.ingest.secrets().seal(&name(team, user), &hash, rand::random());
         let event = Event::from(CredentialStored { meta, credential_id, user, sealed });
         let record = NewRecord {
-            key: Some(Bytes::from(format!("{team}/{user}/{credential_id}"))),
+            key: event.record_key().map(Bytes::from),
             value: Some(event.encode().map_err(|why| away("credentials", why))?),
             stamp: Stamp::Absent,
             writer: None,
@@ -65,21 +65,20 @@ impl Credentials for SealedCredentials {
         let mut counts = at.rows;
         let events = TopicPartition::events(Partition(entry.partition));
         for event in self.tail(shard, events, at.position).await? {
-            let named = match &*event {
-                Event::TeamCreated(e) if e.meta.team == team && e.owner.user == user => e.credential_id,
-                Event::UserCreated(e) if e.meta.team == team && e.person.user == user => e.credential_id,
-                Event::PasswordSet(e) if e.meta.team == team && e.user == user => Some(e.credential_id),
-                _ => None,
-            };
-            counts = named.or(counts);
+            if event.team() == Some(team)
+                && let Some((of, credential_id)) = event.password()
+                && of == user
+            {
+                counts = Some(credential_id);
+            }
         }
         let Some(credential_id) = counts else { return Ok(None) };
         let at = self.shards.sealed(shard, team, credential_id).await?;
         let sealed = match at.rows {
             Some(sealed) => Some(sealed),
-            None => self.tail(shard, stored, at.position).await?.into_iter().find_map(|event| match &*event {
-                Event::CredentialStored(e) if e.credential_id == credential_id => Some(e.sealed.clone()),
-                _ => None,
+            None => self.tail(shard, stored, at.position).await?.into_iter().find_map(|event| {
+                let Event::CredentialStored(e) = &*event else { return None };
+                (e.credential_id == credential_id).then(|| e.sealed.clone())
             }),
         };
         Ok(sealed.and_then(|sealed| self.ingest.secrets().open(&name(team, user), &sealed)))

@@ -12,8 +12,8 @@ use anyhow::Context;
 use fs4::fs_std::FileExt;
 use teamlog_cluster::Secrets;
 use teamlog_log::{
-    EmbeddedConfig, EmbeddedLog, Feed, FeedConfig, KafkaConfig, KafkaLog, Log, Partition, Position, Record, Topic,
-    TopicPartition, Undecodable,
+    EmbeddedConfig, EmbeddedLog, Feed, FeedConfig, KafkaConfig, KafkaLog, Log, Partition, Position, Topic,
+    TopicPartition, decoder,
 };
 use teamlog_projectors::{Mains, Search, ShardConfig, Shards};
 use teamlog_schemas::Event;
@@ -214,12 +214,7 @@ pub(crate) fn feed(
     from: Vec<(TopicPartition, Position)>,
     stop: CancellationToken,
 ) -> Feed<Event> {
-    Feed::start(log, Arc::new(decode), sizes, from, stop)
-}
-
-fn decode(record: &Record) -> Result<Event, Undecodable> {
-    let value = record.value.as_deref().unwrap_or_default();
-    Event::decode(value).map_err(|why| Undecodable { schema_id: record.schema_id(), why: why.to_string() })
+    Feed::start(log, decoder(Event::decode), sizes, from, stop)
 }
 
 #[cfg(test)]

@@ -159,15 +159,14 @@ pub fn team_named_by(token: &str) -> Option<TeamId> {
 
 /// The token of an event, with the id that its secret was derived from.
 fn given_token(event: &Event) -> Option<(Uuid, TeamId, &Token)> {
-    let (event_id, given) = match event {
-        Event::TeamRegistered(e) => (e.meta.event_id, e.token.as_ref()?),
+    let (given, meta) = (event.token()?, event.meta()?);
+    let event_id = if let Event::TeamCreated(_) = event {
         // A function of `TeamRegistered`, whose id stands in its key.
-        Event::TeamCreated(e) => (registration_of_key(e.meta.key.as_deref()?)?, e.token.as_ref()?),
-        Event::UserCreated(e) => (e.meta.event_id, e.token.as_ref()?),
-        Event::TokenIssued(e) => (e.meta.event_id, &e.token),
-        _ => return None,
+        registration_of_key(meta.key.as_deref()?)?
+    } else {
+        meta.event_id
     };
-    Some((event_id, event.team()?, given))
+    Some((event_id, meta.team, given))
 }
 
 fn token(key: &Hkdf<Sha256>, event_id: Uuid, team: TeamId, kind: TokenKind) -> String {

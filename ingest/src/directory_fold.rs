@@ -121,12 +121,10 @@ impl Fold for DirectoryFold {
     }
 
     fn apply(&self, state: &mut Ahead, event: &Arc<Event>) {
-        match &**event {
-            Event::TeamRegistered(registered) => {
-                state.domains.entry(registered.domain.clone()).or_insert_with(|| event.clone());
-            }
-            Event::ClusterFounded(_) => state.founded = true,
-            _ => {}
+        if let Event::TeamRegistered(registered) = &**event {
+            state.domains.entry(registered.domain.clone()).or_insert_with(|| event.clone());
+        } else if let Event::ClusterFounded(_) = &**event {
+            state.founded = true;
         }
     }
 
@@ -171,13 +169,6 @@ impl Fold for DirectoryFold {
                 decide_team(new, taken, exists, self.partitions, |partition| (self.shard_of)(partition), now)
                     .map(Decision::Event)
             }),
-        }
-    }
-
-    fn record_key(&self, event: &Event) -> Bytes {
-        match event {
-            Event::TeamRegistered(registered) => Bytes::from(registered.domain.clone()),
-            _ => Bytes::from_static(b"cluster"),
         }
     }
 }

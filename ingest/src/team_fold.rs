@@ -123,10 +123,6 @@ impl Fold for TeamFold {
             (Some(team), _) => decide(team, facts, request, now),
         }
     }
-
-    fn record_key(&self, event: &Event) -> Bytes {
-        event.team().map_or_else(Bytes::new, |team| Bytes::from(team.to_string()))
-    }
 }
 
 /// Who deletes a reply names the reply alone; that it is one, and of which thread, the first read tells (its tail

@@ -222,11 +222,12 @@ impl Marks {
         for ((team, user, conversation), mark) in dirty {
             let Some(entry) = self.inner.directory.by_team(team) else { continue };
             let meta = Meta { event_id: Uuid::now_v7(), team, actor: Some(user), at: mark.at, key: None, method: None };
-            let Ok(value) = Event::from(ReadMarked { meta, conversation, ts: mark.ts }).encode() else { continue };
+            let event = Event::from(ReadMarked { meta, conversation, ts: mark.ts });
+            let Ok(value) = event.encode() else { continue };
             let (marks, records) = by_partition.entry(entry.partition).or_default();
             marks.push(((team, user, conversation), mark));
             records.push(NewRecord {
-                key: Some(Bytes::from(format!("{team}/{user}/{conversation}"))),
+                key: event.record_key().map(Bytes::from),
                 value: Some(value),
                 stamp: Stamp::Absent,
                 writer: None,

@@ -35,7 +35,7 @@ mod topic;
 
 pub use embedded::{EmbeddedConfig, EmbeddedLog};
 pub use engine::{Appended, Batch, Log, LogError, Reader};
-pub use feed::{Body, Decoder, Entry, Feed, FeedConfig, FeedError, Subscriber, Undecodable};
+pub use feed::{Body, Decoder, Entry, Feed, FeedConfig, FeedError, Subscriber, Undecodable, decoder};
 pub use fence::{Fence, Verdict, VoidReason};
 pub use kafka::{Compression, KafkaConfig, KafkaLog};
 pub use limits::RECORD_BYTES_MAX;

@@ -2,6 +2,7 @@
 
 mod cache;
 mod db;
+mod fingerprint;
 mod mains;
 pub mod names;
 mod projector;
@@ -13,6 +14,7 @@ mod view;
 
 pub use cache::{Cache, Cached, History, LocalCache, MemcachedCache, cache};
 pub use db::{DbError, Replica};
+pub use fingerprint::OtherSchema;
 pub use mains::{Mains, MainsProjector};
 pub use projector::{Batch, ProjectError, Projector};
 pub use runner::{Progress, Runner, ViewStatus, WaitError, lowest_positions};

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use teamlog_log::{Entry, Position, TopicPartition};
 use teamlog_schemas::Event;
 
-use crate::db::DbError;
+use crate::{db::DbError, fingerprint::OtherSchema, search::SearchError};
 
 /// Entries of several sources, each source's in log order and without a hole.
 #[derive(Clone, Debug, Default)]
@@ -41,12 +41,25 @@ pub enum ProjectError {
     /// Its database.
     #[error(transparent)]
     Db(#[from] DbError),
+    /// Its search index.
+    #[error(transparent)]
+    Search(#[from] SearchError),
     /// Anything else that it writes to, in its own words.
     #[error("{0}")]
     Other(String),
 }
 
 impl ProjectError {
+    /// The other schema that the view is of, if that is why.
+    pub fn other_schema(&self) -> Option<&OtherSchema> {
+        match self {
+            ProjectError::Db(DbError::OtherSchema(other)) | ProjectError::Search(SearchError::OtherSchema(other)) => {
+                Some(other)
+            }
+            ProjectError::Db(_) | ProjectError::Search(_) | ProjectError::Other(_) => None,
+        }
+    }
+
     /// Whether all that happened is that another process writes this view too: the view's positions say where to go on.
     pub fn is_contention(&self) -> bool {
         matches!(self, ProjectError::Db(DbError::Overtaken(_) | DbError::Contended { .. }))

@@ -1,57 +1,18 @@
-//! `Event`: one of all events, its place in the table of schema ids, and the Confluent wire format.
+//! `Event`: one of all events, and the table of them. A new event is a line of [`events!`].
 
 use std::sync::LazyLock;
 
-use apache_avro::{Schema, reader::datum::GenericDatumReader, writer::datum::GenericDatumWriter};
 use bytes::Bytes;
 
-use crate::{Meta, TeamId, events::*};
+use crate::{
+    About, ConversationId, Fact, Membership, Message, MessageChange, Meta, Reach, TeamId, Token, Ts, UserId,
+    avro::AvroType,
+    codec::{self, CodecError, SchemaVersion, Versioned, versions},
+    events::*,
+};
 
-/// A schema that was given an id: served at the read-only Schema Registry paths, named by the wire format.
-#[derive(Clone, Copy, Debug)]
-pub struct SchemaVersion {
-    /// The id, fixed for ever.
-    pub id: u32,
-    /// The record's name; the subject is `<topic>-<namespace>.<name>`.
-    pub name: &'static str,
-    /// 1, 2, ... within the subject.
-    pub version: u32,
-    /// The topic that it belongs to, without the prefix.
-    pub topic: &'static str,
-    /// The Avro schema as JSON.
-    pub avsc: &'static str,
-}
-
-/// What goes wrong between bytes and events.
-#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
-pub enum CodecError {
-    /// Not in the Confluent wire format.
-    #[error("not in the Confluent wire format")]
-    NotFramed,
-    /// A schema id that this program does not know: a newer program's.
-    #[error("schema {schema_id} is not known to version {} of this program; a newer one wrote it", env!("CARGO_PKG_VERSION"))]
-    UnknownSchema {
-        /// The id.
-        schema_id: u32,
-    },
-    /// The body does not fit its schema.
-    #[error("a {name} that does not fit its schema: {why}")]
-    Malformed {
-        /// The record's name.
-        name: &'static str,
-        /// The codec's words.
-        why: String,
-    },
-    /// An event above the limit.
-    #[error("an event of {bytes} bytes; {max} is the most", max = EVENT_BYTES_MAX)]
-    TooLarge {
-        /// Encoded bytes.
-        bytes: usize,
-    },
-}
-
-/// The most bytes that an encoded event may have.
-pub const EVENT_BYTES_MAX: usize = 256 * 1024;
+/// The topic of what a team is folded from.
+pub const EVENTS: &str = "events";
 
 /// `log/`'s own two records. No event has their ids.
 const LOG_RECORDS: [SchemaVersion; 2] = [
@@ -66,183 +27,219 @@ const LOG_RECORDS: [SchemaVersion; 2] = [
 ];
 
 macro_rules! events {
-    ($($id:literal $topic:literal $name:ident $at:ident),* $(,)?) => {
+    ($($topic:literal $name:ident [$($version:literal => $id:literal),+]),+ $(,)?) => {
         /// One of all events.
         #[derive(Clone, Debug, PartialEq)]
         #[expect(missing_docs, reason = "each variant is the event of its name")]
-        pub enum Event { $($name($name)),* }
+        pub enum Event { $($name($name)),+ }
 
-        $(impl From<$name> for Event {
-            fn from(event: $name) -> Event {
-                Event::$name(event)
+        $(
+            versions!($topic $name [$($version => $id),+]);
+
+            impl From<$name> for Event {
+                fn from(event: $name) -> Event {
+                    Event::$name(event)
+                }
             }
-        })*
+        )+
 
-        /// The table of schema ids.
-        const TABLE: &[SchemaVersion] = &[$(SchemaVersion {
-            id: $id,
-            name: stringify!($name),
-            version: 1,
-            topic: $topic,
-            avsc: include_str!(concat!("../avro/", stringify!($name), "/v1.avsc")),
-        }),*];
+        static SCHEMAS: LazyLock<Vec<SchemaVersion>> = LazyLock::new(|| {
+            let mut all = LOG_RECORDS.to_vec();
+            $(all.extend($name::codecs().iter().map(|codec| codec.version));)+
+            all.sort_by_key(|version| version.id);
+            all
+        });
 
         impl Event {
+            /// The event as what everybody may ask it.
+            pub fn fact(&self) -> &dyn Fact {
+                match self { $(Event::$name(event) => event),+ }
+            }
+
             /// The record's name.
             pub const fn name(&self) -> &'static str {
-                match self { $(Event::$name(_) => stringify!($name)),* }
+                match self { $(Event::$name(_) => stringify!($name)),+ }
             }
 
-            /// The id of the schema that it is written with.
-            pub const fn schema_id(&self) -> u32 {
-                match self { $(Event::$name(_) => $id),* }
+            /// The topic that it belongs to, without the prefix.
+            pub const fn topic(&self) -> &'static str {
+                match self { $(Event::$name(_) => $topic),+ }
             }
 
-            /// What it begins with; none on the two that are about no team.
-            pub const fn meta(&self) -> Option<&Meta> {
-                match self { $(Event::$name(event) => events!(@meta event $at)),* }
+            /// The ids of its schema's versions, newest last.
+            pub const fn schema_ids(&self) -> &'static [u32] {
+                match self { $(Event::$name(_) => &[$($id),+]),+ }
             }
 
             /// As serde has it: timestamps are numbers.
             pub(crate) fn fields(&self) -> serde_json::Value {
-                match self { $(Event::$name(event) => serde_json::to_value(event)),* }
+                match self { $(Event::$name(event) => serde_json::to_value(event)),+ }
                     .expect("an event has string keys and no map")
             }
 
-            /// In the Confluent wire format: a zero byte, the schema's id (four bytes, big-endian), the Avro body.
+            /// The bytes that it holds outside itself, for the bounds of memories.
+            pub fn heap_bytes(&self) -> usize {
+                match self { $(Event::$name(event) => event.heap_bytes()),+ }
+            }
+
+            /// Encodes it in the oldest version that says all of it: the bytes follow from the event alone.
             ///
             /// # Errors
             /// [`CodecError::TooLarge`] past 256 KB; [`CodecError::Malformed`] never for events made here.
             pub fn encode(&self) -> Result<Bytes, CodecError> {
-                match self { $(Event::$name(event) => encode(event, stringify!($name), $id)),* }
+                match self { $(Event::$name(event) => codec::encode(event)),+ }
             }
 
-            /// Reads an event by its writer's schema; fields that are missing there get serde's defaults.
+            /// Encodes it in the newest version that is known (to every live node) and says all of it. Nothing that the
+            /// event says is ever left out.
             ///
             /// # Errors
-            /// All of [`CodecError`] but `TooLarge`.
+            /// [`CodecError::NotKnown`] if there is no such version yet: it can be once all nodes are upgraded.
+            /// [`CodecError::TooLarge`] past 256 KB; [`CodecError::Malformed`] never for events made here.
+            pub fn encode_for(&self, known: impl Fn(u32) -> bool) -> Result<Bytes, CodecError> {
+                match self { $(Event::$name(event) => codec::encode_for(event, known)),+ }
+            }
+
+            /// Encodes it in the newest version that is known, and leaves out what that cannot say: for heartbeats, which
+            /// must be understood while nodes differ.
+            ///
+            /// # Errors
+            /// Those of [`Event::encode_for`]; `NotKnown` only if no version is known.
+            pub fn encode_what_is_known(&self, known: impl Fn(u32) -> bool) -> Result<Bytes, CodecError> {
+                match self { $(Event::$name(event) => codec::encode_what_is_known(event, known)),+ }
+            }
+
+            /// Reads an event of any version by its writer's schema; fields that are missing there are absent.
+            ///
+            /// # Errors
+            /// [`CodecError`]'s `NotFramed`, `UnknownSchema` and `Malformed`.
             pub fn decode(bytes: &[u8]) -> Result<Event, CodecError> {
-                let (schema_id, body) = unframe(bytes)?;
-                match schema_id {
-                    $($id => decode::<$name>(body, $id).map(Event::$name),)*
-                    schema_id => Err(CodecError::UnknownSchema { schema_id }),
+                match codec::unframe(bytes)?.0 {
+                    $($($id)|+ => codec::decode::<$name>(bytes).map(|event| event.map(Event::$name)),)+
+                    _ => None,
                 }
+                .unwrap_or_else(|| Err(CodecError::UnknownSchema { schema_id: codec::unframe(bytes)?.0 }))
+            }
+
+            /// Some events of every kind, the same from the same seed.
+            #[cfg(any(test, feature = "testing"))]
+            pub fn samples(seed: u64) -> Vec<Event> {
+                let mut dice = crate::testing::Dice::new(seed);
+                vec![$(Event::$name($name::sample(&mut dice))),+]
             }
         }
     };
-    (@meta $event:ident team) => { Some(&$event.meta) };
-    (@meta $event:ident cluster) => { { let _ = $event; None } };
 }
 
-// The ranges that the ids come from are `ID_RANGES`; `ids.toml` holds every id that was given out.
+// The ranges that the ids come from are `ID_RANGES`; `ids.toml` holds every id that was given out. Versions are
+// newest last: the newest is written once every live node knows it, all of them are read.
 events! {
-    10 "directory" ClusterFounded cluster,
-    11 "directory" TeamRegistered team,
-    12 "nodes" NodeBeat cluster,
-    20 "events" TeamCreated team,
-    21 "events" UserCreated team,
-    22 "events" BotAdded team,
-    23 "events" PasswordSet team,
-    24 "events" TokenIssued team,
-    25 "events" TokenRevoked team,
-    50 "events" ConversationCreated team,
-    51 "events" ConversationOpened team,
-    52 "events" ConversationClosed team,
-    53 "events" MembersJoined team,
-    54 "events" MemberLeft team,
-    55 "events" ConversationRenamed team,
-    56 "events" TopicSet team,
-    57 "events" PurposeSet team,
-    58 "events" ConversationArchived team,
-    59 "events" ConversationUnarchived team,
-    80 "events" MessagePosted team,
-    81 "events" MessageImported team,
-    82 "events" MessageEdited team,
-    83 "events" MessageDeleted team,
-    120 "events" ReactionAdded team,
-    121 "events" ReactionRemoved team,
-    180 "marks" ReadMarked team,
-    181 "credentials" CredentialStored team,
-    200 "progress" ConsumerProgress cluster,
-    201 "dead" WorkFailed cluster,
+    "directory" ClusterFounded [1 => 10],
+    "directory" TeamRegistered [1 => 11],
+    "nodes" NodeBeat [1 => 12],
+    "events" TeamCreated [1 => 20],
+    "events" UserCreated [1 => 21],
+    "events" BotAdded [1 => 22],
+    "events" PasswordSet [1 => 23],
+    "events" TokenIssued [1 => 24],
+    "events" TokenRevoked [1 => 25],
+    "events" ConversationCreated [1 => 50],
+    "events" ConversationOpened [1 => 51],
+    "events" ConversationClosed [1 => 52],
+    "events" MembersJoined [1 => 53],
+    "events" MemberLeft [1 => 54],
+    "events" ConversationRenamed [1 => 55],
+    "events" TopicSet [1 => 56],
+    "events" PurposeSet [1 => 57],
+    "events" ConversationArchived [1 => 58],
+    "events" ConversationUnarchived [1 => 59],
+    "events" MessagePosted [1 => 80],
+    "events" MessageImported [1 => 81],
+    "events" MessageEdited [1 => 82],
+    "events" MessageDeleted [1 => 83],
+    "events" ReactionAdded [1 => 120],
+    "events" ReactionRemoved [1 => 121],
+    "marks" ReadMarked [1 => 180],
+    "credentials" CredentialStored [1 => 181],
+    "progress" ConsumerProgress [1 => 200],
+    "dead" WorkFailed [1 => 201],
 }
 
+/// What [`Fact`] says of each, with what follows from it.
 impl Event {
+    /// Whom or what it concerns.
+    pub fn about(&self) -> About<'_> {
+        self.fact().about()
+    }
+
+    /// What it begins with; none on those that are about no team.
+    pub fn meta(&self) -> Option<&Meta> {
+        self.about().meta()
+    }
+
     /// The team that it is about.
     pub fn team(&self) -> Option<TeamId> {
         self.meta().map(|meta| meta.team)
+    }
+
+    /// The one conversation that it concerns; none if it concerns the whole team.
+    pub fn conversation(&self) -> Option<ConversationId> {
+        self.about().conversation()
+    }
+
+    /// Whose sessions it may be sent to.
+    pub fn reach(&self) -> Reach {
+        self.fact().reach()
+    }
+
+    /// The messages that it adds, written or implied, oldest first, with their conversation.
+    pub fn messages(&self) -> Vec<(ConversationId, Message)> {
+        let written = self.message().map(|(conversation, message)| (conversation, message.clone()));
+        written.into_iter().chain(self.implied()).collect()
+    }
+
+    /// The message that it puts into a conversation, if it is one that was written by somebody.
+    pub fn message(&self) -> Option<(ConversationId, &Message)> {
+        self.fact().message()
+    }
+
+    /// The system messages that it implies, oldest first, with their conversation.
+    pub fn implied(&self) -> Vec<(ConversationId, Message)> {
+        self.fact().implied()
+    }
+
+    /// What it does to a message that is there already.
+    pub fn change(&self) -> Option<MessageChange<'_>> {
+        self.fact().change()
+    }
+
+    /// The changes of membership that it makes, in order.
+    pub fn memberships(&self) -> Vec<Membership> {
+        self.fact().memberships()
+    }
+
+    /// The newest `ts` that it gave out in its team; zero if it gave out none.
+    pub fn given_ts(&self) -> Ts {
+        self.fact().given_ts()
+    }
+
+    /// The token that it gives out.
+    pub fn token(&self) -> Option<&Token> {
+        self.fact().token()
+    }
+
+    /// Whose password counts from it on, and its name in `credentials`.
+    pub fn password(&self) -> Option<(UserId, uuid::Uuid)> {
+        self.fact().password()
+    }
+
+    /// The key of its record.
+    pub fn record_key(&self) -> Option<String> {
+        self.fact().record_key()
     }
 }
 
 /// Every schema that has an id, by id.
 pub fn schemas() -> impl Iterator<Item = &'static SchemaVersion> {
-    LOG_RECORDS.iter().chain(TABLE)
-}
-
-/// The Avro namespace of every record.
-pub const NAMESPACE: &str = "teamlog";
-
-fn unframe(bytes: &[u8]) -> Result<(u32, &[u8]), CodecError> {
-    match bytes {
-        [0, a, b, c, d, body @ ..] => Ok((u32::from_be_bytes([*a, *b, *c, *d]), body)),
-        _ => Err(CodecError::NotFramed),
-    }
-}
-
-/// Parsed once; a schema of this crate that does not parse is a broken build.
-struct Codec {
-    name: &'static str,
-    reader: GenericDatumReader<'static>,
-    writer: GenericDatumWriter<'static>,
-}
-
-static CODECS: LazyLock<Vec<Option<Codec>>> = LazyLock::new(|| {
-    let mut codecs = Vec::new();
-    for version in TABLE {
-        let slot = version.id as usize;
-        if codecs.len() <= slot {
-            codecs.resize_with(slot + 1, || None);
-        }
-        codecs[slot] = Some(Codec::new(version));
-    }
-    codecs
-});
-
-impl Codec {
-    fn new(version: &SchemaVersion) -> Codec {
-        let parsed = Schema::parse_str(version.avsc);
-        let schema: &'static Schema = Box::leak(Box::new(parsed.expect("a schema of this crate parses")));
-        // "Human readable" is what makes a `Uuid` a string, as its Avro type says.
-        let reader = GenericDatumReader::builder(schema).human_readable(true).build();
-        let writer = GenericDatumWriter::builder(schema).human_readable(true).build();
-        Codec {
-            name: version.name,
-            reader: reader.expect("a schema of this crate can be read by"),
-            writer: writer.expect("a schema of this crate can be written by"),
-        }
-    }
-
-    fn of(schema_id: u32) -> &'static Codec {
-        CODECS.get(schema_id as usize).and_then(Option::as_ref).expect("every event has a codec")
-    }
-}
-
-fn encode<T: serde::Serialize>(event: &T, name: &'static str, schema_id: u32) -> Result<Bytes, CodecError> {
-    let malformed = |why: apache_avro::Error| CodecError::Malformed { name, why: why.to_string() };
-    let mut bytes = Vec::with_capacity(512);
-    bytes.push(0);
-    bytes.extend_from_slice(&schema_id.to_be_bytes());
-    Codec::of(schema_id).writer.write_ser(&mut bytes, event).map_err(malformed)?;
-    if bytes.len() > EVENT_BYTES_MAX {
-        return Err(CodecError::TooLarge { bytes: bytes.len() });
-    }
-    Ok(bytes.into())
-}
-
-fn decode<T: serde::de::DeserializeOwned>(mut body: &[u8], schema_id: u32) -> Result<T, CodecError> {
-    let codec = Codec::of(schema_id);
-    let malformed = |why| CodecError::Malformed { name: codec.name, why };
-    let event = codec.reader.read_deser(&mut body).map_err(|why| malformed(why.to_string()))?;
-    // Avro says its own end, so bytes behind it are another schema's or a torn record's.
-    if body.is_empty() { Ok(event) } else { Err(malformed(format!("{} bytes behind its end", body.len()))) }
+    SCHEMAS.iter()
 }

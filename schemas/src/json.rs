@@ -33,7 +33,7 @@ impl Event {
     /// a `Text` stays the object that it is in the schema.
     pub fn to_json(&self) -> Value {
         let mut fields = self.fields();
-        if let Some(shape) = SHAPES.get(&self.schema_id()) {
+        if let Some(shape) = SHAPES.get(self.schema_ids().last().unwrap_or(&0)) {
             shape.tell_time(&mut fields);
         }
         let mut object = Map::from_iter([("type".to_owned(), json!(self.name()))]);

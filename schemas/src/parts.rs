@@ -1,34 +1,37 @@
 //! The records that events are made of.
 
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{BotId, ConversationId, TeamId, Ts, UserId};
+use crate::{
+    BotId, ConversationId, TeamId, Ts, UserId,
+    avro::{record, symbols},
+};
 
-/// What every event begins with.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Meta {
-    /// The event's own id, a UUID of version 7.
-    pub event_id: Uuid,
-    /// The team that the event is about.
-    pub team: TeamId,
-    /// Who did it; none for the operator's tools.
-    pub actor: Option<UserId>,
-    /// When it was decided, by the writer's clock.
-    pub at: Ts,
-    /// The idempotency key that the client sent.
-    #[serde(default)]
-    pub key: Option<String>,
-    /// The method that the key belongs to.
-    #[serde(default)]
-    pub method: Option<String>,
+record! {
+    /// What every event begins with.
+    pub struct Meta {
+        /// The event's own id, a UUID of version 7.
+        pub event_id: Uuid,
+        /// The team that the event is about.
+        pub team: TeamId,
+        /// Who did it; none for the operator's tools.
+        pub actor: Option<UserId>,
+        /// When it was decided, by the writer's clock.
+        pub at: Ts,
+        /// The idempotency key that the client sent.
+        pub key: Option<String>,
+        /// The method that the key belongs to.
+        pub method: Option<String>,
+    }
 }
 
-/// Personal text. All of it lies in fields of this one record, so that erasure can come as one more field here.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Text {
-    /// The text.
-    pub plain: String,
+record! {
+    /// Personal text. All of it lies in fields of this one record, so that erasure can come as one more field here.
+    #[derive(Default, Eq, Hash)]
+    pub struct Text {
+        /// The text.
+        pub plain: String,
+    }
 }
 
 impl Text {
@@ -44,77 +47,82 @@ impl<T: Into<String>> From<T> for Text {
     }
 }
 
-/// A person, or the user of a bot.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Person {
-    /// The id.
-    pub user: UserId,
-    /// The handle, unique in the team: lower case letters, digits, `-`, `_`, `.`.
-    pub name: Text,
-    /// The name as people write it.
-    pub real_name: Text,
-    /// Unique in the team.
-    pub email: Option<Text>,
-    /// May manage people and conversations.
-    pub is_admin: bool,
-    /// Made the team.
-    pub is_owner: bool,
-    /// Set for a bot's user: the id that its messages carry.
-    pub bot: Option<BotId>,
-    /// Deactivated before it came here (by an import).
-    pub deleted: bool,
-    /// A name of the tz database.
-    pub tz: Option<String>,
-    /// A JSON object with what an import brought and nothing here understands.
-    pub extra: Option<Text>,
+record! {
+    /// A person, or the user of a bot.
+    pub struct Person {
+        /// The id.
+        pub user: UserId,
+        /// The handle, unique in the team: lower case letters, digits, `-`, `_`, `.`.
+        pub name: Text,
+        /// The name as people write it.
+        pub real_name: Text,
+        /// Unique in the team.
+        pub email: Option<Text>,
+        /// May manage people and conversations.
+        pub is_admin: bool,
+        /// Made the team.
+        pub is_owner: bool,
+        /// Set for a bot's user: the id that its messages carry.
+        pub bot: Option<BotId>,
+        /// Deactivated before it came here (by an import).
+        pub deleted: bool,
+        /// A name of the tz database.
+        pub tz: Option<String>,
+        /// A JSON object with what an import brought and nothing here understands.
+        pub extra: Option<Text>,
+    }
 }
 
-/// What a token may do and how it looks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TokenKind {
-    /// A person's, `xoxp-`.
-    User,
-    /// A bot's, `xoxb-`.
-    Bot,
+symbols! {
+    /// What a token may do and how it looks.
+    pub enum TokenKind {
+        /// A person's, `xoxp-`.
+        User,
+        /// A bot's, `xoxb-`.
+        Bot,
+    }
 }
 
-/// A token as the log knows it: never the secret.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Token {
-    /// Whose it is.
-    pub user: UserId,
-    /// How it looks.
-    pub kind: TokenKind,
-    /// SHA-256 of the token's text, in hex.
-    pub hash: String,
+record! {
+    /// A token as the log knows it: never the secret.
+    #[derive(Eq)]
+    pub struct Token {
+        /// Whose it is.
+        pub user: UserId,
+        /// How it looks.
+        pub kind: TokenKind,
+        /// SHA-256 of the token's text, in hex.
+        pub hash: String,
+    }
 }
 
-/// A channel that a team begins with.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FirstChannel {
-    /// The id.
-    pub conversation: ConversationId,
-    /// The name.
-    pub name: String,
-    /// The channel that everybody is in and nobody can leave.
-    pub is_general: bool,
-    /// What it is for.
-    pub purpose: Text,
+record! {
+    /// A channel that a team begins with.
+    #[derive(Eq)]
+    pub struct FirstChannel {
+        /// The id.
+        pub conversation: ConversationId,
+        /// The name.
+        pub name: String,
+        /// The channel that everybody is in and nobody can leave.
+        pub is_general: bool,
+        /// What it is for.
+        pub purpose: Text,
+    }
 }
 
-/// The kinds of conversations.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ConversationKind {
-    /// Everybody may see and join it.
-    PublicChannel,
-    /// Members only.
-    PrivateChannel,
-    /// A direct message of three people or more.
-    Mpim,
-    /// A direct message of two people, or with oneself.
-    Im,
+symbols! {
+    /// The kinds of conversations.
+    pub enum ConversationKind {
+        /// Everybody may see and join it.
+        PublicChannel,
+        /// Members only.
+        PrivateChannel,
+        /// A direct message of three people or more.
+        Mpim,
+        /// A direct message of two people, or with oneself.
+        Im,
+    }
 }
 
 impl ConversationKind {
@@ -124,55 +132,61 @@ impl ConversationKind {
     }
 }
 
-/// One who joined, and the `ts` of the message that says so.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Joined {
-    /// Who.
-    pub user: UserId,
-    /// The join message's `ts`.
-    pub ts: Ts,
+record! {
+    /// One who joined, and the `ts` of the message that says so.
+    #[derive(Copy, Eq)]
+    pub struct Joined {
+        /// Who.
+        pub user: UserId,
+        /// The join message's `ts`.
+        pub ts: Ts,
+    }
 }
 
-/// Who edited a message, and when.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Edited {
-    /// Who.
-    pub user: UserId,
-    /// When: names the version of the message.
-    pub ts: Ts,
+record! {
+    /// Who edited a message, and when.
+    #[derive(Copy, Eq)]
+    pub struct Edited {
+        /// Who.
+        pub user: UserId,
+        /// When: names the version of the message.
+        pub ts: Ts,
+    }
 }
 
-/// A message. JSON bodies (blocks, attachments) are kept as text, as they were sent.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Message {
-    /// With its conversation it names the message for good.
-    pub ts: Ts,
-    /// The person (or bot's user) who wrote it.
-    pub user: Option<UserId>,
-    /// The bot that sent it.
-    pub bot: Option<BotId>,
-    /// Slack's subtype, as `me_message`, `bot_message`, `channel_join`.
-    pub subtype: Option<String>,
-    /// The text, in Slack's markup.
-    pub text: Text,
-    /// A JSON array.
-    pub blocks: Option<Text>,
-    /// A JSON array.
-    pub attachments: Option<Text>,
-    /// The root's `ts`, on replies.
-    pub thread_ts: Option<Ts>,
-    /// A reply that is shown in the conversation too.
-    pub reply_broadcast: bool,
-    /// The last edit.
-    pub edited: Option<Edited>,
-    /// A bot's name for this message.
-    pub username: Option<Text>,
-    /// A JSON object of icons for this message.
-    pub icons: Option<Text>,
-    /// The client's own name for the message.
-    pub client_msg_id: Option<String>,
-    /// A JSON object with what an import brought and nothing here understands, given back as it was.
-    pub extra: Option<Text>,
+record! {
+    /// A message. JSON bodies (blocks, attachments) are kept as text, as they were sent.
+    #[derive(Default)]
+    pub struct Message {
+        /// With its conversation it names the message for good.
+        pub ts: Ts,
+        /// The person (or bot's user) who wrote it.
+        pub user: Option<UserId>,
+        /// The bot that sent it.
+        pub bot: Option<BotId>,
+        /// Slack's subtype, as `me_message`, `bot_message`, `channel_join`.
+        pub subtype: Option<String>,
+        /// The text, in Slack's markup.
+        pub text: Text,
+        /// A JSON array.
+        pub blocks: Option<Text>,
+        /// A JSON array.
+        pub attachments: Option<Text>,
+        /// The root's `ts`, on replies.
+        pub thread_ts: Option<Ts>,
+        /// A reply that is shown in the conversation too.
+        pub reply_broadcast: bool,
+        /// The last edit.
+        pub edited: Option<Edited>,
+        /// A bot's name for this message.
+        pub username: Option<Text>,
+        /// A JSON object of icons for this message.
+        pub icons: Option<Text>,
+        /// The client's own name for the message.
+        pub client_msg_id: Option<String>,
+        /// A JSON object with what an import brought and nothing here understands, given back as it was.
+        pub extra: Option<Text>,
+    }
 }
 
 impl Message {
@@ -180,46 +194,43 @@ impl Message {
     pub fn is_reply(&self) -> bool {
         self.thread_ts.is_some_and(|root| root != self.ts)
     }
+}
 
-    /// The bytes of its texts, for the bounds of memories.
-    pub fn text_bytes(&self) -> usize {
-        let bodies = [&self.blocks, &self.attachments, &self.username, &self.icons, &self.extra];
-        self.text.plain.len() + bodies.into_iter().flatten().map(|text| text.plain.len()).sum::<usize>()
+record! {
+    /// A thread as it stands after the event that carries this.
+    pub struct Thread {
+        /// The `ts` of the root.
+        pub root: Ts,
+        /// Who wrote the root.
+        pub root_author: Option<UserId>,
+        /// Replies that are not deleted.
+        pub reply_count: i32,
+        /// The newest of them; none when none is left.
+        pub latest_reply: Option<Ts>,
+        /// Who replied, the first five.
+        pub reply_users: Vec<UserId>,
     }
 }
 
-/// A thread as it stands after the event that carries this.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Thread {
-    /// The `ts` of the root.
-    pub root: Ts,
-    /// Who wrote the root.
-    pub root_author: Option<UserId>,
-    /// Replies that are not deleted.
-    pub reply_count: i32,
-    /// The newest of them; none when none is left.
-    pub latest_reply: Option<Ts>,
-    /// Who replied, the first five.
-    pub reply_users: Vec<UserId>,
+symbols! {
+    /// The people whom a message calls without naming them.
+    pub enum Broadcast {
+        /// `<!here>`: those who are active.
+        Here,
+        /// `<!channel>`: all members.
+        Channel,
+        /// `<!everyone>`: all members of the general channel.
+        Everyone,
+    }
 }
 
-/// The people whom a message calls without naming them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Broadcast {
-    /// `<!here>`: those who are active.
-    Here,
-    /// `<!channel>`: all members.
-    Channel,
-    /// `<!everyone>`: all members of the general channel.
-    Everyone,
-}
-
-/// One emoji on a message and who put it there.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reaction {
-    /// The emoji's name, without colons.
-    pub name: String,
-    /// Who, in the order in which they came.
-    pub users: Vec<UserId>,
+record! {
+    /// One emoji on a message and who put it there.
+    #[derive(Eq)]
+    pub struct Reaction {
+        /// The emoji's name, without colons.
+        pub name: String,
+        /// Who, in the order in which they came.
+        pub users: Vec<UserId>,
+    }
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use teamlog_schemas::{ConversationId, Event, is_system};
+use teamlog_schemas::{ConversationId, EVENTS, Event, is_system};
 
 use crate::{Team, begun_conversations, change_conversation, closings, issued_token, new_bot, newcomer, revoked_token};
 
@@ -24,7 +24,7 @@ impl Team {
 
     /// Folds one counted event of this team in. What an edit, a deletion or a reaction changes lies in rows, not in a `Team`.
     pub fn apply(&mut self, event: &Arc<Event>) {
-        if is_of_another_topic(event) {
+        if event.topic() != EVENTS {
             return;
         }
         if let Some((person, since)) = newcomer(event) {
@@ -79,19 +79,6 @@ impl Team {
         }
         names.insert(new.to_owned(), index);
     }
-}
-
-fn is_of_another_topic(event: &Event) -> bool {
-    matches!(
-        event,
-        Event::ClusterFounded(_)
-            | Event::TeamRegistered(_)
-            | Event::NodeBeat(_)
-            | Event::ConsumerProgress(_)
-            | Event::WorkFailed(_)
-            | Event::ReadMarked(_)
-            | Event::CredentialStored(_)
-    )
 }
 
 /// Whether a posted message counts as unread: not a system message, and a reply only if it is shown in the

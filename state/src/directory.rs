@@ -60,18 +60,12 @@ impl Directory {
 
     /// Folds the counted event at `offset` of the topic in. A domain belongs to whom it was first given.
     pub fn apply(&mut self, event: &Event, offset: u64) {
-        match event {
-            Event::ClusterFounded(founded) => {
-                self.cluster.get_or_insert_with(|| founded.clone());
-            }
-            Event::TeamRegistered(registered) => {
-                if let Some(entry) = DirectoryEntry::of(event, offset)
-                    && !self.by_domain.contains_key(&registered.domain)
-                {
-                    self.insert(entry);
-                }
-            }
-            _ => {}
+        if let Event::ClusterFounded(founded) = event {
+            self.cluster.get_or_insert_with(|| founded.clone());
+        } else if let Some(entry) = DirectoryEntry::of(event, offset)
+            && !self.by_domain.contains_key(&entry.domain)
+        {
+            self.insert(entry);
         }
     }
 

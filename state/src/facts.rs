@@ -4,7 +4,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
-use teamlog_schemas::{ConversationId, Event, Message, Reaction, Thread, Ts, UserId};
+use teamlog_schemas::{Changed, ConversationId, Deletion, Event, Message, MessageChange, Reaction, Thread, Ts, UserId};
 
 use crate::{ReplyHead, WriteKey, thread_left, thread_with};
 
@@ -63,28 +63,21 @@ impl Facts {
         if self.key.is_some() && self.write.is_none() && WriteKey::of(event) == self.key {
             self.write = Some(event.clone());
         }
-        match &**event {
-            Event::MessageEdited(e) => {
-                if let Some(Some(fact)) = self.messages.get_mut(&(e.conversation, e.after.ts)) {
-                    fact.message = e.after.clone();
-                }
+        if let Some(change) = event.change() {
+            self.on_change(change);
+        }
+        self.on_messages(event);
+    }
+
+    fn on_change(&mut self, MessageChange { conversation, ts, what }: MessageChange<'_>) {
+        let fact = self.messages.get_mut(&(conversation, ts)).and_then(Option::as_mut);
+        match (what, fact) {
+            (Changed::Deleted(deletion), _) => self.on_deleted(conversation, deletion),
+            (Changed::Edited(after), Some(fact)) => fact.message = after.clone(),
+            (Changed::Reacted { name, user, added }, Some(fact)) => {
+                fact.reactions.set_reaction(name, user, added);
             }
-            Event::MessageDeleted(e) => self.on_deleted(e),
-            Event::ReactionAdded(e) => {
-                let (Some(Some(fact)), Some(user)) = (self.messages.get_mut(&(e.conversation, e.ts)), e.meta.actor)
-                else {
-                    return;
-                };
-                fact.reactions.add_reaction(&e.name, user);
-            }
-            Event::ReactionRemoved(e) => {
-                let (Some(Some(fact)), Some(user)) = (self.messages.get_mut(&(e.conversation, e.ts)), e.meta.actor)
-                else {
-                    return;
-                };
-                fact.reactions.remove_reaction(&e.name, user);
-            }
-            _ => self.on_messages(event),
+            (Changed::Edited(_) | Changed::Reacted { .. }, None) => {}
         }
     }
 
@@ -102,36 +95,34 @@ impl Facts {
                     replies.insert(at, (message.ts, message.user));
                 }
                 if let Some(Some(fact)) = self.messages.get_mut(&(conversation, root)) {
-                    match event {
-                        Event::MessagePosted(e) => fact.thread.clone_from(&e.thread),
+                    if let Event::MessagePosted(e) = event {
+                        fact.thread.clone_from(&e.thread);
+                    } else {
                         // An imported reply brings no thread with it, so it is counted here.
-                        _ => fact.thread = Some(thread_with(fact, message.ts, message.user)),
+                        fact.thread = Some(thread_with(fact, message.ts, message.user));
                     }
                 }
             }
             if let Some(slot) = self.messages.get_mut(&(conversation, message.ts)) {
-                let reactions = match event {
-                    Event::MessageImported(e) => e.reactions.clone(),
-                    _ => Vec::new(),
-                };
+                let reactions = if let Event::MessageImported(e) = event { e.reactions.clone() } else { Vec::new() };
                 *slot = Some(MessageFact { message, reactions, thread: None, tombstone: false });
             }
         }
     }
 
-    fn on_deleted(&mut self, event: &teamlog_schemas::MessageDeleted) {
-        let ts = event.before.ts;
-        if let Some(slot) = self.messages.get_mut(&(event.conversation, ts)) {
+    fn on_deleted(&mut self, conversation: ConversationId, deletion: Deletion<'_>) {
+        let ts = deletion.before.ts;
+        if let Some(slot) = self.messages.get_mut(&(conversation, ts)) {
             match slot {
-                Some(fact) if event.tombstone => fact.tombstone = true,
+                Some(fact) if deletion.tombstone => fact.tombstone = true,
                 _ => *slot = None,
             }
         }
-        if let Some((root, left)) = thread_left(event) {
-            if let Some(replies) = self.replies.get_mut(&(event.conversation, root)) {
+        if let Some((root, left)) = thread_left(deletion) {
+            if let Some(replies) = self.replies.get_mut(&(conversation, root)) {
                 replies.retain(|(reply, _)| *reply != ts);
             }
-            if let Some(Some(fact)) = self.messages.get_mut(&(event.conversation, root)) {
+            if let Some(Some(fact)) = self.messages.get_mut(&(conversation, root)) {
                 fact.thread = left.cloned();
             }
         }
@@ -142,6 +133,10 @@ impl Facts {
 pub trait Reactions {
     /// Adds `user` under `name`; false if they were there.
     fn add_reaction(&mut self, name: &str, user: UserId) -> bool;
+    /// Adds `user` under `name` or takes them from it; false if nothing changed.
+    fn set_reaction(&mut self, name: &str, user: UserId, added: bool) -> bool {
+        if added { self.add_reaction(name, user) } else { self.remove_reaction(name, user) }
+    }
     /// Takes `user` from `name`; false if they were not there. The last one takes the emoji away.
     fn remove_reaction(&mut self, name: &str, user: UserId) -> bool;
 }

@@ -1,7 +1,7 @@
 //! Threads: the rules for how one gains and loses a reply. `decide`, [`Facts`](crate::Facts) and the shard's rows call
 //! these and have none of their own.
 
-use teamlog_schemas::{MessageDeleted, Thread, Ts, UserId};
+use teamlog_schemas::{Deletion, Thread, Ts, UserId};
 
 use crate::MessageFact;
 
@@ -41,9 +41,9 @@ pub fn thread_of(root: Ts, root_author: Option<UserId>, replies: &[ReplyHead]) -
 
 /// Returns the root of the thread that a deletion takes a reply from, and that thread as it is left: none if that was the
 /// last reply. A root may name itself as its root (an import's does); its thread is not its own to change.
-pub fn thread_left(event: &MessageDeleted) -> Option<(Ts, Option<&Thread>)> {
-    let root = event.before.thread_ts.filter(|_| event.before.is_reply())?;
-    Some((root, event.thread.as_ref()))
+pub fn thread_left(deletion: Deletion<'_>) -> Option<(Ts, Option<&Thread>)> {
+    let root = deletion.before.thread_ts.filter(|_| deletion.before.is_reply())?;
+    Some((root, deletion.thread))
 }
 
 fn name_author(reply_users: &mut Vec<UserId>, author: Option<UserId>) {

@@ -1,6 +1,6 @@
 //! Tokens: the rule for which of them an event gives out and revokes.
 
-use teamlog_schemas::{Event, Token, TokenKind, UserId};
+use teamlog_schemas::{Event, TokenKind, UserId};
 
 /// SHA-256 of a token's text.
 pub type TokenHash = [u8; 32];
@@ -18,25 +18,13 @@ pub struct TokenState {
 
 /// Returns the token that an event gives out. A hash that is known already keeps its first owner.
 pub fn issued_token(event: &Event) -> Option<(TokenHash, TokenState)> {
-    let token = token_in(event)?;
+    let token = event.token()?;
     Some((hash_of(&token.hash)?, TokenState { user: token.user, kind: token.kind, revoked: false }))
 }
 
 /// Returns the hash of the token that an event revokes.
 pub fn revoked_token(event: &Event) -> Option<TokenHash> {
     if let Event::TokenRevoked(e) = event { hash_of(&e.hash) } else { None }
-}
-
-fn token_in(event: &Event) -> Option<&Token> {
-    if let Event::TeamCreated(e) = event {
-        e.token.as_ref()
-    } else if let Event::UserCreated(e) = event {
-        e.token.as_ref()
-    } else if let Event::TokenIssued(e) = event {
-        Some(&e.token)
-    } else {
-        None
-    }
 }
 
 /// Decodes the hexadecimal hash of an event; none if it is not 32 bytes of hex, and then the token opens nothing.

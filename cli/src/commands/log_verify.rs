@@ -71,26 +71,26 @@ impl DirectoryCheck {
     pub(super) fn see(&mut self, entry: &Entry<Event>, partitions: u32, findings: &mut Findings) {
         let Some(event) = findings.event(entry) else { return };
         let mut wrong = |what: String| findings.add(entry.source, entry.offset, what);
-        match event {
-            Event::ClusterFounded(_) if self.founded => wrong("the cluster is founded again".to_owned()),
-            Event::ClusterFounded(_) => self.founded = true,
-            Event::TeamRegistered(e) => {
-                if !self.founded {
-                    wrong("a team before the cluster was founded".to_owned());
-                }
-                let partition = e.partition.unsigned_abs();
-                if e.partition < 0 || partition >= partitions {
-                    wrong(format!("partition {} of {partitions}", e.partition));
-                }
-                if !self.domains.insert(e.domain.clone()) {
-                    wrong(format!("the domain {} is given out again", e.domain));
-                }
-                let registered = Registered { domain: e.domain.clone(), partition, shard: e.shard.clone() };
-                if self.teams.insert(e.meta.team, registered).is_some() {
-                    wrong(format!("the team {} is registered again", e.meta.team));
-                }
+        if let Event::ClusterFounded(_) = event {
+            if std::mem::replace(&mut self.founded, true) {
+                wrong("the cluster is founded again".to_owned());
             }
-            other => wrong(format!("{} does not belong here", other.name())),
+            return;
+        }
+        let Event::TeamRegistered(e) = event else { return wrong(format!("{} does not belong here", event.name())) };
+        if !self.founded {
+            wrong("a team before the cluster was founded".to_owned());
+        }
+        let partition = e.partition.unsigned_abs();
+        if e.partition < 0 || partition >= partitions {
+            wrong(format!("partition {} of {partitions}", e.partition));
+        }
+        if !self.domains.insert(e.domain.clone()) {
+            wrong(format!("the domain {} is given out again", e.domain));
+        }
+        let registered = Registered { domain: e.domain.clone(), partition, shard: e.shard.clone() };
+        if self.teams.insert(e.meta.team, registered).is_some() {
+            wrong(format!("the team {} is registered again", e.meta.team));
         }
     }
 
@@ -161,14 +161,15 @@ impl<'a> PartitionCheck<'a> {
         let Some(team) = self.teams.get_mut(&meta.team) else {
             return wrong(format!("{name} of team {}, which has not begun", meta.team));
         };
-        match event {
-            Event::UserCreated(e) if !team.people.insert(e.person.user) => {
-                wrong(format!("user {} is made again", e.person.user));
-            }
-            Event::ConversationCreated(e) if !team.conversations.insert(e.conversation) => {
-                wrong(format!("conversation {} is made again", e.conversation));
-            }
-            _ => {}
+        if let Event::UserCreated(e) = event
+            && !team.people.insert(e.person.user)
+        {
+            wrong(format!("user {} is made again", e.person.user));
+        }
+        if let Event::ConversationCreated(e) = event
+            && !team.conversations.insert(e.conversation)
+        {
+            wrong(format!("conversation {} is made again", e.conversation));
         }
         if let Some(conversation) = event.conversation().filter(|one| !team.conversations.contains(one)) {
             wrong(format!("{name} in {conversation}, which is not there"));

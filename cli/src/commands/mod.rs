@@ -56,7 +56,9 @@ fn is_away(cause: &(dyn std::error::Error + 'static)) -> bool {
             VerifyError::Feed(why) => feed(why),
             VerifyError::Stalled { .. } => true,
             VerifyError::Search(SearchError::Feed(why)) => feed(why),
-            VerifyError::Search(SearchError::Index { .. } | SearchError::Overtaken(_))
+            VerifyError::Search(
+                SearchError::Index { .. } | SearchError::OtherSchema(_) | SearchError::Overtaken(_),
+            )
             | VerifyError::Undecodable { .. }
             | VerifyError::NotBuilt { .. }
             | VerifyError::Scratch(_) => false,

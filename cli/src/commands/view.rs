@@ -16,7 +16,7 @@ use super::{
     Outcome,
     log::{in_time, registered},
     status,
-    view_status::{self, say},
+    view_status::{self, needs_rebuild, say},
 };
 use crate::{
     config::Config,
@@ -31,11 +31,12 @@ const SHOWN: usize = 5;
 pub(crate) enum ViewCommand {
     /// Position and lag of every view and replica. Example: teamlog view status
     ///
-    /// Exits with 3 if a replica does not answer; what the others say is printed all the same.
+    /// Exits with 3 if a replica does not answer, with 1 if one was built by another version; what the others say is printed
+    /// all the same.
     Status(Which),
     /// Compare a view with a fold of the log, row by row. Example: teamlog view verify "shard s1"
     ///
-    /// Exits with 1 if anything differs.
+    /// Exits with 1 if anything differs, or was built by another version.
     Verify {
         #[command(flatten)]
         which: Which,
@@ -217,8 +218,13 @@ impl Told {
         say(self.as_json, of, rest, text);
     }
 
-    /// A replica that is away does not keep the others from being looked at; anything else does.
+    /// A replica that is away, or of another schema, does not keep the others from being looked at; anything else does.
     fn failed(&mut self, of: &ViewReplica, why: VerifyError) -> anyhow::Result<()> {
+        if let Some(other) = why.other_schema() {
+            self.say(of, needs_rebuild(other), || other.to_string());
+            self.outcome = Outcome::Differs;
+            return Ok(());
+        }
         let why = anyhow::Error::new(why).context(format!("{} on {}", of.view(), of.name()));
         if status(&why) != 3 {
             return Err(why);
@@ -247,18 +253,24 @@ impl Told {
     }
 
     fn rebuilt(&self, of: &ViewReplica, rebuilt: &Rebuilt) {
-        let Verified { rows, differing, differences, .. } = &rebuilt.differed;
-        let differences: Vec<String> = differences.iter().map(Difference::to_string).collect();
-        let rest = json!({
+        let done = if rebuilt.switched { "rebuilt and switched" } else { "rebuilt, not switched yet" };
+        let done = format!("{done}, generation {}", rebuilt.generation);
+        let mut rest = json!({
             "rebuilt": true, "generation": rebuilt.generation, "before": rebuilt.before, "switched": rebuilt.switched,
-            "rows": rows, "differing": differing, "differences": differences,
+            "other_schema": rebuilt.differed.is_none(),
         });
+        let Some(Verified { rows, differing, differences, .. }) = &rebuilt.differed else {
+            self.say(of, rest, || format!("{done}; the old one was of another schema and is not compared"));
+            return;
+        };
+        let differences: Vec<String> = differences.iter().map(Difference::to_string).collect();
+        if let (Value::Object(rest), Value::Object(compared)) =
+            (&mut rest, json!({ "rows": rows, "differing": differing, "differences": differences }))
+        {
+            rest.extend(compared);
+        }
         self.say(of, rest, || {
-            let done = if rebuilt.switched { "rebuilt and switched" } else { "rebuilt, not switched yet" };
-            let summary = format!(
-                "{done}, generation {}; in the old one {differing} of {rows} rows differed",
-                rebuilt.generation
-            );
+            let summary = format!("{done}; in the old one {differing} of {rows} rows differed");
             let mut lines: Vec<String> =
                 std::iter::once(summary).chain(differences.iter().take(SHOWN).cloned()).collect();
             if *differing > SHOWN as u64 {

@@ -4,7 +4,7 @@ use std::collections::{HashMap, hash_map::Entry};
 
 use serde_json::{Map, Value, json};
 use teamlog_log::{Position, TopicPartition};
-use teamlog_projectors::{VerifyError, ViewReplica};
+use teamlog_projectors::{OtherSchema, VerifyError, ViewReplica};
 
 use super::{Outcome, log::end};
 use crate::{output, parts::OpenLog};
@@ -23,9 +23,14 @@ pub(super) async fn run(log: &OpenLog, replicas: &[ViewReplica], as_json: bool) 
         let stands = match ask(replica).await {
             Ok(stands) => stands,
             Err(why) => {
-                outcome = Outcome::Away;
-                let why = why.to_string();
-                say(as_json, replica, json!({ "away": why }), || format!("away: {why}"));
+                if let Some(other) = why.other_schema() {
+                    say(as_json, replica, needs_rebuild(other), || other.to_string());
+                    outcome = if outcome == Outcome::Done { Outcome::Differs } else { outcome };
+                } else {
+                    let why = why.to_string();
+                    say(as_json, replica, json!({ "away": why }), || format!("away: {why}"));
+                    outcome = Outcome::Away;
+                }
                 continue;
             }
         };
@@ -62,6 +67,13 @@ async fn ask(replica: &ViewReplica) -> Result<Stands, VerifyError> {
         positions: replica.positions().await?,
         generation: replica.generation().await?,
         built: replica.built().await?,
+    })
+}
+
+/// What is said of a replica of another schema: the fingerprints, and what to do.
+pub(super) fn needs_rebuild(other: &OtherSchema) -> Value {
+    json!({
+        "needs_rebuild": true, "schema": other.found, "schema_wanted": other.wanted, "advice": other.advice(),
     })
 }
 

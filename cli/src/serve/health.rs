@@ -40,7 +40,10 @@ impl Health for Parts {
             let stopped: Vec<String> = stopped.collect();
             views.insert(
                 format!("{} on {}", status.view, status.replica),
-                json!({ "lag": lag, "failing": status.progress.failing, "stopped": stopped }),
+                json!({
+                    "lag": lag, "failing": status.progress.failing, "stopped": stopped,
+                    "needs_rebuild": status.progress.needs_rebuild,
+                }),
             );
         }
         let claimed = self.ingest.writes().len();

@@ -129,7 +129,9 @@ impl Member {
             serving: self.serving,
             may_claim: self.parts.clock.may_claim(),
         };
-        match Event::from(beat).encode() {
+        // Nodes of older versions must understand it, whatever else newer ones would say.
+        let beat = Event::from(beat).encode_what_is_known(|schema_id| self.table.borrow().all_know(schema_id));
+        match beat {
             Ok(value) => {
                 let (appended, failing) = (self.append(Some(value)), self.failing.clone());
                 tokio::spawn(async move {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use teamlog_schemas::{
     ConversationCreated, ConversationId, ConversationKind, Event, Message, MessageDeleted, MessageEdited,
-    MessagePosted, Thread, Ts, UserId,
+    MessagePosted, Reach, Thread, Ts, UserId,
 };
 use teamlog_state::{Conversation, ConversationRow, Headline, MessageFact, Team};
 
@@ -38,8 +38,30 @@ pub(crate) struct Drawn {
     pub(crate) is_message: bool,
 }
 
-/// The frames of an event, in the order in which they are sent. `team` reflects the event, or more: how many they are
-/// and whom each is for follows from the event alone, so that a cursor may point between two of them.
+impl Audience {
+    /// Whether it lies within what the event says of its reach: beyond it nobody is asked for. Which people a conversation
+    /// has is not looked at, for `team` may reflect more than the event.
+    fn is_within_reach(&self, event: &Event, team: &Team) -> bool {
+        let conversation = event.conversation();
+        let is_public = || {
+            let found = conversation.and_then(|conversation| team.conversation(conversation));
+            found.is_some_and(|c| c.kind == ConversationKind::PublicChannel)
+        };
+        match (self, event.reach()) {
+            (_, Reach::Nobody) => false,
+            (_, Reach::Everyone) | (Audience::Users(_), Reach::Members | Reach::Viewers) => true,
+            (Audience::Members(of), Reach::Members | Reach::Viewers) => Some(*of) == conversation,
+            (Audience::Everyone, Reach::Viewers) => is_public(),
+            (Audience::Everyone, Reach::Members) => false,
+        }
+    }
+}
+
+/// Draws the frames of an event, in the order in which they are sent. `team` reflects the event, or more: how many they
+/// are and whom each is for follows from the event alone, so that a cursor may point between two of them.
+///
+/// **Frames of an event are only ever appended**: a cursor counts frames within its event, and comes back to a later
+/// version of the program. `golden.txt` beside the tests holds their order.
 pub(crate) fn frames(event: &Event, team: &Team) -> Vec<Drawn> {
     let mut out = Out { team, at: event.meta().map_or(Ts::ZERO, |meta| meta.at), frames: Vec::new() };
     match event {
@@ -140,6 +162,11 @@ pub(crate) fn frames(event: &Event, team: &Team) -> Vec<Drawn> {
         | Event::ReadMarked(_)
         | Event::CredentialStored(_) => {}
     }
+    debug_assert!(
+        out.frames.iter().all(|drawn| drawn.audience.is_within_reach(event, team)),
+        "a frame of {} is for more people than its reach says",
+        event.name()
+    );
     out.frames
 }
 
@@ -320,7 +347,7 @@ impl Out<'_> {
 
     /// The messages that a fact implies: "has joined the channel" and the like.
     fn implied(&mut self, event: &Event) {
-        for (conversation, message) in event.messages() {
+        for (conversation, message) in event.implied() {
             let json = self.message(conversation, &message, None);
             self.frames.push(Drawn { audience: Audience::Members(conversation), json, is_message: false });
         }
@@ -426,5 +453,7 @@ fn direct_kind(c: &Conversation) -> &'static str {
     if c.kind == ConversationKind::Im { "im" } else { "mpim" }
 }
 
+#[cfg(test)]
+mod reach;
 #[cfg(test)]
 mod tests;

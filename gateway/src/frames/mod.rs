@@ -12,4 +12,4 @@ mod visible;
 pub(crate) use cursor::{Cursor, Place, signed, verified};
 pub(crate) use draw::{Audience, encode};
 pub(crate) use frame::{Addressed, Frame};
-pub(crate) use visible::Inside;
+pub(crate) use visible::{Inside, may_reach};

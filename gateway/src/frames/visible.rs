@@ -3,9 +3,27 @@
 use std::{collections::HashSet, sync::Arc};
 
 use teamlog_log::Entry;
-use teamlog_schemas::{ConversationId, Event, TeamId, UserId};
+use teamlog_schemas::{ConversationId, Event, Reach, TeamId, UserId};
 
 use super::draw::Audience;
+
+/// Whether any frame of an event may be for one of some people, so that nothing is rendered for nobody. Live sessions and
+/// those that catch up both ask this, and the event answers: they cannot differ.
+///
+/// `is_public` says of the event's conversation whether it is a public channel, `has_member` whether one of the people is in
+/// it at this event.
+pub(crate) fn may_reach(
+    event: &Event,
+    is_public: impl FnOnce(ConversationId) -> bool,
+    has_member: impl FnOnce(ConversationId) -> bool,
+) -> bool {
+    match (event.reach(), event.conversation()) {
+        (Reach::Nobody, _) => false,
+        (Reach::Everyone, _) | (Reach::Members | Reach::Viewers, None) => true,
+        (Reach::Members, Some(conversation)) => has_member(conversation),
+        (Reach::Viewers, Some(conversation)) => is_public(conversation) || has_member(conversation),
+    }
+}
 
 /// One person's conversations, as the events of their team pass by.
 #[derive(Clone, Debug)]
@@ -58,17 +76,13 @@ impl Inside {
         event.team() == Some(self.team)
     }
 
-    /// Whether any frame of an event may be for this person: so that nothing is rendered for nobody.
+    /// Whether an event must be looked at for this person, while [`Inside::pass`] is letting it pass: some frame of it may
+    /// be for them, or it changes what they are in.
     pub(crate) fn may_concern(&self, event: &Event) -> bool {
+        // The kinds of conversations are not known here, so what all may see is looked at.
         self.is_of_team(event)
-            && match event {
-                Event::MessagePosted(_)
-                | Event::MessageEdited(_)
-                | Event::MessageDeleted(_)
-                | Event::ReactionAdded(_)
-                | Event::ReactionRemoved(_) => event.conversation().is_some_and(|c| self.conversations.contains(&c)),
-                _ => true,
-            }
+            && (may_reach(event, |_| true, |conversation| self.conversations.contains(&conversation))
+                || event.memberships().iter().any(|change| change.user == self.user))
     }
 
     /// Whether a frame is for this person, at the event that [`Inside::pass`] is letting pass.
@@ -174,11 +188,13 @@ mod tests {
             prop_assert_eq!(&inside.conversations, &at_cut);
             for (entry, expected) in entries[cut..].iter().zip(&at_each[cut..]) {
                 let event = entry.event().unwrap();
-                if !inside.may_concern(event) {
+                if !inside.is_of_team(event) {
                     prop_assert_eq!(event.team(), Some("T2".parse().unwrap()));
                     continue;
                 }
                 inside.pass(event, |now| {
+                    let place = event.conversation().unwrap();
+                    assert_eq!(now.may_concern(event), expected.contains(&place), "{event:?}");
                     for place in 1..4 {
                         let sees = now.is_addressed(&Audience::Members(channel(place)));
                         assert_eq!(sees, expected.contains(&channel(place)), "{event:?}");

@@ -86,22 +86,26 @@ fn lay_over(
             continue;
         };
         let counts_for = |message: &Message| message.ts > marks[place].1 && is_countable(message);
-        match &**event {
-            Event::MessagePosted(e) if counts_for(&e.message) => {
+        if let Some((_, message)) = event.message()
+            && counts_for(message)
+        {
+            // What an import brings is not unread.
+            let mut one = Unread::default();
+            if let Event::MessagePosted(e) = &**event {
                 let called = e.mentions.contains(&caller.user) || e.broadcast.is_some();
-                let one = Unread { count: 1, mentions: u64::from(called) };
-                counts[place].count += one.count;
-                counts[place].mentions += one.mentions;
-                posted.insert((place, e.message.ts), one);
+                one = Unread { count: 1, mentions: u64::from(called) };
             }
-            Event::MessageImported(e) if counts_for(&e.message) => {
-                posted.insert((place, e.message.ts), Unread::default());
-            }
-            Event::MessageDeleted(e) if counts_for(&e.before) => match posted.remove(&(place, e.before.ts)) {
+            counts[place].count += one.count;
+            counts[place].mentions += one.mentions;
+            posted.insert((place, message.ts), one);
+        }
+        if let Event::MessageDeleted(e) = &**event
+            && counts_for(&e.before)
+        {
+            match posted.remove(&(place, e.before.ts)) {
                 Some(one) => lessen(&mut counts[place], one),
                 None => drop(gone.insert((place, e.before.ts))),
-            },
-            _ => {}
+            }
         }
     }
     gone.into_iter().collect()

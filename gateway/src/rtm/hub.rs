@@ -11,7 +11,7 @@ use teamlog_state::{Conversation, PersonIndex, Team};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::frames::{Addressed, Audience, Frame};
+use crate::frames::{Addressed, Audience, Frame, may_reach};
 
 /// What is in no log and may be lost: typing, presence, marks.
 #[derive(Clone, Debug)]
@@ -188,21 +188,13 @@ impl Seat {
 impl TeamSessions {
     /// False if no frame of the event can be for anybody here: then none is rendered.
     fn concerns_somebody(&self, event: &Event, team: &Team) -> bool {
-        if self.online.is_empty() {
-            return false;
-        }
-        let Some(c) = event.conversation().and_then(|conversation| team.conversation(conversation)) else {
-            return true;
+        let is_public =
+            |conversation| team.conversation(conversation).is_some_and(|c| c.kind == ConversationKind::PublicChannel);
+        let has_member = |conversation| {
+            let members = team.conversation(conversation).map(|c| self.members(event, team, c));
+            members.is_some_and(|members| !members.is_disjoint(&self.online))
         };
-        let may_be_for_all = c.kind == ConversationKind::PublicChannel
-            && matches!(
-                event,
-                Event::ConversationCreated(_)
-                    | Event::ConversationRenamed(_)
-                    | Event::ConversationArchived(_)
-                    | Event::ConversationUnarchived(_)
-            );
-        may_be_for_all || !self.members(event, team, c).is_disjoint(&self.online)
+        !self.online.is_empty() && may_reach(event, is_public, has_member)
     }
 
     /// Who is in a conversation at an event: also who leaves with it.

@@ -22,8 +22,8 @@ use teamlog_cluster::{Clock, Random, Secrets};
 use teamlog_gateway::*;
 use teamlog_ingest::{Ingest, IngestConfig, IngestParts, Writing};
 use teamlog_log::{
-    Appended, Decoder, EmbeddedConfig, EmbeddedLog, Feed, FeedConfig, Log, LogError, NewRecord, Offset, Partition,
-    Position, Reader, Topic, TopicPartition, Undecodable,
+    Appended, EmbeddedConfig, EmbeddedLog, Feed, FeedConfig, Log, LogError, NewRecord, Offset, Partition, Position,
+    Reader, Topic, TopicPartition, decoder,
 };
 use teamlog_projectors::{LocalCache, Runner, Search, ShardConfig, Shards};
 use teamlog_schemas::{Event, TeamId, UserId};
@@ -188,7 +188,8 @@ impl House {
         for topic in [Topic::Events, Topic::Marks, Topic::Credentials] {
             from.extend((0..PARTITIONS).map(|n| (TopicPartition { topic, partition: Partition(n) }, Position::START)));
         }
-        let follow = || Feed::start(log.clone(), decoder(), FeedConfig::default(), from.clone(), stop.clone());
+        let follow =
+            || Feed::start(log.clone(), decoder(Event::decode), FeedConfig::default(), from.clone(), stop.clone());
         let feed = follow();
         let url = format!("sqlite://{}", dir.path().join("s1.db").display());
         let shards = Shards::new(PARTITIONS, &[ShardConfig { name: "s1".into(), replicas: vec![url] }]).unwrap();
@@ -299,13 +300,6 @@ impl House {
 pub(crate) async fn body(response: Response<Body>) -> Value {
     let bytes = axum::body::to_bytes(response.into_body(), 16 << 20).await.unwrap();
     serde_json::from_slice(&bytes).unwrap()
-}
-
-fn decoder() -> Decoder<Event> {
-    Arc::new(|record| {
-        Event::decode(record.value.as_deref().unwrap_or_default())
-            .map_err(|why| Undecodable { schema_id: record.schema_id(), why: why.to_string() })
-    })
 }
 
 /// A team with its owner, Ada, and Bob; their tokens.

@@ -12,9 +12,7 @@ use teamlog_ingest::{
     Acked, Answer, Command, Ingest, IngestConfig, IngestParts, NewConversation, NewPerson, NewTeam, Post, Request,
     Writing,
 };
-use teamlog_log::{
-    EmbeddedConfig, EmbeddedLog, Feed, FeedConfig, Partition, Position, Topic, TopicPartition, Undecodable,
-};
+use teamlog_log::{EmbeddedConfig, EmbeddedLog, Feed, FeedConfig, Partition, Position, Topic, TopicPartition, decoder};
 use teamlog_projectors::{LocalCache, ShardConfig, Shards};
 use teamlog_schemas::{ConversationId, ConversationKind, Event, TeamId, UserId};
 use teamlog_state::DirectoryRows;
@@ -81,11 +79,7 @@ impl House {
             [Topic::Events, Topic::Marks, Topic::Credentials]
                 .map(|topic| (TopicPartition { topic, partition: Partition(0) }, Position::START)),
         );
-        let decode = Arc::new(|record: &teamlog_log::Record| {
-            Event::decode(record.value.as_deref().unwrap_or_default())
-                .map_err(|why| Undecodable { schema_id: record.schema_id(), why: why.to_string() })
-        });
-        let feed = Feed::start(log, decode, FeedConfig::default(), from, stop.clone());
+        let feed = Feed::start(log, decoder(Event::decode), FeedConfig::default(), from, stop.clone());
         let url = format!("sqlite://{}", dir.path().join("s1.db").display());
         let shards = Shards::new(1, &[ShardConfig { name: "s1".into(), replicas: vec![url] }]).unwrap();
         let runner = teamlog_projectors::Runner::new(feed.clone(), stop.clone());

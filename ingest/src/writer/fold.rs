@@ -55,6 +55,4 @@ pub(crate) trait Fold: Send + Sync + 'static {
         request: &Self::Request,
         now: Now<'_>,
     ) -> Result<Decision, Refusal>;
-    /// The key of an event's record.
-    fn record_key(&self, event: &Event) -> Bytes;
 }

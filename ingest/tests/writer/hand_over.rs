@@ -157,7 +157,7 @@ async fn what_a_live_node_cannot_read_is_not_written_until_it_can() {
         let Answer::Acked(acked) = two.node(0).ingest.submit(post()).await else { panic!("all know it") };
         acked.event.encode().unwrap()
     });
-    let schema_id = posted.unwrap().schema_id();
+    let schema_id = posted.unwrap().schema_ids()[0];
     let knows = |ids: BTreeSet<u32>| {
         let table = table(two.ids, 0, [true, false]);
         let mut peers: Vec<Peer> = table.peers().iter().map(|peer| (**peer).clone()).collect();

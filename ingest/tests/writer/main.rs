@@ -21,7 +21,7 @@ use teamlog_ingest::{
 };
 use teamlog_log::{
     Appended, Body, Entry, Feed, FeedConfig, Log, NewRecord, Offset, Partition, Position, Record, Stamp, Topic,
-    TopicPartition, Undecodable, claim_value,
+    TopicPartition, claim_value, decoder,
     testing::{Faults, FaultyLog},
 };
 use teamlog_schemas::{ConversationId, ConversationKind, Event, TeamId, Ts, UserId};
@@ -54,11 +54,6 @@ impl TeamSource<Position> for Nothing {
     async fn user(&self, _: &str, _: TeamId, _: UserId) -> Result<At<Position, UserState>, SourceError> {
         Ok(At { position: Position::bare(Offset::ZERO), rows: UserState::default() })
     }
-}
-
-fn decode(record: &Record) -> Result<Event, Undecodable> {
-    let value = record.value.as_deref().unwrap_or_default();
-    Event::decode(value).map_err(|why| Undecodable { schema_id: record.schema_id(), why: why.to_string() })
 }
 
 const PARTITIONS: u32 = 2;
@@ -97,7 +92,7 @@ impl Node {
             sources.push((TopicPartition::events(Partition(number)), Position::START));
             sources.push((marks, Position::bare(Offset::ZERO)));
         }
-        let feed = Feed::start(log, Arc::new(decode), FeedConfig::default(), sources, stop.child_token());
+        let feed = Feed::start(log, decoder(Event::decode), FeedConfig::default(), sources, stop.child_token());
         let ingest = Ingest::start(
             IngestParts {
                 feed,
@@ -190,7 +185,7 @@ async fn counted_posts(log: &Arc<FaultyLog>, source: TopicPartition) -> Vec<(Str
     let dynamic: Arc<dyn Log> = log.clone();
     let end = dynamic.end(source).await.unwrap();
     let from = vec![(source, Position::START)];
-    let feed = Feed::start(dynamic, Arc::new(decode), FeedConfig::default(), from, stop.child_token());
+    let feed = Feed::start(dynamic, decoder(Event::decode), FeedConfig::default(), from, stop.child_token());
     let mut subscriber = feed.subscribe(source, Position::START);
     let mut posts = Vec::new();
     while subscriber.position().offset < end {

@@ -1,6 +1,6 @@
 //! One record, judged and decoded.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 use uuid::Uuid;
@@ -58,6 +58,14 @@ pub struct Undecodable {
 
 /// Turns the value of a record that counts into an event.
 pub type Decoder<E> = Arc<dyn Fn(&Record) -> Result<E, Undecodable> + Send + Sync>;
+
+/// A decoder of records by their value alone; a record without one has an empty value.
+pub fn decoder<E, W: fmt::Display>(read: impl Fn(&[u8]) -> Result<E, W> + Send + Sync + 'static) -> Decoder<E> {
+    Arc::new(move |record| {
+        let value = record.value.as_deref().unwrap_or_default();
+        read(value).map_err(|why| Undecodable { schema_id: record.schema_id(), why: why.to_string() })
+    })
+}
 
 impl<E> Entry<E> {
     /// The event, if it is one.

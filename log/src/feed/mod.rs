@@ -10,6 +10,6 @@ mod scan;
 mod service;
 mod subscriber;
 
-pub use entry::{Body, Decoder, Entry, Undecodable};
+pub use entry::{Body, Decoder, Entry, Undecodable, decoder};
 pub use service::{Feed, FeedConfig, FeedError};
 pub use subscriber::Subscriber;

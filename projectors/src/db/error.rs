@@ -2,6 +2,8 @@
 
 use teamlog_log::TopicPartition;
 
+use crate::fingerprint::OtherSchema;
+
 /// Why a replica could not be read or written.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum DbError {
@@ -24,6 +26,9 @@ pub enum DbError {
         /// The driver's words.
         why: String,
     },
+    /// Another version of this program built it, with another schema.
+    #[error(transparent)]
+    OtherSchema(#[from] OtherSchema),
     /// A row that cannot be.
     #[error("a row that cannot be read: {0}")]
     Broken(String),

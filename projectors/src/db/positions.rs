@@ -5,23 +5,7 @@ use std::collections::HashMap;
 use teamlog_log::{Offset, Partition, Position, Topic, TopicPartition};
 use uuid::Uuid;
 
-use super::{Cell, Cells, DbError, Replica, Table, Tx, bytes, int, optional, word};
-
-/// One row a source: everything below `next_offset` is in the rows.
-pub(crate) static POSITIONS: Table = Table {
-    name: "positions",
-    columns: &[
-        word("topic", 32),
-        int("part"),
-        bytes("log_id", 16),
-        int("next_offset"),
-        int("epoch"),
-        optional(int("next_seq")),
-    ],
-    key: 2,
-    indexes: &[],
-    pruned: true,
-};
+use super::{Cell, Cells, DbError, POSITIONS, Replica, Tx};
 
 fn key(of: TopicPartition) -> Cells {
     vec![of.topic.name().into(), of.partition.0.into()]
@@ -67,7 +51,7 @@ pub(crate) async fn read_positions(tx: &mut Tx) -> Result<HashMap<TopicPartition
 /// gets its tables again and is projected from where it stands.
 pub(crate) async fn positions_of(replica: &Replica) -> Result<HashMap<TopicPartition, Position>, DbError> {
     let positions = async { read_positions(&mut replica.read().await?).await }.await;
-    if positions.is_err() {
+    if positions.as_ref().is_err_and(|why| !matches!(why, DbError::OtherSchema(_))) {
         replica.forget();
     }
     positions

@@ -2,71 +2,42 @@
 //! the current one.
 
 use std::{
-    path::PathBuf,
-    str::FromStr,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use parking_lot::RwLock;
-use sqlx::{
-    AssertSqlSafe, Connection, MySqlConnection, MySqlPool, SqlitePool,
-    mysql::{MySqlConnectOptions, MySqlPoolOptions},
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+
+use super::{
+    Cells, DbError, POSITIONS, Schema, Table, Tx,
+    place::{Place, Pool},
+    text, word,
 };
+use crate::fingerprint::{OtherSchema, Reported};
 
-use super::{Cells, DbError, Dialect, POSITIONS, Table, Tx, text, word};
-
-/// Connections of one process to one replica.
-const CONNECTIONS: u32 = 8;
-/// How long to wait for a connection.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
-/// Statements that a connection keeps prepared: a few sizes of each table's, and the readers' questions. Those that are in use come
-/// to less; MySQL keeps 16,382 for all connections of a server, unless `max_prepared_stmt_count` says otherwise.
-const STATEMENTS: usize = 256;
 /// How old the knowledge of the current generation may be. A generation that was switched off is kept longer.
 const GENERATION_KNOWN: Duration = Duration::from_secs(1);
-/// How long SQLite waits for another's lock, MySQL for another's row.
-const LOCK_WAIT: Duration = Duration::from_secs(5);
 
-/// A transaction for writing locks the rows that it writes and no gaps between them, so that processes which share a view's
-/// sources do not get into each other's way. It needs no snapshot: nobody else writes rows of the sources whose positions it
-/// has locked.
-const BEGIN_WRITING: &str = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; START TRANSACTION";
-
-/// Which generation is the current one, and the like. Lies in the first generation's database.
+/// What is known of the database it lies in. The rows about the view (which generation is current, and the like) lie in that
+/// of the first generation, those about a generation (its schema) in its own.
 static META: Table =
     Table { name: "meta", columns: &[word("name", 64), text("value")], key: 1, indexes: &[], pruned: true };
 
-/// The rows of it: the current generation, and one that is complete and was not switched to yet.
+/// About the view: the current generation, and one that is complete and was not switched to yet.
 const CURRENT: &str = "generation";
 const BUILT: &str = "built";
+/// About a generation: the fingerprint of the schema that it was made with, and its tables, which may have other names in
+/// another schema.
+const SCHEMA: &str = "schema";
+const TABLES: &str = "tables";
 
-fn noted(name: &str, generation: u32) -> Cells {
-    vec![name.into(), generation.to_string().as_str().into()]
+fn noted(name: &str, value: impl ToString) -> Cells {
+    vec![name.into(), value.to_string().as_str().into()]
 }
 
-/// The tables of one kind of view.
-#[derive(Debug)]
-pub(crate) struct Schema {
-    /// All but `positions` and `meta`, which every view has.
-    pub(crate) tables: &'static [Table],
-}
-
-#[derive(Clone)]
-enum Pool {
-    MySql(MySqlPool),
-    Sqlite(SqlitePool),
-}
-
-#[derive(Clone)]
-enum Place {
-    /// The server's url without a database, and the database's name.
-    MySql {
-        server: String,
-        database: String,
-    },
-    Sqlite(PathBuf),
+async fn note_of(tx: &mut Tx, name: &str) -> Result<Option<String>, DbError> {
+    let rows = tx.select(&META, vec![vec![name.into()]]).await?;
+    rows.first().map(|row| row[1].as_text().map(str::to_owned)).transpose()
 }
 
 /// A replica. Cheap to clone; nothing is opened before it is used.
@@ -76,6 +47,7 @@ pub struct Replica {
 }
 
 struct Inner {
+    view: String,
     place: Place,
     name: String,
     schema: &'static Schema,
@@ -86,6 +58,7 @@ struct Inner {
     seen: RwLock<Option<u32>>,
     /// Held while it is opened or looked at, so that one caller does it for all.
     opening: tokio::sync::Mutex<()>,
+    reported: Reported,
 }
 
 #[derive(Clone)]
@@ -94,6 +67,8 @@ struct Current {
     pool: Pool,
     /// The pool of the first generation, where `meta` lies.
     base: Pool,
+    /// The generation is of another schema.
+    other: Option<OtherSchema>,
     checked: Instant,
 }
 
@@ -104,39 +79,23 @@ impl std::fmt::Debug for Replica {
 }
 
 impl Replica {
-    /// The replica at `mysql://user@host:port/database` or `sqlite://path`. Its database and tables are made when it
-    /// is first used.
-    pub(crate) fn open(url: &str, schema: &'static Schema) -> Result<Replica, DbError> {
-        let place = if let Some(path) = url.strip_prefix("sqlite://") {
-            Place::Sqlite(PathBuf::from(path))
-        } else if let Some(rest) = url.strip_prefix("mysql://") {
-            let (rest, options) = rest.split_once('?').map_or((rest, ""), |(rest, options)| (rest, options));
-            let (host, database) = rest.rsplit_once('/').unwrap_or((rest, ""));
-            let known = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-            if database.is_empty() || !database.chars().all(known) {
-                return Err(DbError::Url("a mysql:// url ends with the name of a database".to_owned()));
-            }
-            let question = if options.is_empty() { "" } else { "?" };
-            let server = format!("mysql://{host}/{question}{options}");
-            MySqlConnectOptions::from_str(&server).map_err(|why| DbError::Url(why.to_string()))?;
-            Place::MySql { server, database: database.to_owned() }
-        } else {
-            return Err(DbError::Url("a replica is mysql://user@host/database or sqlite://path".to_owned()));
-        };
-        Ok(Replica::at(place, schema, None))
+    /// The replica of a view at `mysql://user@host:port/database` or `sqlite://path`. Its database and tables are made when
+    /// it is first used.
+    pub(crate) fn open(view: &str, url: &str, schema: &'static Schema) -> Result<Replica, DbError> {
+        Ok(Replica::at(view, Place::of(url)?, schema, None))
     }
 
-    fn at(place: Place, schema: &'static Schema, fixed: Option<u32>) -> Replica {
-        let name = match &place {
-            Place::Sqlite(path) => path.display().to_string(),
-            Place::MySql { server, database } => {
-                let host = server.trim_start_matches("mysql://").split('/').next().unwrap_or_default();
-                format!("{}/{database}", host.rsplit('@').next().unwrap_or_default())
-            }
-        };
+    /// An empty one of a view, in this process: it answers as a view does that has not begun.
+    pub(crate) fn empty(view: &str, schema: &'static Schema) -> Replica {
+        Replica::at(view, Place::Memory, schema, None)
+    }
+
+    fn at(view: &str, place: Place, schema: &'static Schema, fixed: Option<u32>) -> Replica {
+        let name = place.name();
         let name = fixed.map_or(name.clone(), |generation| format!("{name} (generation {generation})"));
         let (current, seen, opening) = (RwLock::default(), RwLock::default(), tokio::sync::Mutex::default());
-        Replica { inner: Arc::new(Inner { place, name, schema, fixed, current, seen, opening }) }
+        let (view, reported) = (view.to_owned(), Reported::default());
+        Replica { inner: Arc::new(Inner { view, place, name, schema, fixed, current, seen, opening, reported }) }
     }
 
     /// What people know it by: no credentials.
@@ -146,7 +105,7 @@ impl Replica {
 
     /// The same place, at one generation for good.
     pub(crate) fn generation(&self, generation: u32) -> Replica {
-        Replica::at(self.inner.place.clone(), self.inner.schema, Some(generation))
+        Replica::at(&self.inner.view, self.inner.place.clone(), self.inner.schema, Some(generation))
     }
 
     /// The current generation: 0 until it was built anew.
@@ -163,38 +122,36 @@ impl Replica {
     }
 
     /// A transaction for reading: everything it reads is of one moment.
+    ///
+    /// # Errors
+    /// [`DbError::OtherSchema`], or if it does not answer.
     pub(crate) async fn read(&self) -> Result<Tx, DbError> {
-        let tx = match self.current().await?.pool {
-            Pool::MySql(pool) => pool
-                .begin_with("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
-                .await
-                .map(|tx| Tx::mysql(tx, self.name())),
-            // In WAL mode the first read takes the snapshot.
-            Pool::Sqlite(pool) => pool.begin_with("BEGIN").await.map(|tx| Tx::sqlite(tx, self.name())),
-        };
-        tx.map_err(|error| self.failed(&error))
+        self.usable().await?.read(self.name()).await
     }
 
     /// A transaction for writing.
+    ///
+    /// # Errors
+    /// [`DbError::OtherSchema`], or if it does not answer.
     pub(crate) async fn write(&self) -> Result<Tx, DbError> {
-        let pool = self.current().await?.pool;
-        self.begin(&pool).await
+        self.usable().await?.write(self.name()).await
+    }
+
+    /// The current generation's pool, if it is of this program's schema.
+    async fn usable(&self) -> Result<Pool, DbError> {
+        let Current { pool, other, .. } = self.current().await?;
+        other.map_or(Ok(pool), |other| Err(other.into()))
     }
 
     async fn begin(&self, pool: &Pool) -> Result<Tx, DbError> {
-        let tx = match pool {
-            Pool::MySql(pool) => pool.begin_with(BEGIN_WRITING).await.map(|tx| Tx::mysql(tx, self.name())),
-            Pool::Sqlite(pool) => pool.begin_with("BEGIN IMMEDIATE").await.map(|tx| Tx::sqlite(tx, self.name())),
-        };
-        tx.map_err(|error| self.failed(&error))
+        pool.write(self.name()).await
     }
 
     /// A generation that is complete and was not switched to yet.
     pub(crate) async fn built_generation(&self) -> Result<Option<u32>, DbError> {
         let base = self.current().await?.base;
         let mut tx = self.begin(&base).await?;
-        let rows = tx.select(&META, vec![vec![BUILT.into()]]).await?;
-        rows.first().map(|row| row[1].as_text()?.parse().map_err(DbError::broken)).transpose()
+        note_of(&mut tx, BUILT).await?.map(|number| number.parse().map_err(DbError::broken)).transpose()
     }
 
     /// Says which generation is complete, or that none is.
@@ -233,40 +190,26 @@ impl Replica {
     pub(crate) async fn close(&self) {
         let current = self.inner.current.write().take();
         for pool in current.into_iter().flat_map(|current| [current.pool, current.base]) {
-            match pool {
-                Pool::MySql(pool) => pool.close().await,
-                Pool::Sqlite(pool) => pool.close().await,
-            }
+            pool.close().await;
         }
     }
 
     /// Drops the database of `generation`; of the first one the tables, for its `meta` says which is current.
     pub(crate) async fn drop_generation(&self, generation: u32) -> Result<(), DbError> {
-        match (&self.inner.place, generation) {
-            (_, 0) => {
-                let base = self.current().await?.base;
-                for table in self.inner.schema.tables.iter().chain([&POSITIONS]) {
-                    let mut tx = self.begin(&base).await?;
-                    tx.execute(format!("DROP TABLE IF EXISTS {}", table.name), Cells::new()).await?;
-                    tx.commit().await?;
-                }
-            }
-            (Place::MySql { server, database }, _) => {
-                let sql = format!("DROP DATABASE IF EXISTS `{}`", database_of(database, generation));
-                self.on_server(server, sql).await?;
-            }
-            (Place::Sqlite(path), _) => {
-                for suffix in ["", "-wal", "-shm"] {
-                    let mut file = file_of(path, generation).into_os_string();
-                    file.push(suffix);
-                    match tokio::fs::remove_file(&file).await {
-                        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                            return Err(DbError::Away { replica: self.name().to_owned(), why: error.to_string() });
-                        }
-                        _ => {}
-                    }
-                }
-            }
+        if generation > 0 {
+            return self.inner.place.remove(self.name(), generation).await;
+        }
+        let base = self.current().await?.base;
+        let mut tx = self.begin(&base).await?;
+        let of_its_schema = note_of(&mut tx, TABLES).await?;
+        tx.commit().await?;
+        let is_name = |name: &&str| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        let mut names = self.inner.schema.table_names();
+        names.extend(of_its_schema.iter().flat_map(|names| names.split(',')).filter(is_name).map(str::to_owned));
+        for name in names {
+            let mut tx = self.begin(&base).await?;
+            tx.execute(format!("DROP TABLE IF EXISTS {name}"), Cells::new()).await?;
+            tx.commit().await?;
         }
         Ok(())
     }
@@ -280,20 +223,32 @@ impl Replica {
         if let Some(current) = self.known() {
             return Ok(current);
         }
-        let before = self.inner.current.read().clone();
+        // One of another schema is opened anew each time: it may have been removed by hand, to be built here.
+        let before = self.inner.current.read().clone().filter(|before| before.other.is_none());
         let base = match &before {
             Some(before) => before.base.clone(),
-            None => self.connect(0, &[]).await?,
+            None => {
+                let base = self.connect(0).await?;
+                self.make(&base, META.ddl(base.dialect())).await?;
+                base
+            }
         };
         let generation = match self.inner.fixed {
             Some(fixed) => fixed,
             None => self.marked_generation(&base).await?,
         };
-        let pool = match before {
-            Some(before) if before.generation == generation => before.pool,
-            _ => self.connect(generation, self.inner.schema.tables).await?,
+        let (pool, other) = match before {
+            Some(before) if before.generation == generation => (before.pool, None),
+            _ => {
+                let pool = self.connect(generation).await?;
+                let other = self.prepare(&pool).await?;
+                (pool, other)
+            }
         };
-        let current = Current { generation, pool, base, checked: Instant::now() };
+        if other.is_none() {
+            self.inner.reported.reset();
+        }
+        let current = Current { generation, pool, base, other, checked: Instant::now() };
         *self.inner.current.write() = Some(current.clone());
         *self.inner.seen.write() = Some(generation);
         Ok(current)
@@ -305,103 +260,48 @@ impl Replica {
     }
 
     async fn marked_generation(&self, base: &Pool) -> Result<u32, DbError> {
-        let mut tx = match base {
-            Pool::MySql(pool) => pool.begin().await.map(|tx| Tx::mysql(tx, self.name())),
-            Pool::Sqlite(pool) => pool.begin_with("BEGIN").await.map(|tx| Tx::sqlite(tx, self.name())),
+        let mut tx = base.read(self.name()).await?;
+        note_of(&mut tx, CURRENT).await?.map_or(Ok(0), |number| number.parse().map_err(DbError::broken))
+    }
+
+    /// Makes the tables of a generation where they are missing, unless it is of another schema: then it stays as it is.
+    ///
+    /// The fingerprint is noted before the first table is made. So one that has tables and no fingerprint was made by a
+    /// version that knew none, whatever a crash left.
+    async fn prepare(&self, pool: &Pool) -> Result<Option<OtherSchema>, DbError> {
+        let Inner { view, name, schema, reported, .. } = &*self.inner;
+        self.make(pool, META.ddl(pool.dialect())).await?;
+        let mut tx = self.begin(pool).await?;
+        let wanted = schema.fingerprint(pool.dialect());
+        // In this order: another process may be preparing it too, and notes first.
+        let has_tables = tx.has_table(POSITIONS.name).await?;
+        let mut found = note_of(&mut tx, SCHEMA).await?;
+        if found.is_none() && !has_tables {
+            let tables = schema.table_names().join(",");
+            tx.insert_new(&META, vec![noted(SCHEMA, &wanted), noted(TABLES, tables)]).await?;
+            tx.commit().await?;
+            // Of two versions that come at once the first one counts.
+            tx = self.begin(pool).await?;
+            found = note_of(&mut tx, SCHEMA).await?;
         }
-        .map_err(|error| self.failed(&error))?;
-        let rows = tx.select(&META, vec![vec![CURRENT.into()]]).await?;
-        rows.first().map_or(Ok(0), |row| row[1].as_text()?.parse().map_err(DbError::broken))
-    }
-
-    /// A pool on one generation, its database and tables made where they are missing.
-    async fn connect(&self, generation: u32, tables: &[Table]) -> Result<Pool, DbError> {
-        let pool = match &self.inner.place {
-            Place::MySql { server, database } => {
-                let database = database_of(database, generation);
-                let sql =
-                    format!("CREATE DATABASE IF NOT EXISTS `{database}` CHARACTER SET utf8mb4 COLLATE utf8mb4_bin");
-                self.on_server(server, sql).await?;
-                let options = MySqlConnectOptions::from_str(server).map_err(|why| DbError::Url(why.to_string()))?;
-                let statements = [
-                    "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ".to_owned(),
-                    format!("SET SESSION innodb_lock_wait_timeout = {}", LOCK_WAIT.as_secs()),
-                ];
-                let pool = MySqlPoolOptions::new()
-                    .max_connections(CONNECTIONS)
-                    .acquire_timeout(ACQUIRE_TIMEOUT)
-                    .after_connect(move |connection, _| {
-                        let statements = statements.clone();
-                        Box::pin(async move {
-                            for statement in statements {
-                                sqlx::query(AssertSqlSafe(statement)).execute(&mut *connection).await?;
-                            }
-                            Ok(())
-                        })
-                    })
-                    .connect_lazy_with(options.database(&database).statement_cache_capacity(STATEMENTS));
-                Pool::MySql(pool)
-            }
-            Place::Sqlite(path) => {
-                if let Some(folder) = path.parent() {
-                    let made = tokio::fs::create_dir_all(folder).await;
-                    made.map_err(|why| DbError::Away { replica: self.name().to_owned(), why: why.to_string() })?;
-                }
-                let options = SqliteConnectOptions::new()
-                    .filename(file_of(path, generation))
-                    .create_if_missing(true)
-                    .journal_mode(SqliteJournalMode::Wal)
-                    // Rows and positions are lost together or not at all, and the log brings them again.
-                    .synchronous(SqliteSynchronous::Normal)
-                    .busy_timeout(LOCK_WAIT)
-                    .statement_cache_capacity(STATEMENTS);
-                let pool = SqlitePoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(ACQUIRE_TIMEOUT);
-                Pool::Sqlite(pool.connect_lazy_with(options))
-            }
-        };
-        let dialect = match &pool {
-            Pool::MySql(_) => Dialect::MySql,
-            Pool::Sqlite(_) => Dialect::Sqlite,
-        };
-        let own: &[&Table] = if tables.is_empty() { &[&META] } else { &[&POSITIONS] };
-        for statement in own.iter().copied().chain(tables).flat_map(|table| table.ddl(dialect)) {
-            let statement = AssertSqlSafe(statement);
-            let done = match &pool {
-                Pool::MySql(pool) => sqlx::query(statement).execute(pool).await.map(drop),
-                Pool::Sqlite(pool) => sqlx::query(statement).execute(pool).await.map(drop),
-            };
-            done.map_err(|error| self.failed(&error))?;
+        tx.commit().await?;
+        if found.as_ref() == Some(&wanted) {
+            self.make(pool, schema.ddl(pool.dialect())).await?;
+            return Ok(None);
         }
-        Ok(pool)
+        let (view, replica, reported) = (view.clone(), name.clone(), reported.clone());
+        Ok(Some(OtherSchema { view, replica, found, wanted, reported }))
     }
 
-    async fn on_server(&self, server: &str, sql: String) -> Result<(), DbError> {
-        let options = MySqlConnectOptions::from_str(server).map_err(|why| DbError::Url(why.to_string()))?;
-        let work = async {
-            let mut connection = MySqlConnection::connect_with(&options).await?;
-            sqlx::query(AssertSqlSafe(sql)).execute(&mut connection).await?;
-            connection.close().await
-        };
-        match tokio::time::timeout(ACQUIRE_TIMEOUT, work).await {
-            Ok(done) => done.map_err(|error| self.failed(&error)),
-            Err(_) => Err(DbError::Away { replica: self.name().to_owned(), why: "no connection in 2 s".to_owned() }),
+    async fn connect(&self, generation: u32) -> Result<Pool, DbError> {
+        self.inner.place.connect(self.name(), generation).await
+    }
+
+    /// Makes tables where they are missing.
+    async fn make(&self, pool: &Pool, ddl: Vec<String>) -> Result<(), DbError> {
+        for statement in ddl {
+            pool.execute(self.name(), statement).await?;
         }
+        Ok(())
     }
-
-    fn failed(&self, error: &sqlx::Error) -> DbError {
-        DbError::driver(self.name(), error)
-    }
-}
-
-fn database_of(database: &str, generation: u32) -> String {
-    if generation == 0 { database.to_owned() } else { format!("{database}_g{generation}") }
-}
-
-fn file_of(path: &std::path::Path, generation: u32) -> PathBuf {
-    if generation == 0 {
-        return path.to_owned();
-    }
-    let mut file = path.as_os_str().to_owned();
-    file.push(format!(".g{generation}"));
-    file.into()
 }

@@ -71,6 +71,17 @@ impl Tx {
         done.map_err(|error| DbError::driver(&self.replica, &error))
     }
 
+    /// Whether there is a table of this name.
+    pub(crate) async fn has_table(&mut self, name: &str) -> Result<bool, DbError> {
+        let sql = match self.dialect() {
+            Dialect::MySql => {
+                "SELECT 1 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = ?"
+            }
+            Dialect::Sqlite => "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?",
+        };
+        Ok(!self.rows(sql, vec![name.into()]).await?.is_empty())
+    }
+
     /// All rows of a query.
     pub(crate) async fn rows(&mut self, sql: impl Into<String>, args: Cells) -> Result<Vec<Cells>, DbError> {
         let (sql, replica) = (sql.into(), self.replica.clone());
@@ -221,7 +232,7 @@ mod tests {
         indexes: &[],
         pruned: false,
     };
-    static SCHEMA: Schema = Schema { tables: &[NUMBERS] };
+    static SCHEMA: Schema = Schema { tables: &[NUMBERS], rows_version: 1 };
     const BATCH_MAX: usize = 600;
 
     /// The statements of a batch of so many small rows.
@@ -281,7 +292,7 @@ mod tests {
     async fn batches_of_all_sizes_leave_their_rows_by_few_statements() {
         let dir = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}", dir.path().join("numbers.db").display());
-        let mut tx = Replica::open(&url, &SCHEMA).unwrap().write().await.unwrap();
+        let mut tx = Replica::open("numbers", &url, &SCHEMA).unwrap().write().await.unwrap();
         let before = prepared(&mut tx).await;
         let key = |batch: usize, number: usize| -> Cells { vec![(batch as u64).into(), (number as u64).into()] };
         let rows = |batch: usize, word: Option<&str>| -> Vec<Cells> {

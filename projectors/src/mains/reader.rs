@@ -10,6 +10,7 @@ use teamlog_state::{At, DirectoryEntry, DirectoryRows, DirectorySource, SourceEr
 use super::{MainsProjector, tables};
 use crate::{
     db::{DbError, Query, Replica, Replicas, Tx, id_of},
+    names,
     projector::Projector,
 };
 
@@ -26,8 +27,9 @@ impl Mains {
     /// # Errors
     /// [`DbError::Url`] for a url that is none.
     pub fn new(replicas: &[String]) -> Result<Mains, DbError> {
-        let replicas = replicas.iter().map(|url| Replica::open(url, &tables::MAINS)).collect::<Result<_, _>>()?;
-        Ok(Mains { replicas: Replicas::new("mains", replicas) })
+        let replicas =
+            replicas.iter().map(|url| Replica::open(names::MAINS, url, &tables::MAINS)).collect::<Result<_, _>>()?;
+        Ok(Mains { replicas: Replicas::new(names::MAINS, &tables::MAINS, replicas) })
     }
 
     /// The replicas.

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use teamlog_log::{Position, TopicPartition};
 use tracing::warn;
 
-use crate::projector::Projector;
+use crate::{fingerprint::OtherSchema, projector::Projector};
 
 /// Where a feed begins that serves readers of all these views: in each source the lowest of their positions, and of a
 /// view's replicas that of the one furthest on, for it is the one that is read. A replica that lags, or does not answer
@@ -14,6 +14,10 @@ pub async fn lowest_positions(projectors: &[Arc<dyn Projector>], wait: Duration)
     let asked = projectors.iter().map(|projector| async move {
         let positions = match tokio::time::timeout(wait, projector.positions()).await {
             Ok(Ok(positions)) => positions,
+            Ok(Err(error)) if error.other_schema().is_some() => {
+                error.other_schema().into_iter().for_each(OtherSchema::report);
+                return Vec::new();
+            }
             Ok(Err(error)) => {
                 warn!(view = projector.name(), %error, "a view does not say how far it has come");
                 return Vec::new();

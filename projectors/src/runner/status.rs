@@ -15,6 +15,8 @@ pub struct Progress {
     pub stopped: BTreeMap<TopicPartition, String>,
     /// Why the last attempt failed, while it is failing.
     pub failing: Option<String>,
+    /// Whether it fails because the view is of another schema: it has to be rebuilt.
+    pub needs_rebuild: bool,
 }
 
 /// A view on a replica and how far it has come.

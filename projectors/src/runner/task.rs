@@ -77,15 +77,16 @@ impl Task {
                     self.pause(RETRY_FIRST).await;
                 }
                 Err(error) => {
-                    let why = error.to_string();
-                    let mut is_news = false;
-                    self.view.progress.send_modify(|progress| {
-                        is_news = progress.failing.as_ref() != Some(&why);
-                        progress.failing = Some(why.clone());
-                    });
+                    let is_news = self.fails(&error);
+                    if let Some(other) = error.other_schema() {
+                        // It goes on once a rebuild has switched.
+                        other.report();
+                        self.pause(LOOK_EVERY).await;
+                        continue;
+                    }
                     if is_news {
                         wait = RETRY_FIRST;
-                        warn!(view, replica, why, "a view cannot go on; it keeps trying");
+                        warn!(view, replica, why = %error, "a view cannot go on; it keeps trying");
                     }
                     self.pause(wait).await;
                     wait = (wait * 2).min(RETRY_LAST);
@@ -236,6 +237,7 @@ impl Task {
             progress.sources = following.clone();
             if following.is_empty() {
                 progress.failing = None;
+                progress.needs_rebuild = false;
             }
         });
         if following.is_empty() {
@@ -243,11 +245,29 @@ impl Task {
         }
     }
 
+    /// Shows why it cannot go on. True if that is news.
+    fn fails(&self, error: &ProjectError) -> bool {
+        let why = error.to_string();
+        let needs_rebuild = error.other_schema().is_some();
+        metrics::gauge!("teamlog_view_needs_rebuild", &self.labels()).set(f64::from(u8::from(needs_rebuild)));
+        let mut is_news = false;
+        self.view.progress.send_modify(|progress| {
+            is_news = progress.failing.as_ref() != Some(&why);
+            progress.failing = Some(why);
+            progress.needs_rebuild = needs_rebuild;
+        });
+        is_news
+    }
+
     /// What failed before does not any more.
     fn goes_on(&self) {
         let projector = &self.view.projector;
-        let failed = |progress: &mut Progress| progress.failing.take().is_some();
+        let failed = |progress: &mut Progress| {
+            progress.needs_rebuild = false;
+            progress.failing.take().is_some()
+        };
         if self.view.progress.send_if_modified(failed) {
+            metrics::gauge!("teamlog_view_needs_rebuild", &self.labels()).set(0.0);
             info!(view = projector.name(), replica = projector.replica(), "a view goes on");
         }
     }

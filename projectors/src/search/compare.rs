@@ -21,7 +21,7 @@ pub(crate) fn compare(
     team: Option<TeamId>,
     comparison: &mut Comparison,
 ) -> Result<(), SearchError> {
-    let (expected, found) = (expected.known(), found.known());
+    let (expected, found) = (expected.known()?, found.known()?);
     let found = &*found;
     let damaged = damaged(found)?;
     for file in &damaged {

@@ -1,7 +1,7 @@
 //! The generations of an index, side by side in one directory, and which of them is the current one.
 //!
 //! ```text
-//!   v1           the first generation of the fields' layout v1
+//!   v1           the first generation
 //!   v1.g7        a later one, built anew
 //!   v1.current   which one is read and written to; while it is not there, the first
 //!   v1.built     one that is complete and was not switched to yet
@@ -15,8 +15,8 @@ use std::{
 
 use super::SearchError;
 
-/// The layout of the index's fields: another one has directories of its own and is built from the log.
-const LAYOUT: &str = "v1";
+/// How the names of all generations begin. It does not tell what they hold: the fingerprint in each does.
+const PREFIX: &str = "v1";
 
 /// An index's directory.
 #[derive(Clone, Debug)]
@@ -36,7 +36,7 @@ impl Generations {
 
     /// Where one lies.
     pub(crate) fn path(&self, generation: u32) -> PathBuf {
-        self.dir.join(if generation == 0 { LAYOUT.to_owned() } else { format!("{LAYOUT}.g{generation}") })
+        self.dir.join(if generation == 0 { PREFIX.to_owned() } else { format!("{PREFIX}.g{generation}") })
     }
 
     /// The current one.
@@ -69,7 +69,7 @@ impl Generations {
     }
 
     fn file(&self, name: &str) -> PathBuf {
-        self.dir.join(format!("{LAYOUT}.{name}"))
+        self.dir.join(format!("{PREFIX}.{name}"))
     }
 
     fn done<T>(&self, done: io::Result<T>) -> Result<T, SearchError> {
@@ -81,7 +81,7 @@ impl Generations {
             Err(why) if why.kind() == ErrorKind::NotFound => return Ok(None),
             text => self.done(text)?,
         };
-        let number = text.trim().parse().map_err(|_| io::Error::other(format!("{LAYOUT}.{name} holds no number")));
+        let number = text.trim().parse().map_err(|_| io::Error::other(format!("{PREFIX}.{name} holds no number")));
         self.done(number).map(Some)
     }
 

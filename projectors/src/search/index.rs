@@ -18,40 +18,27 @@ use tantivy::{
     },
     store::StoreReader,
 };
-use teamlog_log::{Entry, FeedError, Position, TopicPartition};
+use teamlog_log::{Entry, Position, TopicPartition};
 use teamlog_schemas::Event;
 
 use super::{
-    document::{Changes, Document, Name},
+    SearchError,
+    document::{Changes, Document, Name, ROWS_VERSION},
     words,
+};
+use crate::{
+    fingerprint::{OtherSchema, Reported, fingerprint},
+    names,
 };
 
 /// What the writer's one thread may hold; tantivy wants 15 MB at least.
 const WRITER_BYTES: usize = 48 << 20;
 /// Blocks of stored documents kept decompressed while all are read.
 const STORE_BLOCKS: usize = 64;
+/// The file beside tantivy's in which an index keeps the fingerprint of its schema.
+const SCHEMA_FILE: &str = "teamlog.schema";
 /// How the index calls our cutter of words.
 const ANALYZER: &str = "words";
-
-/// Why nothing could be found, or nothing written.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum SearchError {
-    /// The index on disk. If it is broken, its directory may be removed: it is built again from the log.
-    #[error("the search index in {dir}: {why}")]
-    Index {
-        /// Where it lies.
-        dir: String,
-        /// What is wrong.
-        why: String,
-    },
-    /// The events that the index has not seen yet cannot be read.
-    #[error(transparent)]
-    Feed(#[from] FeedError),
-    /// Entries that do not follow those before: another projector writes, or an attempt was broken off. The projector's
-    /// positions say where to go on.
-    #[error("the search index stands elsewhere in {0}")]
-    Overtaken(TopicPartition),
-}
 
 /// The index's fields.
 #[derive(Clone, Copy, Debug)]
@@ -115,6 +102,28 @@ impl Fields {
         let bytes = stored.get_first(self.stored).and_then(|value| value.as_bytes()).unwrap_or_default();
         postcard::from_bytes(bytes).map_err(|why| TantivyError::InternalError(format!("a stored document: {why}")))
     }
+}
+
+/// Compares the fingerprint of the index in a directory with that of this program; one that is yet to be made gets it first.
+fn check_schema(dir: &Path, schema: &Schema) -> std::io::Result<Option<OtherSchema>> {
+    let file = dir.join(SCHEMA_FILE);
+    let payload = serde_json::to_string(&[(TopicPartition::DIRECTORY, Position::START)])?;
+    let wanted = fingerprint([serde_json::to_string(schema)?, format!("rows version {ROWS_VERSION}"), payload]);
+    if !SearchIndex::is_there(dir) {
+        let new = dir.join(format!("{SCHEMA_FILE}.new"));
+        std::fs::write(&new, &wanted)?;
+        std::fs::File::open(&new)?.sync_all()?;
+        std::fs::rename(new, file)?;
+        return Ok(None);
+    }
+    let found = match std::fs::read_to_string(file) {
+        Err(why) if why.kind() == std::io::ErrorKind::NotFound => None,
+        found => Some(found?),
+    };
+    // Generations lie side by side in what people know the index by.
+    let replica = dir.parent().unwrap_or(dir).display().to_string();
+    let (view, reported) = (names::SEARCH.to_owned(), Reported::default());
+    Ok((found.as_ref() != Some(&wanted)).then_some(OtherSchema { view, replica, found, wanted, reported }))
 }
 
 /// What was committed last, and how far it reaches: the two belong together.
@@ -237,6 +246,8 @@ impl SearchIndex {
         let wrong = |why: String| SearchError::Index { dir: dir.display().to_string(), why };
         std::fs::create_dir_all(dir).map_err(|why| wrong(why.to_string()))?;
         let (fields, schema) = Fields::schema();
+        let other = check_schema(dir, &schema).map_err(|why| wrong(why.to_string()))?;
+        other.map_or(Ok(()), |other| Err(SearchError::OtherSchema(other)))?;
         let open = || -> Result<_, TantivyError> {
             let index = Index::open_or_create(MmapDirectory::open(dir).map_err(TantivyError::from)?, schema)?;
             index.tokenizers().register(ANALYZER, words::analyzer());

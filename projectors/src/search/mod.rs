@@ -25,6 +25,7 @@
 
 mod compare;
 mod document;
+mod error;
 mod generations;
 mod index;
 mod open;
@@ -33,8 +34,8 @@ mod query;
 mod words;
 
 pub(crate) use compare::compare;
+pub use error::SearchError;
 pub(crate) use generations::Generations;
-pub use index::SearchError;
 pub(crate) use open::OpenIndex;
 pub use projector::SearchProjector;
 pub use query::{Match, MatchOrder, Matches, MessageQuery};
@@ -60,7 +61,8 @@ pub struct Search {
 
 impl Search {
     /// Opens the current index in a directory, or makes it; blocks for a moment. One process may write to it: whoever
-    /// commits first keeps the others out. Where another generation becomes the current one, it is gone over to.
+    /// commits first keeps the others out. Where another generation becomes the current one, it is gone over to. One of
+    /// another schema is not used: queries fail until a generation of this one becomes the current one.
     ///
     /// # Errors
     /// [`SearchError::Index`] if it cannot be read.
@@ -77,16 +79,17 @@ impl Search {
         Arc::new(SearchProjector::new(self.open.clone(), self.dir.to_string(), partitions))
     }
 
-    /// How far the last commit reaches in a partition of `events`.
+    /// How far the last commit reaches in a partition of `events`; nowhere if the index is of another schema.
     pub fn committed(&self, partition: Partition) -> Position {
-        self.open.known().committed().position(TopicPartition::events(partition))
+        let known = self.open.known();
+        known.map_or(Position::START, |index| index.committed().position(TopicPartition::events(partition)))
     }
 
     /// Finds messages of a team that lies in `partition`: all that `feed` has read at the call, as they are then.
     ///
     /// # Errors
     /// [`SearchError::Feed`] if the tail cannot be read, or the index lags further behind than a scan reaches;
-    /// [`SearchError::Index`].
+    /// [`SearchError::Index`]; [`SearchError::OtherSchema`].
     pub async fn query(
         &self,
         feed: &Feed<Event>,

@@ -56,10 +56,9 @@ impl SearchProjector {
         work: impl FnOnce(&SearchIndex) -> Result<T, SearchError> + Send + 'static,
     ) -> Result<T, ProjectError> {
         let open = self.open.clone();
-        let other = |why: String| ProjectError::Other(why);
         let work = move || open.recent().and_then(|index| work(&index));
-        let done = tokio::task::spawn_blocking(work).await.map_err(|why| other(why.to_string()))?;
-        done.map_err(|why| other(why.to_string()))
+        let done = tokio::task::spawn_blocking(work).await.map_err(|why| ProjectError::Other(why.to_string()))?;
+        Ok(done?)
     }
 
     /// Commits in ten seconds, also if nothing more comes. Should it fail, readers still see all of it in the tail.
@@ -102,8 +101,7 @@ impl Projector for SearchProjector {
     async fn generation(&self) -> Result<u32, ProjectError> {
         let open = self.open.clone();
         let looked = tokio::task::spawn_blocking(move || open.look()).await;
-        let looked = looked.map_err(|why| ProjectError::Other(why.to_string()))?;
-        looked.map(|(generation, _)| generation).map_err(|why| ProjectError::Other(why.to_string()))
+        Ok(looked.map_err(|why| ProjectError::Other(why.to_string()))??)
     }
 
     async fn apply(&self, batch: &Batch) -> Result<(), ProjectError> {

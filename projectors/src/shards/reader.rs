@@ -46,8 +46,10 @@ impl Shards {
             if shard.replicas.is_empty() {
                 return Err(DbError::Url(format!("shard {} has no replica", shard.name)));
             }
-            let replicas = shard.replicas.iter().map(|url| Replica::open(url, &SHARD)).collect::<Result<_, _>>()?;
-            Ok((shard.name.clone(), Replicas::new(&shard.name, replicas)))
+            let view = crate::names::shard(&shard.name);
+            let open = |url: &String| Replica::open(&view, url, &SHARD);
+            let replicas = shard.replicas.iter().map(open).collect::<Result<_, _>>()?;
+            Ok((shard.name.clone(), Replicas::new(&shard.name, &SHARD, replicas)))
         };
         let shards = shards.iter().map(open).collect::<Result<_, _>>()?;
         Ok(Shards { partitions, shards: Arc::new(shards) })

@@ -134,7 +134,7 @@ pub(super) async fn newer_keys(
     for (source, from) in compacted() {
         for entry in feed.scan(*source, *from).await? {
             let key = match &entry.body {
-                Body::Event(event) => key_of(event),
+                Body::Event(event) => event.record_key(),
                 Body::Tombstone(Some(key)) => String::from_utf8(key.to_vec()).ok(),
                 _ => None,
             };
@@ -142,13 +142,4 @@ pub(super) async fn newer_keys(
         }
     }
     Ok(keys)
-}
-
-/// The key of a record of `marks` or `credentials`.
-fn key_of(event: &Event) -> Option<String> {
-    match event {
-        Event::ReadMarked(e) => Some(format!("{}/{}/{}", e.meta.team, e.meta.actor?, e.conversation)),
-        Event::CredentialStored(e) => Some(format!("{}/{}/{}", e.meta.team, e.user, e.credential_id)),
-        _ => None,
-    }
 }

@@ -148,11 +148,11 @@ pub(crate) fn cut(text: &str) -> String {
 
 fn mark_key(row: &[Cell]) -> Result<String, DbError> {
     let (team, user) = (id_of(&row[0], TeamId::from_packed)?, id_of(&row[1], UserId::from_packed)?);
-    Ok(format!("{team}/{user}/{}", id_of(&row[2], ConversationId::from_packed)?))
+    Ok(teamlog_schemas::mark_key(team, user, id_of(&row[2], ConversationId::from_packed)?))
 }
 
 fn credential_key(row: &[Cell]) -> Result<String, DbError> {
     let credential = Uuid::from_slice(row[1].as_bytes()?).map_err(DbError::broken)?;
     let (team, user) = (id_of(&row[0], TeamId::from_packed)?, id_of(&row[2], UserId::from_packed)?);
-    Ok(format!("{team}/{user}/{credential}"))
+    Ok(teamlog_schemas::credential_key(team, user, credential))
 }

@@ -88,7 +88,8 @@ impl Rebuildable for DatabaseReplica {
     }
 
     async fn fold(&self, folder: &Path, team: Option<OneTeam>) -> Result<DatabaseFold, VerifyError> {
-        let replica = Replica::open(&format!("sqlite://{}", folder.join("fold.db").display()), self.schema)?;
+        let url = format!("sqlite://{}", folder.join("fold.db").display());
+        let replica = Replica::open("fold", &url, self.schema)?;
         Ok(self.built_on(replica, team))
     }
 

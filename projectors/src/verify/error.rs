@@ -2,7 +2,7 @@
 
 use teamlog_log::{FeedError, Offset, TopicPartition};
 
-use crate::{db::DbError, projector::ProjectError, search::SearchError};
+use crate::{db::DbError, fingerprint::OtherSchema, projector::ProjectError, search::SearchError};
 
 /// Why a view could not be compared or built.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +47,22 @@ pub enum VerifyError {
     /// The folder for the fold.
     #[error("the folder for the fold: {0}")]
     Scratch(#[from] std::io::Error),
+}
+
+impl VerifyError {
+    /// The other schema that the view is of, if that is why.
+    pub fn other_schema(&self) -> Option<&OtherSchema> {
+        match self {
+            VerifyError::Project(why) => why.other_schema(),
+            VerifyError::Search(SearchError::OtherSchema(other)) => Some(other),
+            VerifyError::Search(_)
+            | VerifyError::Feed(_)
+            | VerifyError::Undecodable { .. }
+            | VerifyError::Stalled { .. }
+            | VerifyError::NotBuilt { .. }
+            | VerifyError::Scratch(_) => None,
+        }
+    }
 }
 
 impl From<DbError> for VerifyError {

@@ -49,7 +49,7 @@ impl IndexReplica {
 
     async fn built_on(&self, path: &Path, team: Option<OneTeam>) -> Result<IndexFold, VerifyError> {
         let path = path.to_owned();
-        let open = Arc::new(blocking(|| OpenIndex::fixed(path)).await?);
+        let open = Arc::new(blocking(move || OpenIndex::fixed(&path)).await?);
         let partitions: Vec<Partition> = match team {
             Some(team) => vec![team.partition],
             None => (0..self.partitions).map(Partition).collect(),
@@ -88,7 +88,7 @@ impl Rebuildable for IndexReplica {
 
     async fn positions(&self) -> Result<HashMap<TopicPartition, Position>, VerifyError> {
         let generations = self.generations.clone();
-        let existing = blocking(move || OpenIndex::existing(generations.path(generations.current()?))).await?;
+        let existing = blocking(move || OpenIndex::existing(&generations.path(generations.current()?))).await?;
         Ok(existing.map(|index| index.positions()).unwrap_or_default())
     }
 
@@ -134,7 +134,7 @@ impl Rebuildable for IndexReplica {
     ) -> Result<Verified, VerifyError> {
         let mut comparison = Comparison::new(team.map(|team| team.team), HashSet::new());
         let generations = self.generations.clone();
-        let found = match blocking(move || OpenIndex::existing(generations.path(generations.current()?))).await {
+        let found = match blocking(move || OpenIndex::existing(&generations.path(generations.current()?))).await {
             Ok(Some(found)) => found,
             // Nothing was ever written to it.
             Ok(None) => return Ok(comparison.done(Default::default())),

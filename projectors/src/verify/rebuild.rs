@@ -27,8 +27,8 @@ pub struct Rebuilt {
     pub generation: u32,
     /// The one that was current before it began.
     pub before: u32,
-    /// How the old one differed from the log.
-    pub differed: Verified,
+    /// How the old one differed from the log; none if it is of another schema and was not compared.
+    pub differed: Option<Verified>,
     /// Whether the new one is current now.
     pub switched: bool,
 }
@@ -60,11 +60,15 @@ pub(crate) async fn rebuild<R: Rebuildable>(
     }
     info!(view, replica = replica.name(), generation, "a view is built anew");
     let new = replica.open(generation).await?;
-    let differed = replica.compare(feed, &new, None).await?;
+    let differed = match replica.compare(feed, &new, None).await {
+        Err(why) if why.other_schema().is_some() => None,
+        compared => Some(compared?),
+    };
     // The comparison took its time, and the old one may have been far behind: no reader is to be sent far back.
     to_the_end(feed, replica.sources(), new).await?;
     replica.mark_built(Some(generation)).await?;
-    info!(view, replica = replica.name(), generation, differed = differed.differing, "a view was built anew");
+    let differing = differed.as_ref().map(|differed| differed.differing);
+    info!(view, replica = replica.name(), generation, differing, "a view was built anew");
     if is_switched {
         switch(feed, view, replica).await?;
     }

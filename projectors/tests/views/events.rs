@@ -237,6 +237,13 @@ pub(crate) fn life(shard: &str) -> Vec<Arc<Event>> {
         imports(-600, Some(-800), vec![]),
         TokenRevoked { meta: meta(ada(), 71), user: bob(), hash: HASH.replace("ff", "02") }.into(),
         PasswordSet { meta: meta(ada(), 72), user: ada(), credential_id: credential(2) }.into(),
+        ConversationUnarchived { meta: meta(ada(), 73), conversation: r, ts: ts(73) }.into(),
+        TokenIssued {
+            meta: meta(ada(), 74),
+            token: Token { user: ada(), kind: TokenKind::User, hash: HASH.replace("ff", "4a") },
+        }
+        .into(),
+        ConversationOpened { meta: meta(ada(), 75), conversation: direct() }.into(),
         posts(g, message(bob(), 80)).into(),
         posts(g, message(bob(), 81)).into(),
     ];

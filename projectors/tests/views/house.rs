@@ -20,13 +20,6 @@ pub(crate) fn source(topic: Topic) -> TopicPartition {
     TopicPartition { topic, partition: Partition(partition_of(team(), PARTITIONS)) }
 }
 
-pub(crate) fn decoder() -> Decoder<Event> {
-    Arc::new(|record| {
-        Event::decode(record.value.as_deref().unwrap_or_default())
-            .map_err(|why| Undecodable { schema_id: record.schema_id(), why: why.to_string() })
-    })
-}
-
 /// An embedded log with a claim on each fenced partition that is written to.
 pub(crate) struct House {
     pub(crate) log: Arc<EmbeddedLog>,
@@ -44,7 +37,8 @@ impl House {
 
     /// Appends events and says the end behind them.
     pub(crate) async fn append<'a>(&self, to: TopicPartition, events: impl IntoIterator<Item = &'a Event>) -> Offset {
-        let values = events.into_iter().map(|event| (Some(event.encode().unwrap()), key_of(event)));
+        let values =
+            events.into_iter().map(|event| (Some(event.encode().unwrap()), event.record_key().map(Bytes::from)));
         self.append_raw(to, values.collect()).await
     }
 
@@ -81,7 +75,7 @@ impl House {
                 from.push((TopicPartition { topic, partition }, Position::START));
             }
         }
-        Feed::start(self.log.clone(), decoder(), config, from, stop.clone())
+        Feed::start(self.log.clone(), decoder(Event::decode), config, from, stop.clone())
     }
 
     /// Everything of one source, judged.
@@ -94,16 +88,6 @@ impl House {
         stop.cancel();
         entries
     }
-}
-
-fn key_of(event: &Event) -> Option<Bytes> {
-    let meta = event.meta()?;
-    let text = match event {
-        Event::ReadMarked(e) => format!("{}/{}/{}", meta.team, meta.actor?, e.conversation),
-        Event::CredentialStored(e) => format!("{}/{}/{}", meta.team, e.user, e.credential_id),
-        _ => meta.team.to_string(),
-    };
-    Some(text.into())
 }
 
 pub(crate) fn shard(replicas: Vec<String>) -> Shards {

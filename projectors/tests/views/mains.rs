@@ -11,7 +11,7 @@ use crate::{
     house::on_each,
 };
 
-fn registered(domain: &str, team: &str) -> Event {
+pub(crate) fn registered(domain: &str, team: &str) -> Event {
     let meta = Meta { team: team.parse().unwrap(), ..meta(ada(), 1) };
     TeamRegistered {
         meta,
@@ -27,7 +27,7 @@ fn registered(domain: &str, team: &str) -> Event {
     .into()
 }
 
-fn founded(id: u128) -> Event {
+pub(crate) fn founded(id: u128) -> Event {
     let cluster_id = Uuid::from_u128(id);
     ClusterFounded { event_id: Uuid::nil(), at: ts(0), cluster_id, key_check: "00".into(), partitions: 16 }.into()
 }

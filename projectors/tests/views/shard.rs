@@ -1,6 +1,6 @@
 //! A shard's rows against the folds of `state`, whatever the batches.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use teamlog_log::{Entry, Offset, Position, Topic};
 use teamlog_projectors::{Batch, DbError, HistoryPage, ProjectError, Projector, Shards, Unread};
@@ -40,6 +40,19 @@ fn folded(events: &[Arc<Event>]) -> Team {
 
 fn shown(rows: &TeamRows) -> String {
     format!("{rows:#?}")
+}
+
+/// An event that is left out of the life is compared with no fold of `state` by the tests below.
+#[test]
+fn the_life_has_every_event_that_a_shard_is_made_of() {
+    let mut missing: BTreeSet<&str> = schemas()
+        .filter(|schema| schema.topic != "directory" && !["Claim", "Barrier", "NodeBeat"].contains(&schema.name))
+        .map(|schema| schema.name)
+        .collect();
+    for event in life("s1").iter().map(|event| &**event).chain([&marks(bob(), general(), 1), &stored(1, "aa")]) {
+        missing.remove(event.name());
+    }
+    assert!(missing.is_empty(), "not in the life: {missing:?}");
 }
 
 #[tokio::test]

@@ -19,7 +19,8 @@ fn the_page_is_current() {
     holds("docs/events.md", &page, false);
 }
 
-fn newest() -> impl Iterator<Item = &'static SchemaVersion> {
+/// The newest version of each name.
+pub(crate) fn newest() -> impl Iterator<Item = &'static SchemaVersion> {
     schemas().filter(|one| !schemas().any(|other| other.name == one.name && other.version > one.version))
 }
 

@@ -50,10 +50,11 @@ fn every_golden_string_is_read() {
                 assert_within(&golden, &said, version.name);
             } else {
                 assert_eq!(said, golden, "{}", file.display());
-                if version.id >= 10 {
-                    let again = Event::decode(&bytes).unwrap().encode().unwrap();
-                    assert_eq!(hex::encode(again), hex::encode(&bytes), "{}", file.display());
-                }
+            }
+            // What a view holds of it is a function of the log: a later version changes nothing about it.
+            if version.id >= 10 {
+                let again = Event::decode(&bytes).unwrap().encode().unwrap();
+                assert_eq!(hex::encode(again), hex::encode(&bytes), "{}", file.display());
             }
             read += 1;
         }

@@ -7,6 +7,7 @@ mod loss;
 mod no_gap;
 mod nodes;
 mod office;
+mod older;
 mod refusals;
 mod rtm;
 mod rtm_edges;

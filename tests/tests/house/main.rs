@@ -165,7 +165,6 @@ const STILL_IN_CIRCLES: &[(&str, &str)] = &[
     ("teamlog-state", "apply"),
     ("teamlog-state", "facts"),
     ("teamlog-ingest", "decide"),
-    ("teamlog-projectors", "db"),
     ("teamlog-projectors", "shards"),
     ("teamlog-gateway", "auth"),
     ("teamlog-gateway", "rtm"),

@@ -21,7 +21,7 @@ use teamlog_gateway::{
 };
 use teamlog_ingest::{Answer, Ingest, IngestConfig, IngestParts, NewTeam, Request, Writing, http::RemoteWriters};
 use teamlog_live::Observer;
-use teamlog_log::{Feed, FeedConfig, Offset, Partition, Position, Record, Topic, TopicPartition, Undecodable};
+use teamlog_log::{Feed, FeedConfig, Offset, Partition, Position, Topic, TopicPartition, decoder};
 use teamlog_projectors::{LocalCache, Shards};
 use teamlog_schemas::{Event, Ts};
 use teamlog_state::DirectoryRows;
@@ -133,7 +133,7 @@ impl Life {
             sources.push((TopicPartition { topic: Topic::Marks, partition }, Position::bare(Offset::ZERO)));
         }
         let sizes = FeedConfig { ring_bytes_max: plan.ring_bytes_max, ..FeedConfig::default() };
-        let feed = Feed::start(log, Arc::new(decode), sizes, sources, stop.clone());
+        let feed = Feed::start(log, decoder(Event::decode), sizes, sources, stop.clone());
         let mut rng = stream(plan.seed, &name);
         store.project(&feed, rng.random(), &stop);
         let rtm = Rtm::new(rtm_config(&plan));
@@ -305,11 +305,6 @@ fn rtm_config(plan: &Plan) -> RtmConfig {
         catch_up_bytes_max: plan.catch_up_bytes_max,
         ..RtmConfig::default()
     }
-}
-
-fn decode(record: &Record) -> Result<Event, Undecodable> {
-    let value = record.value.as_deref().unwrap_or_default();
-    Event::decode(value).map_err(|why| Undecodable { schema_id: record.schema_id(), why: why.to_string() })
 }
 
 /// The node's end of a socket. As a websocket it says again that it is broken, however often it is asked.

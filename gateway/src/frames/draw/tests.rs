@@ -1,20 +1,20 @@
-use std::sync::Arc;
+pub(super) use std::sync::Arc;
 
-use teamlog_schemas::*;
-use uuid::Uuid;
+pub(super) use teamlog_schemas::*;
+pub(super) use uuid::Uuid;
 
 use super::*;
 
-fn ts(seconds: i64) -> Ts {
+pub(super) fn ts(seconds: i64) -> Ts {
     Ts::from_micros(seconds * 1_000_000)
 }
 
-fn meta(actor: &str, at: i64) -> Meta {
+pub(super) fn meta(actor: &str, at: i64) -> Meta {
     let actor = Some(actor.parse().unwrap());
     Meta { event_id: Uuid::nil(), team: "T1".parse().unwrap(), actor, at: ts(at), key: None, method: None }
 }
 
-fn person(user: &str, name: &str) -> Person {
+pub(super) fn person(user: &str, name: &str) -> Person {
     Person {
         user: user.parse().unwrap(),
         name: name.into(),
@@ -29,7 +29,7 @@ fn person(user: &str, name: &str) -> Person {
     }
 }
 
-fn conversation(id: &str, kind: ConversationKind, name: Option<&str>, members: &[&str]) -> Event {
+pub(super) fn conversation(id: &str, kind: ConversationKind, name: Option<&str>, members: &[&str]) -> Event {
     ConversationCreated {
         meta: meta("UADA", 10),
         conversation: id.parse().unwrap(),
@@ -49,7 +49,7 @@ fn conversation(id: &str, kind: ConversationKind, name: Option<&str>, members: &
 }
 
 /// Ada, Bob and Cy; the channel `C1` of Ada and Bob, their private channel `G1` and direct message `D1`, a group `G2`.
-fn team() -> Team {
+pub(super) fn team() -> Team {
     let created = TeamCreated {
         meta: meta("UADA", 1),
         domain: "acme".into(),
@@ -77,16 +77,16 @@ fn team() -> Team {
     team
 }
 
-fn members(conversation: &str) -> Audience {
+pub(super) fn members(conversation: &str) -> Audience {
     Audience::Members(conversation.parse().unwrap())
 }
 
-fn users(users: &[&str]) -> Audience {
+pub(super) fn users(users: &[&str]) -> Audience {
     Audience::Users(users.iter().map(|user| user.parse().unwrap()).collect())
 }
 
 /// The frames of an event that has been applied.
-fn drawn(event: impl Into<Event>) -> Vec<(Audience, Value)> {
+pub(super) fn drawn(event: impl Into<Event>) -> Vec<(Audience, Value)> {
     let (mut team, event) = (team(), Arc::new(event.into()));
     team.apply(&event);
     let frames = frames(&event, &team).into_iter().map(|drawn| {
@@ -101,17 +101,17 @@ fn check(event: impl Into<Event>, expected: Vec<(Audience, Value)>) {
     assert_eq!(drawn(event), expected);
 }
 
-fn message(user: &str, at: i64, text: &str) -> Message {
+pub(super) fn message(user: &str, at: i64, text: &str) -> Message {
     Message { ts: ts(at), user: Some(user.parse().unwrap()), text: text.into(), ..Message::default() }
 }
 
-fn posted(conversation: &str, message: Message, thread: Option<Thread>) -> MessagePosted {
+pub(super) fn posted(conversation: &str, message: Message, thread: Option<Thread>) -> MessagePosted {
     let conversation = conversation.parse().unwrap();
     let meta = meta("UADA", message.ts.seconds());
     MessagePosted { meta, conversation, message, thread, mentions: Vec::new(), broadcast: None, opens_for: Vec::new() }
 }
 
-fn thread(replies: i32) -> Thread {
+pub(super) fn thread(replies: i32) -> Thread {
     Thread {
         root: ts(20),
         root_author: Some("UBOB".parse().unwrap()),

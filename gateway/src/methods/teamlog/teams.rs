@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 use teamlog_ingest::{NewPerson, NewTeam};
-use teamlog_schemas::{Event, TeamId, UserId};
+use teamlog_schemas::{Event, TeamCreated, TeamId, TeamRegistered, UserId};
 
 use super::{
     super::{Access, Call, Key, Method, Reply, Retry, Shape, Tier, takes, write::event_of},
@@ -96,11 +96,12 @@ async fn create(call: &Call<'_>, args: Create) -> Result<Reply, ApiError> {
     call.seen(&answer).await;
     let event = event_of(settle(answer)?)?;
     // The first of the two steps tells the whole team, and so does the second.
-    let (team, owner) = match &*event {
-        Event::TeamRegistered(registered) => (registered.meta.team, registered.owner.user),
-        Event::TeamCreated(created) => (created.meta.team, created.owner.user),
-        _ => return Err(ApiError::outcome_unknown()),
+    let (Event::TeamRegistered(TeamRegistered { meta, owner, .. })
+    | Event::TeamCreated(TeamCreated { meta, owner, .. })) = &*event
+    else {
+        return Err(ApiError::outcome_unknown());
     };
+    let (team, owner) = (meta.team, owner.user);
     // The team is made: that it cannot be looked at now must not read as if it could be made again.
     let team = call.gateway.ingest().team(team).await.map_err(|_| ApiError::outcome_unknown())?;
     let token = call.gateway.ingest().secrets().token_of(&event);

@@ -7,6 +7,7 @@ use teamlog_cluster::CLOCK_BOUND;
 #[cfg(feature = "testing")]
 use teamlog_log::testing::{Rule, is_left_out};
 use teamlog_log::{NewRecord, Stamp, barrier_value};
+use teamlog_schemas::CodecError;
 use tokio::time::Instant;
 use tracing::warn;
 use uuid::Uuid;
@@ -121,19 +122,20 @@ impl<F: Fold> Service<F> {
             let mut random = || self.config.random.next();
             let at = self.config.clock.now();
             let now = Now { at, event_id: Uuid::now_v7(), random: &mut random, secrets: &self.config.secrets };
-            let decided = self.fold.decide(state, &facts, &pending.request, now).and_then(|decision| match decision {
-                Decision::Event(event) => match event.encode() {
-                    Ok(value) => Ok(Ok((Arc::new(event), value))),
-                    Err(_) => Err(Refusal::MsgTooLong),
-                },
-                Decision::Nothing(nothing) => Ok(Err(nothing)),
+            let decided = self.fold.decide(state, &facts, &pending.request, now).map(|decision| match decision {
+                // A node that cannot read it would stop at it, and lose what comes after it.
+                Decision::Event(event) => {
+                    let value = event.encode_for(|schema_id| self.config.members.borrow().all_know(schema_id));
+                    Ok((Arc::new(event), value))
+                }
+                Decision::Nothing(nothing) => Err(nothing),
             });
             match decided {
-                // Whoever cannot read it would stop at it, and lose what comes behind it.
-                Ok(Ok((event, _))) if !self.config.members.borrow().all_know(event.schema_id()) => {
+                Ok(Ok((_, Err(CodecError::NotKnown { .. })))) => {
                     pending.answer(Answer::not_accepted(NotAccepted::OtherVersion));
                 }
-                Ok(Ok((event, value))) => {
+                Ok(Ok((_, Err(_)))) => self.ride(Answer::Refused(Refusal::MsgTooLong), pending),
+                Ok(Ok((event, Ok(value)))) => {
                     self.fold.apply(state, &event);
                     let ahead = event.given_ts().micros() - at.micros();
                     if ahead > AHEAD_MICROS && !std::mem::replace(&mut self.ahead_said, true) {
@@ -145,9 +147,9 @@ impl<F: Fold> Service<F> {
                         }
                     }
                     it.in_flight += 1;
-                    let key = self.fold.record_key(&event);
+                    let key = event.record_key().map(Bytes::from);
                     let traceparent = self.fold.traceparent(&pending.request);
-                    self.unsent.push(self.record(Some(key), value, *next_seq, traceparent));
+                    self.unsent.push(self.record(key, value, *next_seq, traceparent));
                     let riders = std::mem::take(&mut self.riders);
                     let event = Some((lane, event, pending));
                     self.in_flight.push(InFlight { seq: *next_seq, event, riders, counted: None, acked: false });

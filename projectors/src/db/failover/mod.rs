@@ -29,7 +29,7 @@ use self::{
     health::{Breaker, Budget, Health, Place},
     race::{Ended, Found, race},
 };
-use super::{DbError, Replica, Tx, read_position, read_positions};
+use super::{DbError, Replica, Schema, Tx, read_position, read_positions};
 
 /// How long one replica may take for one question before it has failed.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(2);
@@ -50,6 +50,9 @@ pub(crate) struct Replicas {
 struct Inner {
     name: String,
     members: Vec<Member>,
+    /// Answers where every replica is of another schema: as of the log's start, from where the tail leads on while the log
+    /// is no longer than a scan may be.
+    empty: Replica,
     /// The one that is asked first, other things being equal.
     preferred: Mutex<usize>,
     hedges: Mutex<Budget>,
@@ -85,7 +88,8 @@ impl Meters {
 }
 
 impl Replicas {
-    pub(crate) fn new(name: &str, replicas: Vec<Replica>) -> Replicas {
+    /// The replicas of a view, all of one schema.
+    pub(crate) fn new(name: &str, schema: &'static Schema, replicas: Vec<Replica>) -> Replicas {
         let member = |replica: Replica| {
             let meters = Meters::new(name, &replica);
             Member { replica, health: Mutex::new(Health::new()), meters }
@@ -93,6 +97,7 @@ impl Replicas {
         let inner = Inner {
             name: name.to_owned(),
             members: replicas.into_iter().map(member).collect(),
+            empty: Replica::empty(name, schema),
             preferred: Mutex::new(0),
             hedges: Mutex::new(Budget::new()),
             tail: OnceLock::new(),
@@ -110,7 +115,8 @@ impl Replicas {
     }
 
     /// The first answer whose position the tail bridges, else that of the replica furthest on; with the position of
-    /// `source` in the same snapshot.
+    /// `source` in the same snapshot. Replicas of another schema are passed over; if there is no other, the view answers as
+    /// one that has not begun.
     pub(crate) async fn ask<Q: Query>(
         &self,
         source: TopicPartition,
@@ -143,8 +149,15 @@ impl Replicas {
         if let Some((_, answer)) = ended.answer {
             return Ok(answer);
         }
+        let failed = match ended.failed {
+            Some(DbError::OtherSchema(_)) => match answer(&inner.empty, source, query).await {
+                Ok(answer) => return Ok(answer),
+                Err(why) => Some(why),
+            },
+            failed => failed,
+        };
         let shard = inner.name.clone();
-        Err(match ended.failed {
+        Err(match failed {
             Some(DbError::Broken(why)) => SourceError::Broken { shard, why },
             Some(error) => SourceError::Away { shard, why: error.to_string() },
             None => SourceError::Away { shard, why: "it is not configured here".to_owned() },
@@ -213,8 +226,7 @@ impl Inner {
             tx.commit().await?;
             Ok((bridged, At { position, rows }))
         };
-        let (bridged, answer) =
-            in_time(&member.replica, work).await.inspect_err(|why| self.failed(at, &why.to_string()))?;
+        let (bridged, answer) = in_time(&member.replica, work).await.inspect_err(|why| self.failed(at, why))?;
         self.answered(at, was_open.then(|| (TypeId::of::<Q>(), begun.elapsed())));
         Ok(if bridged { Found::Good(answer) } else { Found::Behind(answer) })
     }
@@ -243,7 +255,7 @@ impl Inner {
             Err(why) => {
                 // What hangs on a server that is gone hangs for long: the next look begins with new connections.
                 member.replica.forget();
-                self.failed(at, &why.to_string());
+                self.failed(at, &why);
             }
         }
     }
@@ -286,11 +298,14 @@ impl Inner {
         }
     }
 
-    fn failed(&self, at: usize, error: &str) {
+    fn failed(&self, at: usize, error: &DbError) {
         let member = &self.members[at];
         member.meters.failures.increment(1);
-        if member.health.lock().failed(Instant::now()) {
-            tracing::warn!(view = &*self.name, error, "a replica could not be read");
+        let is_news = member.health.lock().failed(Instant::now());
+        if let DbError::OtherSchema(other) = error {
+            other.report();
+        } else if is_news {
+            tracing::warn!(view = &*self.name, %error, "a replica could not be read");
         }
         self.show(at);
     }
@@ -303,6 +318,17 @@ impl Inner {
             Breaker::Open { .. } => 2.0,
         });
     }
+}
+
+/// Asks a replica for the position of a source and for the answer to a question, in one snapshot.
+async fn answer<Q: Query>(
+    replica: &Replica,
+    source: TopicPartition,
+    query: &Q,
+) -> Result<At<Position, Q::Answer>, DbError> {
+    let mut tx = replica.read().await?;
+    let position = read_position(&mut tx, source).await?;
+    Ok(At { position, rows: query.run(&mut tx).await? })
 }
 
 async fn in_time<T>(replica: &Replica, work: impl Future<Output = Result<T, DbError>>) -> Result<T, DbError> {

@@ -149,7 +149,7 @@ mod tests {
     async fn sqlite_counts_mentions_from_the_mentions_not_from_all_messages() {
         let dir = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}", dir.path().join("s1.db").display());
-        let mut tx = Replica::open(&url, &SHARD).unwrap().read().await.unwrap();
+        let mut tx = Replica::open("shard s1", &url, &SHARD).unwrap().read().await.unwrap();
         let marks = 2;
         let explain = format!("EXPLAIN QUERY PLAN {}", unread_behind(marks));
         let rows = tx.rows(explain, vec![Cell::Int(0); 7 * marks]).await.unwrap();

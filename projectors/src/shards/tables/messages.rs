@@ -5,7 +5,9 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use teamlog_schemas::{ConversationId, Event, Message, MessageDeleted, Reaction, TeamId, Thread, Ts, UserId};
+use teamlog_schemas::{
+    Changed, ConversationId, Deletion, Event, Message, MessageChange, Reaction, TeamId, Thread, Ts, UserId,
+};
 use teamlog_state::{MessageFact, Reactions, ReplyHead, is_countable};
 
 use super::{Tables, threads_at};
@@ -77,8 +79,8 @@ impl MessageRow {
         (state != State::Deleted).then_some(MessageFact { message, reactions, thread, tombstone })
     }
 
-    fn delete(&mut self, event: &MessageDeleted) {
-        if event.tombstone {
+    fn delete(&mut self, deletion: Deletion<'_>) {
+        if deletion.tombstone {
             self.state = State::Tombstone;
             return;
         }
@@ -120,7 +122,7 @@ impl ReadFirst for MessageRow {
             let names = e.message.thread_ts.into_iter().chain([e.message.ts]);
             return names.map(|ts| (team, e.conversation, ts)).collect();
         }
-        changed(event).map(|(conversation, ts)| (team, conversation, ts)).into_iter().collect()
+        event.change().map(|change| (team, change.conversation, change.ts)).into_iter().collect()
     }
 
     fn parse(row: &[Cell]) -> Result<(Self::Key, MessageRow), DbError> {
@@ -141,29 +143,14 @@ impl ReadFirst for MessageRow {
     }
 }
 
-/// The message that an event changes.
-fn changed(event: &Event) -> Option<(ConversationId, Ts)> {
-    if let Event::MessageEdited(e) = event {
-        Some((e.conversation, e.after.ts))
-    } else if let Event::MessageDeleted(e) = event {
-        Some((e.conversation, e.before.ts))
-    } else if let Event::ReactionAdded(e) = event {
-        Some((e.conversation, e.ts))
-    } else if let Event::ReactionRemoved(e) = event {
-        Some((e.conversation, e.ts))
-    } else {
-        None
-    }
-}
-
 impl Folded for MessageRow {
     const SOURCE: Source = Source::Events;
 
     fn apply(on: &mut Tables, team: TeamId, event: &Arc<Event>) {
-        if let Some((conversation, ts)) = changed(event) {
+        if let Some(MessageChange { conversation, ts, what }) = event.change() {
             on.messages.change((team, conversation, ts), |row| {
                 if row.state != State::Deleted {
-                    change(row, event);
+                    change(row, what);
                 }
             });
         }
@@ -181,16 +168,13 @@ impl Folded for MessageRow {
     }
 }
 
-fn change(row: &mut MessageRow, event: &Event) {
-    let actor = event.meta().and_then(|meta| meta.actor);
-    if let Event::MessageEdited(e) = event {
-        row.message = e.after.clone();
-    } else if let Event::MessageDeleted(e) = event {
-        row.delete(e);
-    } else if let (Event::ReactionAdded(e), Some(user)) = (event, actor) {
-        row.reactions.add_reaction(&e.name, user);
-    } else if let (Event::ReactionRemoved(e), Some(user)) = (event, actor) {
-        row.reactions.remove_reaction(&e.name, user);
+fn change(row: &mut MessageRow, what: Changed<'_>) {
+    match what {
+        Changed::Edited(after) => row.message = after.clone(),
+        Changed::Deleted(deletion) => row.delete(deletion),
+        Changed::Reacted { name, user, added } => {
+            row.reactions.set_reaction(name, user, added);
+        }
     }
 }
 

@@ -42,16 +42,7 @@ impl Folded for PasswordRow {
     const SOURCE: Source = Source::Events;
 
     fn apply(on: &mut Tables, team: TeamId, event: &Arc<Event>) {
-        let set = if let Event::TeamCreated(e) = &**event {
-            e.credential_id.map(|credential| (e.owner.user, credential))
-        } else if let Event::UserCreated(e) = &**event {
-            e.credential_id.map(|credential| (e.person.user, credential))
-        } else if let Event::PasswordSet(e) = &**event {
-            Some((e.user, e.credential_id))
-        } else {
-            None
-        };
-        if let Some((user, credential)) = set {
+        if let Some((user, credential)) = event.password() {
             on.passwords.set((team, user), Some(PasswordRow(credential)));
         }
     }

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use teamlog_schemas::{ConversationId, Event, MessageImported, TeamId, Thread, Ts};
+use teamlog_schemas::{Changed, ConversationId, Event, MessageChange, MessageImported, TeamId, Thread, Ts};
 use teamlog_state::{thread_left, with_reply};
 
 use super::Tables;
@@ -63,10 +63,10 @@ impl Folded for Thread {
             }
         } else if let Event::MessageImported(e) = &**event {
             on_imported(on, team, e);
-        } else if let Event::MessageDeleted(e) = &**event
-            && let Some((root, left)) = thread_left(e)
+        } else if let Some(MessageChange { conversation, what: Changed::Deleted(deletion), .. }) = event.change()
+            && let Some((root, left)) = thread_left(deletion)
         {
-            let key = (team, e.conversation, root);
+            let key = (team, conversation, root);
             match left {
                 Some(thread) => on.threads.put(key, thread.clone()),
                 None => on.threads.remove(key),

@@ -1,0 +1,139 @@
+//! Messages: posted, imported, edited, deleted.
+
+use crate::{
+    About, Broadcast, Changed, ConversationId, Deletion, Fact, Message, MessageChange, Meta, Reach, Reaction, Thread,
+    Ts, UserId, avro::record,
+};
+
+record! {
+    /// A message was posted.
+    pub struct MessagePosted {
+        /// The beginning.
+        pub meta: Meta,
+        /// Where.
+        pub conversation: ConversationId,
+        /// The message.
+        pub message: Message,
+        /// On a reply: its thread, this reply included.
+        pub thread: Option<Thread>,
+        /// The people whom it names.
+        pub mentions: Vec<UserId>,
+        /// The people whom it calls without naming them.
+        pub broadcast: Option<Broadcast>,
+        /// Members of a direct message for whom this post opens it again.
+        pub opens_for: Vec<UserId>,
+    }
+}
+
+impl Fact for MessagePosted {
+    fn about(&self) -> About<'_> {
+        About::Conversation(&self.meta, self.conversation)
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::Members
+    }
+
+    fn message(&self) -> Option<(ConversationId, &Message)> {
+        Some((self.conversation, &self.message))
+    }
+}
+
+record! {
+    /// A message came by an import, with its own `ts`. It is not sent to sessions and does not count as unread.
+    pub struct MessageImported {
+        /// The beginning.
+        pub meta: Meta,
+        /// Where.
+        pub conversation: ConversationId,
+        /// The message.
+        pub message: Message,
+        /// The reactions that it had.
+        pub reactions: Vec<Reaction>,
+    }
+}
+
+impl Fact for MessageImported {
+    fn about(&self) -> About<'_> {
+        About::Conversation(&self.meta, self.conversation)
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::Nobody
+    }
+
+    fn message(&self) -> Option<(ConversationId, &Message)> {
+        Some((self.conversation, &self.message))
+    }
+
+    /// It keeps the `ts` that it had.
+    fn given_ts(&self) -> Ts {
+        Ts::ZERO
+    }
+}
+
+record! {
+    /// A message was edited.
+    pub struct MessageEdited {
+        /// The beginning.
+        pub meta: Meta,
+        /// Where.
+        pub conversation: ConversationId,
+        /// The message as it was.
+        pub before: Message,
+        /// The message as it is.
+        pub after: Message,
+    }
+}
+
+impl Fact for MessageEdited {
+    fn about(&self) -> About<'_> {
+        About::Conversation(&self.meta, self.conversation)
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::Members
+    }
+
+    fn change(&self) -> Option<MessageChange<'_>> {
+        let what = Changed::Edited(&self.after);
+        Some(MessageChange { conversation: self.conversation, ts: self.after.ts, what })
+    }
+
+    /// It adds no message, and names a version of one.
+    fn given_ts(&self) -> Ts {
+        self.after.edited.map_or(Ts::ZERO, |edited| edited.ts)
+    }
+}
+
+record! {
+    /// A message was deleted.
+    pub struct MessageDeleted {
+        /// The beginning.
+        pub meta: Meta,
+        /// Where.
+        pub conversation: ConversationId,
+        /// The message as it was.
+        pub before: Message,
+        /// A root with replies leaves a tombstone, for the thread goes on.
+        pub tombstone: bool,
+        /// If it was a reply: its thread without it.
+        pub thread: Option<Thread>,
+    }
+}
+
+impl Fact for MessageDeleted {
+    fn about(&self) -> About<'_> {
+        About::Conversation(&self.meta, self.conversation)
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::Members
+    }
+
+    fn change(&self) -> Option<MessageChange<'_>> {
+        let Self { before, tombstone, thread, .. } = self;
+        let what = Changed::Deleted(Deletion { before, tombstone: *tombstone, thread: thread.as_ref() });
+        Some(MessageChange { conversation: self.conversation, ts: self.before.ts, what })
+    }
+}

@@ -1,0 +1,157 @@
+//! What everybody asks of an event without knowing which one it is.
+
+use uuid::Uuid;
+
+use crate::{ConversationId, Message, Meta, Thread, Token, Ts, UserId};
+
+/// An event's answers to what others ask of every event. They stand beside its definition, in its file.
+///
+/// `about` and `reach` have no default: an event without them does not compile. Everything else says "nothing" unless
+/// an event says otherwise.
+pub trait Fact {
+    /// Whom or what it concerns.
+    fn about(&self) -> About<'_>;
+
+    /// Whose sessions it may be sent to. Every frame that is made of it is for some of these; whoever delivers frames
+    /// asks this first, live and from the log alike.
+    fn reach(&self) -> Reach;
+
+    /// The message that it puts into a conversation, if it is one that was written by somebody.
+    fn message(&self) -> Option<(ConversationId, &Message)> {
+        None
+    }
+
+    /// The system messages that it implies ("has joined the channel"), oldest first, with their conversation.
+    ///
+    /// Subtypes are those of public channels (`channel_join`); of a private one they are rendered with `group_`. What
+    /// a subtype carries besides (`inviter`, `topic`, `name`, ...) stands in `extra`.
+    fn implied(&self) -> Vec<(ConversationId, Message)> {
+        Vec::new()
+    }
+
+    /// What it does to a message that is there already.
+    fn change(&self) -> Option<MessageChange<'_>> {
+        None
+    }
+
+    /// The changes of who is in a conversation, in order.
+    fn memberships(&self) -> Vec<Membership> {
+        Vec::new()
+    }
+
+    /// The newest `ts` that it gave out in its team; zero if it gave out none. The next one that the team gives out is
+    /// above it.
+    fn given_ts(&self) -> Ts {
+        let implied = self.implied().into_iter().map(|(_, message)| message.ts);
+        implied.chain(self.message().map(|(_, message)| message.ts)).max().unwrap_or(Ts::ZERO)
+    }
+
+    /// The token that it gives out.
+    fn token(&self) -> Option<&Token> {
+        None
+    }
+
+    /// Whose password counts from it on, and its name in `credentials`.
+    fn password(&self) -> Option<(UserId, Uuid)> {
+        None
+    }
+
+    /// The key of its record: the team's id, unless its topic is keyed by something else. None if it cannot be told;
+    /// then it is nobody's.
+    fn record_key(&self) -> Option<String> {
+        self.about().meta().map(|meta| meta.team.to_string())
+    }
+}
+
+/// Whom or what an event concerns.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum About<'a> {
+    /// The cluster: no team.
+    Cluster,
+    /// A team.
+    Team(&'a Meta),
+    /// A conversation of a team.
+    Conversation(&'a Meta, ConversationId),
+}
+
+impl<'a> About<'a> {
+    /// What a team's event begins with.
+    pub const fn meta(self) -> Option<&'a Meta> {
+        match self {
+            About::Cluster => None,
+            About::Team(meta) | About::Conversation(meta, _) => Some(meta),
+        }
+    }
+
+    /// The conversation.
+    pub const fn conversation(self) -> Option<ConversationId> {
+        match self {
+            About::Cluster | About::Team(_) => None,
+            About::Conversation(_, conversation) => Some(conversation),
+        }
+    }
+}
+
+/// Whose sessions an event may be sent to, from few to many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Reach {
+    /// Nobody's.
+    Nobody,
+    /// Those of the members of its conversation at this event, who leave with it included.
+    Members,
+    /// Those of all who may see its conversation: of a public channel the whole team, else the members.
+    Viewers,
+    /// The whole team's.
+    Everyone,
+}
+
+/// A change of one person's membership in one conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Membership {
+    /// The conversation.
+    pub conversation: ConversationId,
+    /// The person.
+    pub user: UserId,
+    /// True: in it from this event on (the event itself is theirs to see). False: not any more after it.
+    pub joined: bool,
+}
+
+/// What an event does to a message that is there already.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MessageChange<'a> {
+    /// The message's conversation.
+    pub conversation: ConversationId,
+    /// The message's name.
+    pub ts: Ts,
+    /// What becomes of it.
+    pub what: Changed<'a>,
+}
+
+/// What becomes of a message.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Changed<'a> {
+    /// Its author edited it: the message as it is now.
+    Edited(&'a Message),
+    /// It was deleted.
+    Deleted(Deletion<'a>),
+    /// A person put an emoji on it, or took it off.
+    Reacted {
+        /// The emoji's name, without colons.
+        name: &'a str,
+        /// The person.
+        user: UserId,
+        /// Put on rather than taken off.
+        added: bool,
+    },
+}
+
+/// The end of a message.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Deletion<'a> {
+    /// The message as it was.
+    pub before: &'a Message,
+    /// True for a root with replies: a tombstone stands in its place, because the thread goes on.
+    pub tombstone: bool,
+    /// The thread without it, if it was a reply and not the last one.
+    pub thread: Option<&'a Thread>,
+}
