@@ -2,7 +2,7 @@
 
 use crate::{
     About, Broadcast, Changed, ConversationId, Deletion, Fact, Message, MessageChange, Meta, Reach, Reaction, Thread,
-    Ts, UserId, avro::record,
+    Ts, UnfurlFlags, UserId, avro::record,
 };
 
 record! {
@@ -22,6 +22,8 @@ record! {
         pub broadcast: Option<Broadcast>,
         /// Members of a direct message for whom this post opens it again.
         pub opens_for: Vec<UserId>,
+        /// What the author said about showing links, if anything.
+        pub unfurl: Option<UnfurlFlags>,
     }
 }
 
@@ -73,7 +75,8 @@ impl Fact for MessageImported {
 }
 
 record! {
-    /// A message was edited.
+    /// A message was changed: edited by its author, so that `after.edited` is another one than `before.edited`; or, where
+    /// that stayed, given other attachments, as what is shown of its links comes and goes.
     pub struct MessageEdited {
         /// The beginning.
         pub meta: Meta,
