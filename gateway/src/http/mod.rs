@@ -40,6 +40,7 @@ pub fn router(gateway: Gateway) -> Router {
         .route("/subjects", get(registry::subjects))
         .route("/subjects/{subject}/versions", get(registry::versions))
         .route("/subjects/{subject}/versions/{version}", get(registry::version))
+        .route("/openapi.json", get(ops::openapi))
         .route("/", get(ops::index))
         .layer(DefaultBodyLimit::max(limits::BODY_BYTES_MAX))
         .with_state(gateway)

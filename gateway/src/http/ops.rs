@@ -12,7 +12,7 @@ use axum::{
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::json;
 
-use crate::{Gateway, Health};
+use crate::{Gateway, Health, methods};
 
 type Asked = (Arc<dyn Health>, Option<PrometheusHandle>);
 
@@ -47,12 +47,17 @@ async fn metrics(State((_, metrics)): State<Asked>) -> Response {
     }
 }
 
-/// A word for who comes with a browser.
+/// The table of methods as an OpenAPI document.
+pub(super) async fn openapi() -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], methods::openapi()).into_response()
+}
+
+/// Says where things are to somebody who comes with a browser.
 pub(super) async fn index(State(gateway): State<Gateway>) -> Response {
     let url = &gateway.config().public_url;
     format!(
-        "teamlog {}\n\nThe Web API is at {url}/api/<method>, for example\n\n    curl {url}/api/api.test\n\nand \
-         /healthz, /readyz, /metrics, /subjects tell how it is doing and what its log holds.\n",
+        "teamlog {}\n\nThe Web API is at {url}/api/<method>, for example\n\n    curl {url}/api/api.test\n\nas \
+         /openapi.json describes it, and /healthz, /readyz, /metrics, /subjects tell how it is doing and what its log holds.\n",
         env!("CARGO_PKG_VERSION")
     )
     .into_response()

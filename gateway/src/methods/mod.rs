@@ -9,6 +9,7 @@ mod conversations;
 mod emoji;
 mod legacy;
 mod method;
+mod openapi;
 mod paging;
 mod reactions;
 mod reply;
@@ -24,6 +25,7 @@ use std::{collections::HashMap, sync::LazyLock};
 pub(crate) use call::{Call, ClientAddr};
 use method::takes;
 pub use method::{Access, COMMON_ERRORS, Example, Key, Method, Retry, Shape, TOKEN_ERRORS, Takes, Tier, WRITE_ERRORS};
+pub(crate) use openapi::openapi;
 pub use reply::Reply;
 
 /// The groups of the table, a line each.

@@ -33,7 +33,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 use uuid::Uuid;
 
-use crate::{elsewhere, homes::Burdened};
+use crate::{elsewhere, homes::Burdened, signup::Vault};
 
 const PARTITIONS: u32 = 2;
 pub(crate) const ADMIN_KEY: &str = "an operator's key";
@@ -140,6 +140,8 @@ pub(crate) enum Shard {
 struct Plan {
     credentials: Option<Arc<dyn Credentials>>,
     searches_elsewhere: bool,
+    /// A websocket half that is there, instead of [`Nobody`].
+    rtm: Option<Arc<Rtm>>,
     /// It stands among other gateways, and what it writes goes by these.
     among: Option<(Arc<Burdened>, Homes)>,
 }
@@ -172,6 +174,14 @@ impl House {
         House::built(shard, with_operators(), Plan { searches_elsewhere: true, ..Plan::default() }).await
     }
 
+    /// A gateway with everything that a method may use: passwords, search, the websocket half; and without rates.
+    pub(crate) async fn whole() -> House {
+        let rates = Rates { enabled: false, signins_per_minute: 10_000, ..Rates::default() };
+        let config = GatewayConfig { rates, ..with_operators() };
+        let rtm = Some(Rtm::new(RtmConfig::default()));
+        House::built(Shard::Follows, config, Plan { credentials: Some(Vault::new()), rtm, ..Plan::default() }).await
+    }
+
     /// One of several gateways.
     pub(crate) async fn among(config: GatewayConfig, writers: Arc<Burdened>, homes: Homes) -> House {
         House::built(Shard::Follows, config, Plan { among: Some((writers, homes)), ..Plan::default() }).await
@@ -200,6 +210,7 @@ impl House {
             runner.start(search.projector((0..PARTITIONS).map(Partition)));
             shards.projectors().into_iter().for_each(|projector| runner.start(projector));
         }
+        let Plan { credentials, searches_elsewhere, rtm, among } = plan;
         let parts = |writing| IngestParts {
             feed: feed.clone(),
             source: Arc::new(shards.clone()),
@@ -211,10 +222,9 @@ impl House {
             clock: Clock::system(),
             random: Random::system(),
             writing,
-            observer: None,
+            observer: rtm.clone().map(|rtm| rtm as Arc<dyn teamlog_live::Observer>),
             config: IngestConfig::default(),
         };
-        let Plan { credentials, searches_elsewhere, among } = plan;
         let (mut writing, mut homes) = (Writing::alone(Uuid::nil()), None);
         if let Some((writers, table)) = among {
             writers.stand_before(Ingest::start(parts(writing), &tasks, &stop).writers().clone());
@@ -233,7 +243,7 @@ impl House {
             shards,
             cache: Arc::new(LocalCache::new(1 << 20)),
             feed: feed.clone(),
-            realtime: sockets.clone(),
+            realtime: rtm.map_or(sockets.clone() as Arc<dyn Realtime>, |rtm| Arc::new(rtm)),
             homes,
             search: Some(Arc::new(search)),
             credentials,

@@ -1,12 +1,14 @@
 //! Calls from end to end in one process: the transport, the write path, the rows and the tail.
 #![allow(clippy::unwrap_used)]
 
+mod dialects;
 mod elsewhere;
 mod homes;
 mod house;
 mod search;
 mod signup;
 mod strangers;
+mod table;
 mod unread;
 
 use std::time::Duration;

@@ -24,13 +24,13 @@ enum Mood {
 }
 
 /// Passwords' hashes in memory.
-struct Vault {
+pub(crate) struct Vault {
     mood: Mutex<Mood>,
     stored: Mutex<HashMap<UserId, (Uuid, String)>>,
 }
 
 impl Vault {
-    fn new() -> Arc<Vault> {
+    pub(crate) fn new() -> Arc<Vault> {
         Arc::new(Vault { mood: Mutex::new(Mood::Works), stored: Mutex::default() })
     }
 }

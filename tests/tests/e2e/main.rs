@@ -8,6 +8,7 @@ mod no_gap;
 mod nodes;
 mod office;
 mod older;
+mod openapi;
 mod refusals;
 mod rtm;
 mod rtm_edges;
