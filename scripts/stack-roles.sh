@@ -3,7 +3,7 @@
 
 # Every role twice, so that either of the two may die. Only with three brokers: on one, its death would stop all of them.
 roles() {
-    [ "$(brokers)" -lt 3 ] || printf '%s\n' ingest1 ingest2 project1 project2 gateway1 gateway2
+    [ "$(brokers)" -lt 3 ] || printf '%s\n' ingest1 ingest2 project1 project2 work1 work2 gateway1 gateway2
 }
 
 # With LINKS=1 nothing that a role calls is called directly: at NAME_link a proxy of a test stands before each part, and can

@@ -16,7 +16,10 @@ use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::Subscribe
 
 use crate::{
     client::Client,
-    commands::{BenchCommand, ImportCommand, LogCommand, Outcome, Seed, TeamCommand, UserCommand, ViewCommand, status},
+    commands::{
+        BenchCommand, ImportCommand, JobsCommand, LogCommand, Outcome, Seed, TeamCommand, UserCommand, ViewCommand,
+        status,
+    },
     config::Config,
     parts::DataDir,
     serve::Part,
@@ -89,6 +92,12 @@ enum Command {
         #[arg(value_name = "VIEW")]
         views: Vec<String>,
     },
+    /// One role on a log that others share: runs consumers (unfurling and the like), all of them or those that are named. Example: teamlog --config teamlog.toml work
+    Work {
+        /// The kinds of consumers.
+        #[arg(value_name = "KIND")]
+        kinds: Vec<String>,
+    },
     /// The log: topics, partitions, events.
     #[command(subcommand)]
     Log(LogCommand),
@@ -101,6 +110,16 @@ enum Command {
     /// People, through a running server.
     #[command(subcommand)]
     User(UserCommand),
+    /// Work of consumers that failed for good, through a running server: list, show, retry, drop.
+    ///
+    /// It is kept for two weeks, the newest 1,000 pieces of a kind and partition.
+    ///
+    /// Examples:
+    ///   teamlog jobs list --kind unfurl
+    ///   teamlog jobs retry --kind unfurl --team acme
+    ///   teamlog jobs drop unfurl/01920000-0000-7000-8000-000000000001/0
+    #[command(subcommand, verbatim_doc_comment)]
+    Jobs(JobsCommand),
     /// What comes from elsewhere, through a running server.
     #[command(subcommand)]
     Import(ImportCommand),
@@ -119,7 +138,11 @@ async fn main() -> ExitCode {
     // What a server's parts say as they come and go is of no use around a command's data.
     let is_server = matches!(
         cli.command,
-        Command::Serve { .. } | Command::Ingest | Command::Gateway { .. } | Command::Project { .. }
+        Command::Serve { .. }
+            | Command::Ingest
+            | Command::Gateway { .. }
+            | Command::Project { .. }
+            | Command::Work { .. }
     );
     let said = if is_server { "info,tantivy=warn" } else { "warn,teamlog=info" };
     start_logging(cli.log_format, said);
@@ -176,10 +199,15 @@ async fn run(cli: Cli) -> anyhow::Result<Outcome> {
             serve::run(config, data, Part::Project { views }).await?;
             Ok(Outcome::Done)
         }
+        Command::Work { kinds } => {
+            serve::run(config, data, Part::Work { kinds }).await?;
+            Ok(Outcome::Done)
+        }
         Command::Log(command) => command.run(&config, &data, cli.json).await,
         Command::View(command) => command.run(&config, &data, cli.json).await,
         Command::Team(command) => command.run(&client()?, cli.json).await,
         Command::User(command) => command.run(&client()?, cli.json).await,
+        Command::Jobs(command) => command.run(&client()?, cli.json).await,
         Command::Import(command) => command.run(&client()?, cli.json).await,
         Command::Seed(command) => command.run(&client()?, cli.json).await,
         Command::Bench(command) => command.run(cli.url, &config, &data, cli.json).await,

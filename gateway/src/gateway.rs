@@ -13,7 +13,7 @@ use teamlog_state::SourceError;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-use crate::{GatewayConfig, Homes, Realtime, rates::Rates, read::SearchReader};
+use crate::{GatewayConfig, Homes, Jobs, Realtime, rates::Rates, read::SearchReader};
 
 /// The state of the parts, for `/readyz`.
 #[async_trait]
@@ -66,6 +66,8 @@ pub struct GatewayParts {
     pub search: Option<Arc<dyn SearchReader>>,
     /// Passwords, where they can be kept.
     pub credentials: Option<Arc<dyn Credentials>>,
+    /// Work that failed for good, where it can be looked at.
+    pub jobs: Option<Arc<dyn Jobs>>,
     /// The state of the parts.
     pub health: Arc<dyn Health>,
     /// What `/metrics` shows; none if nothing is recorded.
@@ -129,6 +131,9 @@ impl Gateway {
     }
     pub(crate) fn credentials(&self) -> Option<&Arc<dyn Credentials>> {
         self.inner.parts.credentials.as_ref()
+    }
+    pub(crate) fn jobs(&self) -> Option<&Arc<dyn Jobs>> {
+        self.inner.parts.jobs.as_ref()
     }
     pub(crate) fn health(&self) -> &Arc<dyn Health> {
         &self.inner.parts.health

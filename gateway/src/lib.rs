@@ -12,6 +12,7 @@ mod frames;
 mod gateway;
 mod homes;
 mod http;
+mod jobs;
 pub mod limits;
 pub mod methods;
 mod rates;
@@ -27,6 +28,7 @@ pub use error::{ApiError, Done, settle};
 pub use gateway::{Credentials, Gateway, GatewayParts, Health, HealthReport};
 pub use homes::Homes;
 pub use http::{internal, ops, router, search_service, serve, serve_waiting};
+pub use jobs::{DeadJob, Jobs, JobsError};
 pub use methods::Reply;
 pub use realtime::{
     ConnectArgs, Incoming, Mark, Outgoing, Presence, Realtime, SocketError, SocketSink, SocketStream, StartArgs,

@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// Every process of it that runs the binary under test.
-pub const ROLES: [&str; 6] = ["ingest1", "ingest2", "project1", "project2", "gateway1", "gateway2"];
+pub const ROLES: [&str; 8] = ["ingest1", "ingest2", "project1", "project2", "work1", "work2", "gateway1", "gateway2"];
 
 /// Of a stack's `events`.
 const PARTITIONS: u32 = 16;
@@ -43,7 +43,7 @@ static NETWORK: OnceLock<(Runtime, Network)> = OnceLock::new();
 /// A test failed, and may have left processes that are paused, or started in some odd way.
 static IS_ODD: AtomicBool = AtomicBool::new(false);
 
-/// Three brokers, the other servers, and two processes each of `ingest`, `project` and `gateway`, without limits on rates.
+/// Three brokers, the other servers, and two processes each of `ingest`, `project`, `work` and `gateway`, without limits on rates.
 /// For one test at a time, and on one log: every test makes teams of its own. The test fails if a role's log has a line on
 /// level ERROR that nobody expected.
 pub struct Cluster {

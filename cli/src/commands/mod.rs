@@ -2,6 +2,7 @@
 
 mod bench;
 mod import;
+mod jobs;
 mod log;
 mod log_verify;
 mod people;
@@ -11,6 +12,7 @@ mod view_status;
 
 pub(crate) use bench::BenchCommand;
 pub(crate) use import::ImportCommand;
+pub(crate) use jobs::JobsCommand;
 pub(crate) use log::LogCommand;
 pub(crate) use people::{TeamCommand, UserCommand};
 pub(crate) use seed::Seed;

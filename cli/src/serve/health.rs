@@ -5,11 +5,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde_json::{Map, json};
 use teamlog_cluster::{Clock, Membership, Role};
+use teamlog_consumers::JobRunner;
 use teamlog_gateway::{Health, HealthReport};
 use teamlog_ingest::Ingest;
 use teamlog_log::{Partition, TopicPartition};
 use teamlog_projectors::Runner;
 use tokio::sync::watch;
+
+use super::work::report;
 
 /// The state of this process's parts.
 pub(super) struct Parts {
@@ -19,6 +22,8 @@ pub(super) struct Parts {
     pub(super) ingest: Ingest,
     pub(super) clock: Clock,
     pub(super) partitions: u32,
+    /// Its consumers; none in a process that runs none.
+    pub(super) jobs: Option<JobRunner>,
 }
 
 #[async_trait]
@@ -63,7 +68,10 @@ impl Health for Parts {
         // From here on readers can do without the log.
         let current = teams.are_current();
         let writes = claimed >= chosen && directory >= directory_chosen && (self.role != Role::Serve || directory);
-        let ready = founded && current && writes && stopped.is_none();
+        let (jobs, jobs_have_begun) = self.jobs.as_ref().map_or((json!({}), true), report);
+        // Clients are served whatever consumers do; a node of nothing else is ready when they are.
+        let works = self.role != Role::Work || jobs_have_begun;
+        let ready = founded && current && writes && works && stopped.is_none();
         let log = json!({
             "partitions": self.partitions, "chosen": chosen, "claimed": claimed, "directory_claimed": directory, "founded": founded,
             "current": current, "stopped": stopped.map(|why| why.to_string()),
@@ -72,7 +80,7 @@ impl Health for Parts {
         let clock = json!({ "off_seconds": off_seconds, "may_claim": self.clock.may_claim() });
         HealthReport {
             ready,
-            parts: json!({ "log": log, "clock": clock, "views": views, "teams_live": teams.live_len() }),
+            parts: json!({ "log": log, "clock": clock, "views": views, "jobs": jobs, "teams_live": teams.live_len() }),
         }
     }
 }

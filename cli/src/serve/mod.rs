@@ -14,6 +14,7 @@ mod part;
 mod place;
 mod settings;
 mod signals;
+mod work;
 
 use std::{sync::Arc, time::Duration};
 

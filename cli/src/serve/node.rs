@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use teamlog_cluster::{Clock, Internal, Link, Membership, Random, Role};
+use teamlog_consumers::World;
 use teamlog_gateway::{
     Gateway, GatewayParts, Homes, Rtm,
     read::{IndexReader, LocalIndex, MessageIndex, RemoteIndex, SearchReader, Searchers},
@@ -23,6 +24,7 @@ use super::{
     health::Parts,
     place::Place,
     settings::Start,
+    work::Work,
 };
 use crate::{
     credentials::credentials,
@@ -52,6 +54,7 @@ pub(super) struct Node {
     feed: Feed<Event>,
     shards: Shards,
     runner: Runner,
+    work: Option<Work>,
     tasks: TaskTracker,
     ingest: Ingest,
     clock: Clock,
@@ -138,8 +141,11 @@ impl Node {
             let ingest = ingest.clone();
             nodes.tell(move || ingest.writes());
         }
+        let (clock, stop) = (start.clock.clone(), &stop_feed);
+        let work = Work::prepare(start.config, start.part, clock, &feed, partitions, stop)?;
         let health = Arc::new(Parts {
             role,
+            jobs: work.as_ref().map(|work| work.runner().clone()),
             members: members.clone(),
             runner: runner.clone(),
             ingest: ingest.clone(),
@@ -162,6 +168,7 @@ impl Node {
                 homes: (role == Role::Gateway).then(|| Homes::new(members.clone(), link)),
                 search: reader.map(|reader| Arc::new(reader) as Arc<dyn SearchReader>),
                 credentials: Some(credentials(ingest.clone(), shards.clone(), feed.clone(), partitions)),
+                jobs: work.as_ref().map(Work::desk),
                 health: health.clone(),
                 metrics: Some(metrics.clone()),
                 config: start.gateway_config(),
@@ -181,6 +188,7 @@ impl Node {
             feed,
             shards,
             runner,
+            work,
             tasks,
             ingest,
             clock: start.clock,
@@ -209,6 +217,10 @@ impl Node {
 
     /// Answers clients and other nodes, and may be chosen from now on.
     pub(super) async fn serve(&mut self, ports: Ports) -> anyhow::Result<()> {
+        if let Some(work) = &mut self.work {
+            let world = World::new(self.ingest.clone(), self.shards.clone());
+            work.begin(&world, self.role, &self.place.members()).await;
+        }
         if let (Some(listener), Some(gateway)) = (ports.public, &self.gateway) {
             let listener = TcpListener::from_std(listener)?;
             let serving = teamlog_gateway::serve(listener, gateway.clone(), self.stop_serving.clone());
@@ -222,7 +234,7 @@ impl Node {
             let listener = TcpListener::from_std(listener)?;
             self.internal_server = Some(tokio::spawn(internal.serve(listener, self.stop_internal.clone())));
         }
-        if matches!(self.role, Role::Gateway | Role::Project) {
+        if matches!(self.role, Role::Gateway | Role::Project | Role::Work) {
             self.take_part().await;
         }
         Ok(())
@@ -272,6 +284,12 @@ impl Node {
         ended(self.public_server.take()).await;
         if self.role == Role::Gateway {
             ended(self.internal_server.take()).await;
+        }
+        // What they hand in is the writers' to carry out, here or elsewhere.
+        if let Some(work) = &self.work
+            && tokio::time::timeout(STOP_WAIT, work.end()).await.is_err()
+        {
+            warn!("not all consumers ended in time; some of their work is done again");
         }
         self.stop_all.cancel();
         self.tasks.close();

@@ -14,6 +14,10 @@ pub(crate) enum Part {
     Project {
         views: Vec<String>,
     },
+    /// Of these consumers; of all if none is named.
+    Work {
+        kinds: Vec<String>,
+    },
 }
 
 impl Part {
@@ -23,6 +27,7 @@ impl Part {
             Part::Ingest => Role::Ingest,
             Part::Gateway => Role::Gateway,
             Part::Project { .. } => Role::Project,
+            Part::Work { .. } => Role::Work,
         }
     }
 }

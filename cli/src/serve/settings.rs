@@ -11,7 +11,7 @@ use teamlog_projectors::{Search, names};
 use tracing::error;
 use uuid::Uuid;
 
-use super::{door::Door, part::Part};
+use super::{door::Door, part::Part, work::kinds};
 use crate::{
     config::Config,
     parts::{DEFAULT_SHARD, DataDir, OpenLog, search},
@@ -42,7 +42,7 @@ impl Start<'_> {
     /// What other nodes are told of this one.
     ///
     /// # Errors
-    /// As [`Start::views`].
+    /// As [`Start::views`] and [`kinds`].
     pub(super) fn node_parts(&self) -> anyhow::Result<NodeParts> {
         Ok(NodeParts {
             log: self.log.shared(),
@@ -51,7 +51,7 @@ impl Start<'_> {
             address: self.door.address.clone(),
             url: self.public_url(),
             views: self.views()?,
-            kinds: Vec::new(),
+            kinds: kinds(self.part)?,
             clock: self.clock.clone(),
         })
     }
@@ -69,7 +69,7 @@ impl Start<'_> {
         all.push(names::SEARCH.to_owned());
         match self.part {
             Part::Serve { .. } => Ok(all),
-            Part::Ingest | Part::Gateway => Ok(Vec::new()),
+            Part::Ingest | Part::Gateway | Part::Work { .. } => Ok(Vec::new()),
             Part::Project { views } if views.is_empty() => Ok(all),
             Part::Project { views } => match views.iter().find(|view| !all.contains(view)) {
                 Some(unknown) => bail!("there is no view {unknown:?}; there are {}", all.join(", ")),

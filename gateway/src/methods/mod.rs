@@ -47,6 +47,7 @@ static GROUPS: &[&[Method]] = &[
     legacy::mpim::METHODS,
     teamlog::auth::METHODS,
     teamlog::import::METHODS,
+    teamlog::jobs::METHODS,
     teamlog::status::METHODS,
     teamlog::teams::METHODS,
     teamlog::users::METHODS,

@@ -247,6 +247,7 @@ impl House {
             homes,
             search: Some(Arc::new(search)),
             credentials,
+            jobs: Some(Arc::new(crate::jobs::Letters::default())),
             health: Arc::new(Well),
             metrics: None,
             config,

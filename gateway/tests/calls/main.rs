@@ -5,6 +5,7 @@ mod dialects;
 mod elsewhere;
 mod homes;
 mod house;
+mod jobs;
 mod search;
 mod signup;
 mod strangers;

@@ -115,6 +115,7 @@ impl House {
             homes,
             search: None,
             credentials: None,
+            jobs: None,
             health: Arc::new(Well),
             metrics: None,
             config: GatewayConfig::default(),

@@ -3,6 +3,7 @@
 
 mod archive;
 mod bench;
+mod jobs;
 mod loss;
 mod no_gap;
 mod nodes;

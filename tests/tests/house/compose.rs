@@ -96,7 +96,7 @@ fn compose_and_native_cluster_have_the_same_parts() {
     let in_roles = names(&roles(&compose));
     let in_script: BTreeSet<_> = native.roles.keys().cloned().collect();
     assert_eq!(in_roles, in_script, "what runs teamlog");
-    for role in ["ingest", "gateway", "project"] {
+    for role in ["ingest", "gateway", "project", "work"] {
         assert!((1..=2).all(|number| in_roles.contains(&format!("{role}{number}"))), "two of {role}");
     }
 
@@ -244,7 +244,7 @@ fn compose_and_native_cluster_stop_in_the_same_order() {
     let script = read("scripts/stack");
     let setting = |before: &str, after: &str| script.split_once(before).unwrap().1.split_once(after).unwrap().0;
     let order: Vec<&str> = setting("for role in ", "; do").split(' ').collect();
-    assert_eq!(order.iter().collect::<BTreeSet<_>>().len(), 3, "{order:?}");
+    assert_eq!(order.iter().collect::<BTreeSet<_>>().len(), 4, "{order:?}");
     let patience = format!("{}s", setting("\nROLE_STOP_SECONDS=", "\n"));
     let servers = native.parts.iter().filter(|part| !native.roles.contains_key(*part));
     let servers: BTreeMap<_, _> = servers.map(|part| (part.as_str(), "service_healthy")).collect();

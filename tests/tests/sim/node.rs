@@ -175,6 +175,7 @@ impl Life {
             homes: None,
             search: None,
             credentials: None,
+            jobs: None,
             health: Arc::new(Well),
             metrics: None,
             config: GatewayConfig { rates: Rates { enabled: false, ..Rates::default() }, ..GatewayConfig::default() },

@@ -2,6 +2,7 @@
 
 pub(super) mod auth;
 pub(super) mod import;
+pub(super) mod jobs;
 mod passwords;
 pub(super) mod status;
 pub(super) mod teams;
