@@ -6,7 +6,8 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use teamlog_schemas::{
-    BotId, ConversationId, ConversationKind, Message, Reaction, TeamId, TeamRegistered, Text, TokenKind, Ts, UserId,
+    BotId, ConversationId, ConversationKind, Message, Reaction, TeamId, TeamRegistered, Text, TokenKind, Ts,
+    UnfurlFlags, UserId,
 };
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -142,6 +143,17 @@ pub enum Command {
     ImportMessage(Box<ImportedMessage>),
     /// A message is changed.
     Edit(Box<Edit>),
+    /// What is shown of a link of a message is attached to it.
+    Unfurl(Box<Unfurl>),
+    /// An attachment of a message is removed.
+    RemoveAttachment {
+        /// Where.
+        conversation: ConversationId,
+        /// Which.
+        ts: Ts,
+        /// The attachment's `id`.
+        number: u64,
+    },
     /// A message is deleted.
     Delete {
         /// Where.
@@ -258,6 +270,21 @@ pub struct Post {
     pub icons: Option<String>,
     /// The client's own name for the message.
     pub client_msg_id: Option<String>,
+    /// What is said about showing its links, if anything.
+    pub unfurl: Option<UnfurlFlags>,
+}
+
+/// Attaches to a message what is shown of one of its links.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Unfurl {
+    /// The conversation.
+    pub conversation: ConversationId,
+    /// The message.
+    pub ts: Ts,
+    /// The link, as it stands in the message.
+    pub link: String,
+    /// A JSON object, whose `from_url` is the link.
+    pub attachment: String,
 }
 
 /// A message of an import, with its own `ts`.

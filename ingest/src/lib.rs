@@ -19,7 +19,7 @@ mod writers;
 
 pub use answer::{Acked, Answer, NotAccepted, Nothing, Refusal};
 pub use command::{
-    Command, Edit, ImportedConversation, ImportedMessage, NewConversation, NewPerson, NewTeam, Post, Request,
+    Command, Edit, ImportedConversation, ImportedMessage, NewConversation, NewPerson, NewTeam, Post, Request, Unfurl,
 };
 pub use decide::{Decision, Now, decide, decide_team, facts_wanted, team_begun};
 pub use directory_fold::DirectoryRequest;

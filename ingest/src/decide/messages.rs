@@ -8,13 +8,15 @@ use teamlog_state::{Conversation, MessageFact, thread_of, thread_with};
 
 use super::{
     Context, Decision,
+    attachments::Attachments,
     calls::Calls,
     names,
     parts::{Parts, fits},
 };
 use crate::{
-    Edit, ImportedMessage, Nothing, Post, Refusal, command,
+    Edit, ImportedMessage, Nothing, Post, Refusal, Unfurl, command,
     limits::{EMOJI_A_MESSAGE_MAX, REACTIONS_BYTES_MAX},
+    links::links,
 };
 
 pub(super) fn post(it: &Context<'_, '_>, post: &Post) -> Result<Decision, Refusal> {
@@ -67,6 +69,7 @@ pub(super) fn post(it: &Context<'_, '_>, post: &Post) -> Result<Decision, Refusa
         opens_for: opens_for.map(|member| member.person.user).collect(),
         message,
         thread,
+        unfurl: post.unfurl,
     })))
 }
 
@@ -115,7 +118,8 @@ pub(super) fn edit(it: &Context<'_, '_>, edit: &Edit) -> Result<Decision, Refusa
     let text = edit.text.clone().unwrap_or_else(|| before.text.plain.clone());
     let new_or =
         |new: &Option<String>, old: &Option<Text>| new.clone().or_else(|| old.as_ref().map(|text| text.plain.clone()));
-    let (blocks, attachments) = (new_or(&edit.blocks, &before.blocks), new_or(&edit.attachments, &before.attachments));
+    let blocks = new_or(&edit.blocks, &before.blocks);
+    let attachments = edit.attachments.clone().or_else(|| kept(before, &text));
     let parts = Parts::of(&text, blocks.as_deref(), attachments.as_deref())?;
     let after = Message {
         text: Text::from(text),
@@ -127,6 +131,67 @@ pub(super) fn edit(it: &Context<'_, '_>, edit: &Edit) -> Result<Decision, Refusa
     fits(&after)?;
     let (meta, before) = (it.meta(), before.clone());
     Ok(Decision::Event(Event::from(MessageEdited { meta, conversation: edit.conversation, before, after })))
+}
+
+/// The attachments of a message as an edit of its text leaves them: what is shown of a link goes with the link.
+fn kept(before: &Message, text: &str) -> Option<String> {
+    let mut attachments = Attachments::of(before.attachments.as_ref());
+    match attachments.follow_text(before.text.as_str(), text) {
+        true => Some(attachments.to_json().unwrap_or_else(|| "[]".to_owned())),
+        false => before.attachments.as_ref().map(|attachments| attachments.plain.clone()),
+    }
+}
+
+pub(super) fn unfurl(it: &Context<'_, '_>, unfurl: &Unfurl) -> Result<Decision, Refusal> {
+    if it.request.actor.is_some() {
+        return Err(Refusal::NotAllowed);
+    }
+    let attachment = serde_json::from_str(&unfurl.attachment).map_err(|_| Refusal::InvalidAttachments)?;
+    let nothing = Ok(Decision::Nothing(Nothing::NotShown));
+    let Ok((conversation, fact)) = found(it, unfurl.conversation, unfurl.ts) else { return nothing };
+    let before = &fact.message;
+    let text = before.text.as_str();
+    let mut attachments = Attachments::of(before.attachments.as_ref());
+    let is_there = links(text).any(|link| link.original == unfurl.link);
+    if conversation.is_archived || !is_there || attachments.show(&unfurl.link) {
+        return nothing;
+    }
+    attachments.add(attachment, text);
+    changed(it, unfurl.conversation, before, &attachments).or(nothing)
+}
+
+pub(super) fn remove_attachment(
+    it: &Context<'_, '_>,
+    conversation: ConversationId,
+    ts: Ts,
+    number: u64,
+) -> Result<Decision, Refusal> {
+    let (there, fact) = found(it, conversation, ts)?;
+    if there.is_archived {
+        return Err(Refusal::IsArchived);
+    }
+    let before = &fact.message;
+    if !it.is_admin() && before.user != it.request.actor {
+        return Err(Refusal::CantUpdateMessage);
+    }
+    let mut attachments = Attachments::of(before.attachments.as_ref());
+    if !attachments.remove(number) {
+        return Err(Refusal::AttachmentNotFound);
+    }
+    changed(it, conversation, before, &attachments)
+}
+
+fn changed(
+    it: &Context<'_, '_>,
+    conversation: ConversationId,
+    before: &Message,
+    attachments: &Attachments,
+) -> Result<Decision, Refusal> {
+    let blocks = before.blocks.as_ref().map(Text::as_str);
+    let parts = Parts::of(before.text.as_str(), blocks, attachments.to_json().as_deref())?;
+    let after = Message { attachments: parts.attachments, ..before.clone() };
+    fits(&after)?;
+    Ok(Decision::Event(Event::from(MessageEdited { meta: it.meta(), conversation, before: before.clone(), after })))
 }
 
 pub(super) fn delete(it: &Context<'_, '_>, conversation: ConversationId, ts: Ts) -> Result<Decision, Refusal> {

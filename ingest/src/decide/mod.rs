@@ -56,6 +56,8 @@ pub fn facts_wanted(team: &Team, request: &Request) -> FactsWanted {
             wanted.messages.push((*conversation, *ts));
             wanted.replies.push((*conversation, *ts));
         }
+        Command::Unfurl(unfurl) => wanted.messages.push((unfurl.conversation, unfurl.ts)),
+        Command::RemoveAttachment { conversation, ts, .. } => wanted.messages.push((*conversation, *ts)),
         Command::React { conversation, ts, .. } | Command::Unreact { conversation, ts, .. } => {
             wanted.messages.push((*conversation, *ts));
         }
@@ -106,6 +108,10 @@ pub fn decide(team: &Team, facts: &Facts, request: &Request, now: Now<'_>) -> Re
         Command::Post(post) => messages::post(&it, post),
         Command::ImportMessage(import) => messages::import(&it, import),
         Command::Edit(edit) => messages::edit(&it, edit),
+        Command::Unfurl(unfurl) => messages::unfurl(&it, unfurl),
+        Command::RemoveAttachment { conversation, ts, number } => {
+            messages::remove_attachment(&it, *conversation, *ts, *number)
+        }
         Command::Delete { conversation, ts } => messages::delete(&it, *conversation, *ts),
         Command::React { conversation, ts, name } => messages::react(&it, *conversation, *ts, name),
         Command::Unreact { conversation, ts, name } => messages::unreact(&it, *conversation, *ts, name),

@@ -127,7 +127,8 @@ async fn a_link_is_shown_and_its_author_removes_it_for_good() {
         let (mut server, ada, bob, here, pages) = house(engine, "unfurl").await;
         let mut socket = bob.connect(json!({})).await;
         let (one, two) = (pages.page("/one", "First & <last>"), pages.page("/two", "Second"));
-        let posted = ada.good("chat.postMessage", json!({ "channel": here, "text": format!("<{one}> {two}, <{one}>") })).await;
+        let posted =
+            ada.good("chat.postMessage", json!({ "channel": here, "text": format!("<{one}> {two}, <{one}>") })).await;
         let ts = posted["ts"].as_str().unwrap();
         // One change a link, in whatever order they come; what is shown stands in the links' order.
         changed(&mut socket, ts).await;
@@ -142,12 +143,18 @@ async fn a_link_is_shown_and_its_author_removes_it_for_good() {
         assert_eq!(found["messages"]["matches"][0]["ts"], ts);
 
         // The author alone may remove one, by its number.
-        let id = shown["attachments"].as_array().unwrap().iter().find(|one| one["title"] == "Second").unwrap()["id"].clone();
+        let id =
+            shown["attachments"].as_array().unwrap().iter().find(|one| one["title"] == "Second").unwrap()["id"].clone();
         let removal = json!({ "channel": here, "ts": ts, "attachment": id });
         bob.bad("chat.deleteAttachment", removal.clone(), "cant_update_message").await;
         ada.good("chat.deleteAttachment", removal.clone()).await;
         ada.bad("chat.deleteAttachment", removal, "attachment_not_found").await;
-        ada.bad("chat.deleteAttachment", json!({ "channel": here, "ts": "1.000002", "attachment": 1 }), "message_not_found").await;
+        ada.bad(
+            "chat.deleteAttachment",
+            json!({ "channel": here, "ts": "1.000002", "attachment": 1 }),
+            "message_not_found",
+        )
+        .await;
         let frame = changed(&mut socket, ts).await;
         assert_eq!(titles(&frame["message"]), ["First &amp; &lt;last&gt;"]);
         assert_eq!((titles(&frame["previous_message"]).len(), &frame["message"]["edited"]), (2, &Value::Null));
@@ -174,7 +181,9 @@ async fn a_link_is_shown_and_its_author_removes_it_for_good() {
 #[tokio::test]
 async fn flags_and_the_kind_of_author_say_what_is_shown() {
     let (server, ada, bob, here, pages) = house(Engine::Embedded, "flags").await;
-    let made = ada.good("teamlog.users.create", json!({ "name": "robot", "is_bot": true, "email": "robot@example.com" })).await;
+    let made = ada
+        .good("teamlog.users.create", json!({ "name": "robot", "is_bot": true, "email": "robot@example.com" }))
+        .await;
     let robot = server.api().with_token(made["token"].as_str().unwrap());
     robot.good("conversations.join", json!({ "channel": here })).await;
     let mut socket = bob.connect(json!({})).await;
