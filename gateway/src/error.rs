@@ -3,9 +3,10 @@
 use std::{borrow::Cow, time::Duration};
 
 use serde_json::{Map, Value, json};
-use teamlog_ingest::{Acked, Answer, NotAccepted, Nothing};
+use teamlog_ingest::{Answer, Made, NotAccepted, Nothing};
 use teamlog_live::TeamsError;
 use teamlog_log::FeedError;
+use teamlog_schemas::EventType;
 use teamlog_state::SourceError;
 
 /// Why a call failed, as its caller hears it.
@@ -131,19 +132,33 @@ impl ApiError {
     }
 }
 
-/// What a write came to, if it was not refused.
+/// The outcome of a write that was not refused.
 #[derive(Debug)]
-pub enum Done {
-    /// It is in the log.
-    Acked(Acked),
+pub enum Done<E> {
+    /// Its event is in the log.
+    Made(Made<E>),
     /// There was nothing to do.
     Nothing(Nothing),
 }
 
-/// From the write path's answer to the wire's: all of it, so that nothing unknown is ever called a failure.
-pub fn settle(answer: Answer) -> Result<Done, ApiError> {
+impl<E: EventType> Done<E> {
+    /// Returns the event of a write that always makes one.
+    ///
+    /// # Errors
+    /// `outcome_unknown` if there was nothing to do: then the write path and the caller disagree about the command.
+    pub fn made(self) -> Result<Made<E>, ApiError> {
+        match self {
+            Done::Made(made) => Ok(made),
+            Done::Nothing(_) => Err(ApiError::outcome_unknown()),
+        }
+    }
+}
+
+/// Turns an answer of the write path into a call's outcome: all of it, so that nothing unknown is ever called a failure. An
+/// event of another type than the command makes is an unknown outcome too.
+pub fn settle<E: EventType>(answer: Answer) -> Result<Done<E>, ApiError> {
     match answer {
-        Answer::Acked(acked) => Ok(Done::Acked(acked)),
+        Answer::Acked(acked) => Made::of(acked.event).map(Done::Made).ok_or(ApiError::outcome_unknown()),
         Answer::Nothing { why, .. } => Ok(Done::Nothing(why)),
         Answer::Refused(refusal) => Err(ApiError::refused(refusal.code())),
         Answer::NotAccepted { retry_after, why } => {
@@ -195,6 +210,7 @@ impl From<FeedError> for ApiError {
 #[cfg(test)]
 mod tests {
     use teamlog_ingest::Refusal;
+    use teamlog_schemas::Event;
 
     use super::*;
 
@@ -207,12 +223,12 @@ mod tests {
 
     #[test]
     fn a_refusal_is_a_200_and_an_unknown_outcome_is_no_failure() {
-        let refused = settle(Answer::Refused(Refusal::NameTaken)).unwrap_err();
+        let refused = settle::<Event>(Answer::Refused(Refusal::NameTaken)).unwrap_err();
         assert_eq!((refused.status(), refused.code()), (200, "name_taken"));
-        let unknown = settle(Answer::Unknown).unwrap_err();
+        let unknown = settle::<Event>(Answer::Unknown).unwrap_err();
         assert_eq!((unknown.status(), unknown.code()), (503, "outcome_unknown"));
         let late = Answer::NotAccepted { retry_after: Duration::from_secs(2), why: NotAccepted::Late };
-        let late = settle(late).unwrap_err();
+        let late = settle::<Event>(late).unwrap_err();
         assert_eq!((late.status(), late.code(), late.retry_after()), (503, "not_accepted", Some(2)));
     }
 }

@@ -1,10 +1,10 @@
 //! What becomes of a command, as its caller hears it.
 
-use std::{sync::Arc, time::Duration};
+use std::{marker::PhantomData, ops::Deref, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use teamlog_log::{Partition, Position};
-use teamlog_schemas::{ConversationId, Event, UserId};
+use teamlog_schemas::{ConversationId, Event, EventType, UserId};
 
 /// The answer to a request.
 #[derive(Clone, Debug, PartialEq)]
@@ -75,6 +75,35 @@ pub struct Acked {
     pub seen_at: Position,
     /// An earlier try of the same key did it.
     pub repeated: bool,
+}
+
+/// An event of a known type, shared with all that hold it as an [`Event`].
+#[derive(Clone, Debug)]
+pub struct Made<E> {
+    event: Arc<Event>,
+    as_type: PhantomData<fn() -> E>,
+}
+
+impl<E: EventType> Made<E> {
+    /// Returns the event as one of the type `E`; none if it is of another type.
+    pub fn of(event: Arc<Event>) -> Option<Made<E>> {
+        E::of(&event).is_some().then_some(Made { event, as_type: PhantomData })
+    }
+}
+
+impl<E> Made<E> {
+    /// Returns the event.
+    pub fn event(&self) -> &Arc<Event> {
+        &self.event
+    }
+}
+
+impl<E: EventType> Deref for Made<E> {
+    type Target = E;
+
+    fn deref(&self) -> &E {
+        E::of(&self.event).expect("`Made::of` has checked the type")
+    }
 }
 
 /// Why there was nothing to do.

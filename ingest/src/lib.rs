@@ -4,7 +4,8 @@
 //! facade), `http` (commands on their way between nodes).
 
 mod answer;
-mod command;
+mod beginnings;
+pub mod commands;
 mod decide;
 mod directory_fold;
 mod doubts;
@@ -12,18 +13,19 @@ pub mod http;
 mod limits;
 mod links;
 mod local_writers;
+mod request;
 mod service;
 mod team_fold;
 mod writer;
 mod writers;
 
-pub use answer::{Acked, Answer, NotAccepted, Nothing, Refusal};
-pub use command::{
-    Command, Edit, ImportedConversation, ImportedMessage, NewConversation, NewPerson, NewTeam, Post, Request, Unfurl,
-};
+pub use answer::{Acked, Answer, Made, NotAccepted, Nothing, Refusal};
+pub use beginnings::{NewPerson, NewTeam};
+pub use commands::Command;
 pub use decide::{Decision, Now, decide, decide_team, facts_wanted, team_begun};
 pub use directory_fold::DirectoryRequest;
 pub use links::{Link, links};
+pub use request::Request;
 pub use service::{FoundingError, Ingest, IngestConfig, IngestParts, Writing};
 pub use writer::{WriterConfig, WriterHandle};
 pub use writers::Writers;

@@ -40,7 +40,7 @@ pub(crate) const FIRST_CHANNELS_MAX: usize = 1_000;
 /// An event's beginning and its small fields, in bytes, at most: ids, times, a key of 255 bytes.
 const ENVELOPE_BYTES: usize = 4 * 1024;
 /// An id with its length, in bytes.
-const ID_BYTES: usize = 13;
+pub(crate) const ID_BYTES: usize = 13;
 
 // An edit carries the message before and after; a post's mentions take no more room than the words that make them.
 const _: () = assert!(2 * MESSAGE_BYTES_MAX + ENVELOPE_BYTES <= EVENT_BYTES_MAX);

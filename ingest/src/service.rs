@@ -12,7 +12,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
 use crate::{
-    Acked, Answer, Command, DirectoryRequest, NewTeam, NotAccepted, Refusal, Request, WriterConfig, Writers,
+    Acked, Answer, DirectoryRequest, NewTeam, NotAccepted, Refusal, Request, WriterConfig, Writers,
+    commands::BeginTeam,
     directory_fold::registration,
     doubts::Doubts,
     local_writers::{LocalParts, LocalWriters},
@@ -272,7 +273,7 @@ impl Ingest {
             key: None,
             deadline,
             traceparent: None,
-            command: Command::BeginTeam(Box::new(registered)),
+            command: BeginTeam(registered).into(),
         };
         let answer = self.submit(request).await;
         answer.seen_at().ok_or_else(|| TeamsError::Away(format!("the team could not begin: {answer:?}")))

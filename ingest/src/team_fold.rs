@@ -10,8 +10,8 @@ use teamlog_state::{Facts, FactsWanted, Team, TeamSource, WriteKey};
 use tokio::time::Instant;
 
 use crate::{
-    Command, Decision, NotAccepted, Nothing, Now, Refusal, Request,
-    decide::{decide, facts_wanted, team_begun},
+    Decision, NotAccepted, Now, Refusal, Request,
+    decide::{decide, facts_wanted},
     writer::{Fold, Loaded, Lookup},
 };
 
@@ -116,12 +116,7 @@ impl Fold for TeamFold {
     }
 
     fn decide(&self, state: &Self::State, facts: &Facts, request: &Request, now: Now<'_>) -> Result<Decision, Refusal> {
-        match (state, &request.command) {
-            (None, Command::BeginTeam(registered)) => Ok(Decision::Event(team_begun(registered, now.event_id, now.at))),
-            (Some(_), Command::BeginTeam(_)) => Ok(Decision::Nothing(Nothing::AlreadyBegun)),
-            (None, _) => Err(Refusal::TeamNotFound),
-            (Some(team), _) => decide(team, facts, request, now),
-        }
+        decide(state.as_deref(), facts, request, now)
     }
 }
 

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use teamlog_cluster::{Internal, Link, Membership, Peer, Role, Secrets};
 use teamlog_ingest::{
-    Acked, Answer, Command, DirectoryRequest, NewPerson, NewTeam, NotAccepted, Nothing, Post, Refusal, Request,
-    Writers,
+    Acked, Answer, Command, DirectoryRequest, NewPerson, NewTeam, NotAccepted, Nothing, Refusal, Request, Writers,
+    commands::Post,
     http::{RemoteWriters, commands},
 };
 use teamlog_log::{Offset, Partition, Position};
@@ -93,7 +93,7 @@ fn request(key: Option<&str>, wait: Duration) -> Request {
         key: key.map(str::to_owned),
         deadline: Instant::now() + wait,
         traceparent: None,
-        command: Command::Post(Box::new(post)),
+        command: Command::from(post),
     }
 }
 

@@ -41,6 +41,12 @@ macro_rules! events {
                     Event::$name(event)
                 }
             }
+
+            impl EventType for $name {
+                fn of(event: &Event) -> Option<&$name> {
+                    if let Event::$name(event) = event { Some(event) } else { None }
+                }
+            }
         )+
 
         static SCHEMAS: LazyLock<Vec<SchemaVersion>> = LazyLock::new(|| {
@@ -236,6 +242,18 @@ impl Event {
     /// The key of its record.
     pub fn record_key(&self) -> Option<String> {
         self.fact().record_key()
+    }
+}
+
+/// The type of one event; or [`Event`] itself, for an event of any type.
+pub trait EventType: Into<Event> + 'static {
+    /// Returns the event as this type; none if it is of another type.
+    fn of(event: &Event) -> Option<&Self>;
+}
+
+impl EventType for Event {
+    fn of(event: &Event) -> Option<&Event> {
+        Some(event)
     }
 }
 

@@ -19,7 +19,7 @@ mod ts;
 
 pub use avro::NAMESPACE;
 pub use codec::{CodecError, EVENT_BYTES_MAX, SchemaVersion};
-pub use event::{EVENTS, Event, schemas};
+pub use event::{EVENTS, Event, EventType, schemas};
 // Its list is the list of events.
 pub use events::*;
 pub use fact::{About, Changed, Deletion, Fact, Membership, MessageChange, Reach};

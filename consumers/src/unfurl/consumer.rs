@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use teamlog_ingest::{Command, Link, Unfurl, links};
+use teamlog_ingest::{Link, commands::Unfurl, links};
 use teamlog_schemas::{ConversationId, Event, MessagePosted, Ts};
 
 use super::{Found, Kind, Unfurler};
@@ -95,7 +95,7 @@ impl Consumer for UnfurlLinks {
             link: work.link.original.clone(),
             attachment: preview.attachment(&work.link).to_string(),
         };
-        match world.submit(job, None, Command::Unfurl(Box::new(unfurl))).await {
+        match world.submit(job, None, unfurl.into()).await {
             Ok(Some(_)) => done("shown"),
             Ok(None) => done("too_late"),
             Err(undone) => undone.into(),

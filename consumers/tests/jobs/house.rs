@@ -13,7 +13,9 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use teamlog_cluster::{Clock, Random, Secrets};
 use teamlog_consumers::{Consumer, Job, JobBudget, JobEnd, JobRunner, Ledger, Letter, RetryPolicy, World};
-use teamlog_ingest::{Answer, Command, Ingest, IngestConfig, IngestParts, NewPerson, NewTeam, Post, Request, Writing};
+use teamlog_ingest::{
+    Answer, Command, Ingest, IngestConfig, IngestParts, NewPerson, NewTeam, Request, Writing, commands::Post,
+};
 use teamlog_log::{
     EmbeddedConfig, EmbeddedLog, Feed, FeedConfig, Log, Offset, Partition, Position, Record, Topic, TopicPartition,
     Undecodable,
@@ -140,7 +142,7 @@ impl Echo {
 }
 
 pub(crate) fn post(conversation: ConversationId, text: &str) -> Command {
-    Command::Post(Box::new(Post { conversation: Some(conversation), text: text.to_owned(), ..Post::default() }))
+    Post { conversation: Some(conversation), text: text.to_owned(), ..Post::default() }.into()
 }
 
 /// Tries within a second, so that no test waits for long.

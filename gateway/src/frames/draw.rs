@@ -245,9 +245,7 @@ impl Out<'_> {
     }
 
     fn edited(&mut self, e: &MessageEdited) {
-        // What is shown of links comes and goes without an edit: then `edited` is an earlier edit's.
-        let edited = e.after.edited.filter(|edited| Some(*edited) != e.before.edited);
-        let ts = edited.map_or(self.at, |edited| edited.ts).to_string();
+        let ts = e.edit().map_or(self.at, |edit| edit.ts).to_string();
         let frame = json!({
             "type": "message", "subtype": "message_changed", "hidden": true, "channel": e.conversation,
             "ts": ts, "event_ts": ts,

@@ -1,7 +1,7 @@
 //! `auth.*`
 
 use serde_json::{Map, Value, json};
-use teamlog_ingest::Command;
+use teamlog_ingest::commands::RevokeToken;
 
 use super::{Access, Call, Key, Method, Reply, Retry, Shape, Tier, takes};
 use crate::{
@@ -80,6 +80,6 @@ async fn revoke(call: &Call<'_>, args: Revoke) -> Result<Reply, ApiError> {
     if args.test {
         return Ok(Reply::from(json!({ "revoked": false })));
     }
-    call.write(Command::RevokeToken { hash: call.caller()?.token_hex() }).await?;
+    call.write(RevokeToken { hash: call.caller()?.token_hex() }).await?;
     Ok(Reply::from(json!({ "revoked": true })))
 }

@@ -2,14 +2,13 @@
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use teamlog_ingest::{Command, Edit, Nothing, Post};
-use teamlog_schemas::{ConversationId, Event, Ts, UnfurlFlags, UserId};
+use teamlog_ingest::commands::{self, Edit, OpenDirect, Post, RemoveAttachment};
+use teamlog_schemas::{ConversationId, Ts, UnfurlFlags, UserId};
 
-use super::{Access, Call, Key, Method, Reply, Retry, Shape, Tier, takes, write::event_of};
+use super::{Access, Call, Key, Method, Reply, Retry, Shape, Tier, conversations::members::direct, takes};
 use crate::{
     ApiError,
     args::{JsonArray, Verbatim, args},
-    error::Done,
     read,
     render::{AsText, Rendered},
 };
@@ -186,8 +185,7 @@ async fn update(call: &Call<'_>, args: Update) -> Result<Reply, ApiError> {
         return Err(ApiError::refused("no_text"));
     }
     let edit = Edit { conversation, ts, text, blocks, attachments, expected_edited_ts: None };
-    let event = event_of(call.write(Command::Edit(Box::new(edit))).await?)?;
-    let Event::MessageEdited(edited) = &*event else { return Err(ApiError::outcome_unknown()) };
+    let edited = call.make(edit).await?;
     let (team, conversation, message) = (call.caller()?.team.read(), edited.conversation, &edited.after);
     let message = Rendered { team: &team, conversation, message };
     Ok(Reply::written(Changed {
@@ -223,7 +221,7 @@ args! {
 
 async fn delete(call: &Call<'_>, args: Delete) -> Result<Reply, ApiError> {
     let (conversation, ts) = (args.channel, args.ts);
-    call.write(Command::Delete { conversation, ts }).await?;
+    call.make(commands::Delete { conversation, ts }).await?;
     Ok(Reply::from(json!({ "channel": conversation, "ts": ts.to_string() })))
 }
 
@@ -255,7 +253,7 @@ args! {
 
 async fn delete_attachment(call: &Call<'_>, args: DeleteAttachment) -> Result<Reply, ApiError> {
     let (conversation, ts) = (args.channel, args.ts);
-    call.write(Command::RemoveAttachment { conversation, ts, number: args.attachment }).await?;
+    call.make(RemoveAttachment { conversation, ts, number: args.attachment }).await?;
     Ok(Reply::from(json!({ "channel": conversation, "ts": ts.to_string() })))
 }
 
@@ -317,8 +315,7 @@ fn icons(emoji: Option<&str>, url: Option<&str>) -> Option<String> {
 
 async fn posted(call: &Call<'_>, channel: &str, mut post: Post) -> Result<Reply, ApiError> {
     post.conversation = Some(target(call, channel).await?);
-    let event = event_of(call.write(Command::Post(Box::new(post))).await?)?;
-    let Event::MessagePosted(posted) = &*event else { return Err(ApiError::outcome_unknown()) };
+    let posted = call.make(post).await?;
     let (team, conversation, message) = (call.caller()?.team.read(), posted.conversation, &posted.message);
     let message = AsPosted {
         message: Rendered { team: &team, conversation, message },
@@ -333,10 +330,8 @@ async fn target(call: &Call<'_>, channel: &str) -> Result<ConversationId, ApiErr
         Target::Conversation(conversation) => return Ok(conversation),
         Target::Person(person) => person,
     };
-    match call.write_step(1, Command::OpenDirect { users: vec![person] }).await? {
-        Done::Nothing(Nothing::AlreadyOpen(conversation)) => Ok(conversation),
-        done => event_of(done)?.conversation().ok_or(ApiError::outcome_unknown()),
-    }
+    let (conversation, _) = direct(call.write_step(1, OpenDirect { users: vec![person] }).await?)?;
+    Ok(conversation)
 }
 
 enum Target {

@@ -1,7 +1,7 @@
 //! `reactions.*`
 
 use serde_json::{Value, json};
-use teamlog_ingest::Command;
+use teamlog_ingest::commands;
 use teamlog_schemas::{ConversationId, Ts};
 
 use super::{Access, Call, Key, Method, Reply, Retry, Shape, Tier, chat::link_to, takes};
@@ -57,7 +57,7 @@ const ADD: Method = Method {
 
 async fn add(call: &Call<'_>, args: Reaction) -> Result<Reply, ApiError> {
     let (conversation, ts, name) = (args.channel, args.timestamp, args.emoji());
-    call.write(Command::React { conversation, ts, name }).await?;
+    call.make(commands::React { conversation, ts, name }).await?;
     Ok(Reply::empty())
 }
 
@@ -77,7 +77,7 @@ const REMOVE: Method = Method {
 
 async fn remove(call: &Call<'_>, args: Reaction) -> Result<Reply, ApiError> {
     let (conversation, ts, name) = (args.channel, args.timestamp, args.emoji());
-    call.write(Command::Unreact { conversation, ts, name }).await?;
+    call.make(commands::Unreact { conversation, ts, name }).await?;
     Ok(Reply::empty())
 }
 

@@ -1,10 +1,8 @@
-//! The way of every write: a command, its outcome, and the wait until the caller can see what they did.
+//! The path of every write: a command, its outcome, and the wait until the caller can see what it did.
 
-use std::sync::Arc;
-
-use teamlog_ingest::{Answer, Command, Request};
+use teamlog_ingest::{Answer, Command, Made, Refusal, Request, commands::Act};
 use teamlog_log::Position;
-use teamlog_schemas::{Event, TeamId, UserId};
+use teamlog_schemas::{TeamId, UserId};
 use tokio::time::Instant;
 use tracing::warn;
 
@@ -15,16 +13,29 @@ use crate::{
 };
 
 impl Call<'_> {
-    /// A write of the caller's own, under the call's key.
-    pub(super) async fn write(&self, command: Command) -> Result<Done, ApiError> {
-        let caller = self.caller()?;
-        self.write_as(caller.team.id(), Some(caller.user), self.key.clone(), command).await
+    /// Does a command in the caller's name, under the call's key, and returns its event. For commands that are either done or
+    /// refused.
+    pub(super) async fn make<A: Act<Otherwise = Refusal> + Into<Command>>(
+        &self,
+        act: A,
+    ) -> Result<Made<A::Made>, ApiError> {
+        self.write(act).await?.made()
     }
 
-    /// One of several writes of a call: its key is made from the call's (`key/1`, ...).
-    pub(super) async fn write_step(&self, step: u32, command: Command) -> Result<Done, ApiError> {
+    /// Does a command in the caller's name, under the call's key. For commands that may also find that there is nothing to do.
+    pub(super) async fn write<A: Act + Into<Command>>(&self, act: A) -> Result<Done<A::Made>, ApiError> {
         let caller = self.caller()?;
-        self.write_as(caller.team.id(), Some(caller.user), self.step_key(step), command).await
+        self.write_as(caller.team.id(), Some(caller.user), self.key.clone(), act).await
+    }
+
+    /// Does one of several commands of a call: its key is made from the call's (`key/1`, ...).
+    pub(super) async fn write_step<A: Act + Into<Command>>(
+        &self,
+        step: u32,
+        act: A,
+    ) -> Result<Done<A::Made>, ApiError> {
+        let caller = self.caller()?;
+        self.write_as(caller.team.id(), Some(caller.user), self.step_key(step), act).await
     }
 
     /// The key of one of several writes.
@@ -32,14 +43,15 @@ impl Call<'_> {
         self.key.as_ref().map(|key| format!("{key}/{step}"))
     }
 
-    /// A write in somebody's name, or the operators'. When it comes back, the caller sees what it did, or what was so already.
-    pub(super) async fn write_as(
+    /// Does a command in the name of a member, or of the operators. When it returns, the caller sees what the command did, or
+    /// what was so already.
+    pub(super) async fn write_as<A: Act + Into<Command>>(
         &self,
         team: TeamId,
         actor: Option<UserId>,
         key: Option<String>,
-        command: Command,
-    ) -> Result<Done, ApiError> {
+        act: A,
+    ) -> Result<Done<A::Made>, ApiError> {
         let request = Request {
             team,
             actor,
@@ -47,7 +59,7 @@ impl Call<'_> {
             key,
             deadline: self.deadline(),
             traceparent: self.traceparent.clone(),
-            command,
+            command: act.into(),
         };
         let ingest = self.gateway.ingest();
         let answer =
@@ -68,16 +80,5 @@ impl Call<'_> {
         if let Err(why) = self.gateway.ingest().teams().wait_for(partition, offset).await {
             warn!(%why, method = self.method, %partition, %offset, "what a caller was answered is not in view yet");
         }
-    }
-}
-
-/// The event of a write that always has one.
-///
-/// # Errors
-/// `outcome_unknown` if there was nothing to do, for then nobody knows what the caller asked.
-pub(super) fn event_of(done: Done) -> Result<Arc<Event>, ApiError> {
-    match done {
-        Done::Acked(acked) => Ok(acked.event),
-        Done::Nothing(_) => Err(ApiError::outcome_unknown()),
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use futures::FutureExt;
 use serde_json::{Map, Value, json};
-use teamlog_ingest::{Answer, Command, NotAccepted, Post, Request};
+use teamlog_ingest::{Answer, Command, NotAccepted, Request, commands::Post};
 use teamlog_schemas::{ConversationId, UserId};
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -122,7 +122,7 @@ impl Session<'_> {
             key,
             deadline: Instant::now() + self.gateway.config().write_deadline,
             traceparent: None,
-            command: Command::Post(Box::new(post)),
+            command: Command::from(post),
         };
         let (ingest, turns) = (self.gateway.ingest().clone(), self.turns.clone());
         self.unanswered.insert(name.clone(), Unanswered { id, text: words });

@@ -6,7 +6,7 @@ use axum::{body::Body, http::Request};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use teamlog_gateway::Credentials;
-use teamlog_ingest::{Answer, Command, NewPerson, Request as Ask};
+use teamlog_ingest::{Answer, Command, NewPerson, Request as Ask, commands::CreateUser};
 use teamlog_log::{Partition, Position, TopicPartition};
 use teamlog_schemas::{Event, TeamId, UserId};
 use teamlog_state::SourceError;
@@ -123,7 +123,7 @@ async fn whoever_is_not_in_the_general_channel_enters_it_on_connecting() {
         key: None,
         deadline: Instant::now() + std::time::Duration::from_secs(10),
         traceparent: None,
-        command: Command::CreateUser(Box::new(person)),
+        command: Command::from(CreateUser(person)),
     };
     let Answer::Acked(acked) = house.ingest.submit(ask).await else { panic!("carol is not made") };
     house.ingest.teams().wait_for(acked.partition, acked.seen_at.offset).await.unwrap();

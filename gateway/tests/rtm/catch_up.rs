@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use teamlog_gateway::RtmConfig;
-use teamlog_ingest::{Command, Post};
+use teamlog_ingest::commands::{Join, Leave, Post};
 use tokio::time::Instant;
 
 use crate::{config, house::*};
@@ -20,10 +20,10 @@ async fn what_does_not_fit_at_once_comes_in_slices_without_a_hole() {
         house.say(&house.ada, expected.last().unwrap()).await;
         // Between them lie some that do not concern him, and a stretch that does because he is inside for a while.
         let post = Post { conversation: Some(other), text: format!("other {number}"), ..Post::default() };
-        house.act(&house.ada, Command::Post(Box::new(post))).await;
+        house.act(&house.ada, post).await;
         match number {
-            10 => drop(house.act(&house.bob, Command::Join { conversation: other }).await),
-            20 => drop(house.act(&house.bob, Command::Leave { conversation: other }).await),
+            10 => drop(house.act(&house.bob, Join { conversation: other }).await),
+            20 => drop(house.act(&house.bob, Leave { conversation: other }).await),
             _ => {}
         }
         if (11..=20).contains(&number) {

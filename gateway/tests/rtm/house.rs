@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use teamlog_cluster::{Clock, Random, Secrets};
 use teamlog_gateway::{args::Arguments, *};
 use teamlog_ingest::{
-    Acked, Answer, Command, Ingest, IngestConfig, IngestParts, NewConversation, NewPerson, NewTeam, Post, Request,
-    Writing,
+    Acked, Answer, Command, Ingest, IngestConfig, IngestParts, NewPerson, NewTeam, Request, Writing,
+    commands::{CreateConversation, CreateUser, Join, Post},
 };
 use teamlog_log::{EmbeddedConfig, EmbeddedLog, Feed, FeedConfig, Partition, Position, Topic, TopicPartition, decoder};
 use teamlog_projectors::{LocalCache, ShardConfig, Shards};
@@ -149,29 +149,29 @@ impl House {
             _dir: dir,
         };
         let person = NewPerson { name: "bob".to_owned(), with_token: true, ..NewPerson::default() };
-        let came = house.act(&house.ada, Command::CreateUser(Box::new(person))).await;
+        let came = house.act(&house.ada, CreateUser(person)).await;
         let Event::UserCreated(created) = &*came.event else { panic!("{came:?}") };
         house.bob = Resident { user: created.person.user, token: token(&came) };
         house.here = house.channel("here").await;
-        house.act(&house.bob, Command::Join { conversation: house.here }).await;
+        house.act(&house.bob, Join { conversation: house.here }).await;
         house
     }
 
     /// A public channel of Ada's.
     pub(crate) async fn channel(&self, name: &str) -> ConversationId {
-        let new = NewConversation {
+        let new = CreateConversation {
             conversation: None,
             kind: ConversationKind::PublicChannel,
             name: Some(name.to_owned()),
             members: Vec::new(),
             imported: None,
         };
-        let made = self.act(&self.ada, Command::CreateConversation(Box::new(new))).await;
+        let made = self.act(&self.ada, new).await;
         made.event.conversation().unwrap()
     }
 
     /// Somebody does something; ends once the gateway has seen it.
-    pub(crate) async fn act(&self, who: &Resident, command: Command) -> Acked {
+    pub(crate) async fn act(&self, who: &Resident, command: impl Into<Command>) -> Acked {
         let request = Request {
             team: self.team,
             actor: Some(who.user),
@@ -179,7 +179,7 @@ impl House {
             key: None,
             deadline: Instant::now() + WAIT,
             traceparent: None,
-            command,
+            command: command.into(),
         };
         let acked = acked(self.gateway.ingest().submit(request).await);
         self.gateway.ingest().teams().wait_for(acked.partition, acked.seen_at.offset).await.unwrap();
@@ -188,7 +188,7 @@ impl House {
 
     pub(crate) async fn say(&self, who: &Resident, text: &str) -> String {
         let post = Post { conversation: Some(self.here), text: text.to_owned(), ..Post::default() };
-        self.act(who, Command::Post(Box::new(post))).await.event.given_ts().to_string()
+        self.act(who, post).await.event.given_ts().to_string()
     }
 
     /// `rtm.connect`, whose answer says where the socket is.

@@ -12,7 +12,7 @@ use std::time::Duration;
 use house::*;
 use serde_json::json;
 use teamlog_gateway::RtmConfig;
-use teamlog_ingest::Command;
+use teamlog_ingest::commands::{Join, Leave, RevokeToken};
 
 /// Frames are not held back.
 fn config() -> RtmConfig {
@@ -52,7 +52,7 @@ async fn a_cursor_between_two_frames_of_one_event_brings_the_rest_of_it() {
     socket.live().await;
     // For the one who joins: the channel, that they joined, and the message that says so.
     let other = house.channel("other").await;
-    house.act(&house.bob, Command::Join { conversation: other }).await;
+    house.act(&house.bob, Join { conversation: other }).await;
     house.say(&house.ada, "behind it").await;
     let all = socket.up_to(|frame| frame["text"] == "behind it").await;
     let without_cursor = |frame: &serde_json::Value| {
@@ -154,7 +154,7 @@ async fn the_socket_is_answered_while_it_catches_up() {
     // And it ends with its token.
     let hash = teamlog_cluster::token_hash(&house.bob.token);
     let hash = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-    house.act(&house.bob, Command::RevokeToken { hash }).await;
+    house.act(&house.bob, RevokeToken { hash }).await;
     let frames = socket.rest().await;
     assert_eq!((frames, socket.closed), (vec![json!({ "type": "goodbye" })], Some(1008)));
     // So do the urls that it was given.
@@ -211,9 +211,9 @@ async fn who_leaves_hears_of_it_and_of_nothing_behind_it() {
     let mut live = house.session(&house.bob, json!({})).await;
     live.live().await;
     house.say(&house.ada, "with bob").await;
-    house.act(&house.bob, Command::Leave { conversation: house.here }).await;
+    house.act(&house.bob, Leave { conversation: house.here }).await;
     house.say(&house.ada, "without bob").await;
-    house.act(&house.bob, Command::Join { conversation: house.here }).await;
+    house.act(&house.bob, Join { conversation: house.here }).await;
     house.say(&house.ada, "with bob again").await;
     let mut replayed = house.open(answer["url"].as_str().unwrap());
     for socket in [&mut live, &mut replayed] {

@@ -1,7 +1,7 @@
 //! What `rtm.start` says is as of the place at which its session begins.
 
 use serde_json::{Value, json};
-use teamlog_ingest::{Command, Post};
+use teamlog_ingest::commands::{Join, Post};
 
 use crate::{config, house::*};
 
@@ -16,14 +16,14 @@ async fn each_message_is_counted_as_unread_or_comes_over_the_socket() {
     let mut quiet = Vec::new();
     for number in 0..40 {
         let channel = house.channel(&format!("quiet-{number}")).await;
-        house.act(&house.bob, Command::Join { conversation: channel }).await;
+        house.act(&house.bob, Join { conversation: channel }).await;
         quiet.push(channel);
     }
     house.say(&house.ada, "begin").await;
     let posting = async {
         for channel in &quiet {
             let post = Post { conversation: Some(*channel), text: "hello".to_owned(), ..Post::default() };
-            house.act(&house.ada, Command::Post(Box::new(post))).await;
+            house.act(&house.ada, post).await;
         }
     };
     let mut began = Vec::new();

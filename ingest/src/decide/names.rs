@@ -6,7 +6,7 @@ use crate::{
 };
 
 /// A channel's name: lower case letters and digits of any script, `-` and `_`; at most 80 characters.
-pub(super) fn channel_name(name: &str) -> Result<(), Refusal> {
+pub(crate) fn channel_name(name: &str) -> Result<(), Refusal> {
     if name.is_empty() {
         return Err(Refusal::InvalidNameRequired);
     }
@@ -24,14 +24,14 @@ pub(super) fn channel_name(name: &str) -> Result<(), Refusal> {
 }
 
 /// A person's handle: as a channel's name, with periods.
-pub(super) fn handle(name: &str) -> Result<(), Refusal> {
+pub(crate) fn handle(name: &str) -> Result<(), Refusal> {
     let good = |c: char| matches!(c, '-' | '_' | '.') || (c.is_alphanumeric() && !c.is_uppercase());
     let fits = !name.is_empty() && name.chars().count() <= NAME_CHARS_MAX;
     if fits && name.chars().all(good) { Ok(()) } else { Err(Refusal::InvalidName) }
 }
 
 /// Something with one `@` between two parts that are not empty; what lies behind is the mail system's to judge.
-pub(super) fn email(address: &str) -> Result<(), Refusal> {
+pub(crate) fn email(address: &str) -> Result<(), Refusal> {
     let parts = address.split_once('@').filter(|(local, host)| !local.is_empty() && !host.is_empty());
     let plain = address.chars().all(|c| !c.is_whitespace() && !c.is_control());
     match parts {
@@ -41,7 +41,7 @@ pub(super) fn email(address: &str) -> Result<(), Refusal> {
 }
 
 /// An emoji's name without colons, perhaps with a skin tone: `wave`, `wave::skin-tone-3`.
-pub(super) fn emoji(name: &str) -> Result<(), Refusal> {
+pub(crate) fn emoji(name: &str) -> Result<(), Refusal> {
     let good = |c: char| matches!(c, '-' | '_' | '+' | '\'') || (c.is_alphanumeric() && !c.is_uppercase());
     let (plain, tone) = name.split_once("::").unwrap_or((name, "skin-tone-2"));
     let tones = "skin-tone-2"..="skin-tone-6";

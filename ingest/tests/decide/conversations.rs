@@ -1,6 +1,12 @@
 //! Channels and direct messages.
 
-use teamlog_ingest::{Command, ImportedConversation, NewConversation, Nothing};
+use teamlog_ingest::{
+    Command, Nothing,
+    commands::{
+        Archive, CloseDirect, CreateConversation, CreateUser, ImportedConversation, Invite, Join, Kick, Leave,
+        OpenConversation, OpenDirect, React, Rename, SetPurpose, SetTopic, Unarchive,
+    },
+};
 use teamlog_schemas::{ConversationId, ConversationKind, Event, Ts};
 
 use crate::rig::{ADA, BOB, CYD, NOBODY, OLD, ROBO, Rig, create, post, user};
@@ -10,7 +16,7 @@ use ConversationKind::{Im, Mpim, PrivateChannel, PublicChannel};
 const NOWHERE: &str = "CNOWHERE";
 
 fn invite(conversation: ConversationId, users: &[&str]) -> Command {
-    Command::Invite { conversation, users: users.iter().map(|id| user(id)).collect() }
+    Command::from(Invite { conversation, users: users.iter().map(|id| user(id)).collect() })
 }
 
 #[test]
@@ -42,7 +48,7 @@ fn joining_inviting_leaving() {
     let secret = rig.creates(ADA, "secret", PrivateChannel);
     let general = rig.channel("general");
     let direct = rig.opens(ADA, &[BOB]);
-    let join = |conversation| Command::Join { conversation };
+    let join = |conversation| Command::from(Join { conversation });
     rig.check(BOB, join(NOWHERE.parse().unwrap()), "channel_not_found");
     rig.check(BOB, join(secret), "channel_not_found");
     rig.check(BOB, join(direct), "method_not_supported_for_channel_type");
@@ -62,7 +68,7 @@ fn joining_inviting_leaving() {
     assert_eq!(joined.joined.iter().map(|one| one.user).collect::<Vec<_>>(), [user(CYD), user(ROBO)]);
     assert!(joined.joined[0].ts < joined.joined[1].ts, "each has a join message of their own");
 
-    let leave = |conversation| Command::Leave { conversation };
+    let leave = |conversation| Command::from(Leave { conversation });
     rig.check(BOB, leave(general), "cant_leave_general");
     rig.check(BOB, leave(direct), "method_not_supported_for_channel_type");
     rig.check(ADA, leave(secret), "last_member");
@@ -76,7 +82,7 @@ fn removing_people() {
     let mut rig = Rig::new();
     let open = rig.creates(BOB, "open", PublicChannel);
     rig.does(BOB, invite(open, &[ADA, CYD, ROBO]));
-    let kick = |conversation, id| Command::Kick { conversation, user: user(id) };
+    let kick = |conversation, id| Command::from(Kick { conversation, user: user(id) });
     let general = rig.channel("general");
     rig.check(ADA, kick(open, ADA), "cant_kick_self");
     rig.check(ADA, kick(general, BOB), "cant_kick_from_general");
@@ -98,8 +104,8 @@ fn renaming_and_headlines() {
     let mut rig = Rig::new();
     let open = rig.creates(BOB, "open", PublicChannel);
     let direct = rig.opens(ADA, &[BOB]);
-    rig.does(CYD, Command::Join { conversation: open });
-    let rename = |name: &str| Command::Rename { conversation: open, name: name.to_owned() };
+    rig.does(CYD, Join { conversation: open });
+    let rename = |name: &str| Command::from(Rename { conversation: open, name: name.to_owned() });
     rig.check(ADA, rename("shut"), "not_in_channel");
     rig.check(CYD, rename("shut"), "not_authorized");
     rig.check(BOB, rename("general"), "name_taken");
@@ -108,8 +114,8 @@ fn renaming_and_headlines() {
     rig.check(CYD, create("open", PublicChannel), "ConversationCreated");
     assert_eq!(rig.channel("shut"), open);
 
-    let topic = |conversation, text: &str| Command::SetTopic { conversation, topic: text.to_owned() };
-    let purpose = |conversation, text: &str| Command::SetPurpose { conversation, purpose: text.to_owned() };
+    let topic = |conversation, text: &str| Command::from(SetTopic { conversation, topic: text.to_owned() });
+    let purpose = |conversation, text: &str| Command::from(SetPurpose { conversation, purpose: text.to_owned() });
     rig.check(ADA, topic(open, "t"), "not_in_channel");
     rig.check(BOB, topic(direct, "t"), "method_not_supported_for_channel_type");
     rig.check(BOB, topic(open, &"ü".repeat(251)), "too_long");
@@ -124,8 +130,8 @@ fn the_archive() {
     let open = rig.creates(BOB, "open", PublicChannel);
     let ts = rig.posts(BOB, open, "first");
     let general = rig.channel("general");
-    let archive = |conversation| Command::Archive { conversation };
-    let unarchive = |conversation| Command::Unarchive { conversation };
+    let archive = |conversation| Command::from(Archive { conversation });
+    let unarchive = |conversation| Command::from(Unarchive { conversation });
     rig.check(ADA, archive(general), "cant_archive_general");
     rig.check(CYD, archive(open), "not_in_channel");
     rig.check(BOB, unarchive(open), "not_archived");
@@ -134,14 +140,14 @@ fn the_archive() {
     for command in [
         post(open, "x"),
         invite(open, &[CYD]),
-        Command::Leave { conversation: open },
-        Command::SetTopic { conversation: open, topic: String::new() },
-        Command::Rename { conversation: open, name: "shut".to_owned() },
-        Command::React { conversation: open, ts, name: "tada".to_owned() },
+        Command::from(Leave { conversation: open }),
+        Command::from(SetTopic { conversation: open, topic: String::new() }),
+        Command::from(Rename { conversation: open, name: "shut".to_owned() }),
+        Command::from(React { conversation: open, ts, name: "tada".to_owned() }),
     ] {
         rig.check(BOB, command, "is_archived");
     }
-    rig.check(CYD, Command::Join { conversation: open }, "is_archived");
+    rig.check(CYD, Join { conversation: open }, "is_archived");
     rig.check(CYD, create("open", PublicChannel), "name_taken");
     rig.check(BOB, unarchive(open), "ConversationUnarchived");
     rig.check(BOB, post(open, "x"), "MessagePosted");
@@ -150,7 +156,7 @@ fn the_archive() {
 #[test]
 fn a_direct_message_is_found_by_who_is_in_it() {
     let mut rig = Rig::new();
-    let open = |users: &[&str]| Command::OpenDirect { users: users.iter().map(|id| user(id)).collect() };
+    let open = |users: &[&str]| Command::from(OpenDirect { users: users.iter().map(|id| user(id)).collect() });
     rig.check(ADA, open(&["UNONE"]), "user_not_found");
     rig.check(ADA, open(&[OLD]), "user_disabled");
     let pair = rig.opens(ADA, &[BOB]);
@@ -166,7 +172,7 @@ fn a_direct_message_is_found_by_who_is_in_it() {
     assert_eq!((there.kind, there.name.as_deref()), (Mpim, Some("mpdm-ada--bob--cyd-1")));
     assert_eq!(rig.team.direct(&[user(CYD), user(ADA), user(BOB)]).unwrap().conversation, group);
 
-    let close = |conversation| Command::CloseDirect { conversation };
+    let close = |conversation| Command::from(CloseDirect { conversation });
     let general = rig.channel("general");
     rig.check(CYD, close(pair), "channel_not_found");
     rig.check(CYD, close(general), "method_not_supported_for_channel_type");
@@ -174,7 +180,7 @@ fn a_direct_message_is_found_by_who_is_in_it() {
     rig.check(BOB, close(pair), "AlreadyClosed");
     let Event::MessagePosted(posted) = &*rig.does(ADA, post(pair, "hello")) else { unreachable!() };
     assert_eq!(posted.opens_for, [user(BOB)]);
-    rig.check(BOB, Command::OpenConversation { conversation: pair }, "AlreadyOpen");
+    rig.check(BOB, OpenConversation { conversation: pair }, "AlreadyOpen");
 }
 
 #[test]
@@ -183,14 +189,14 @@ fn a_group_is_of_nine_at_most() {
     let others: Vec<_> = (0..9).map(|i| user(&format!("UG{i}"))).collect();
     for (i, id) in others.iter().enumerate() {
         let new = teamlog_ingest::NewPerson { user: Some(*id), name: format!("g{i}"), ..Default::default() };
-        rig.does(NOBODY, Command::CreateUser(Box::new(new)));
+        rig.does(NOBODY, CreateUser(new));
     }
-    rig.check(ADA, Command::OpenDirect { users: others.clone() }, "too_many_users");
-    rig.check(ADA, Command::OpenDirect { users: others[..8].to_vec() }, "ConversationCreated");
+    rig.check(ADA, OpenDirect { users: others.clone() }, "too_many_users");
+    rig.check(ADA, OpenDirect { users: others[..8].to_vec() }, "ConversationCreated");
 }
 
 fn imported(id: &str, kind: ConversationKind, name: Option<&str>, members: &[&str]) -> Command {
-    Command::CreateConversation(Box::new(NewConversation {
+    Command::from(CreateConversation {
         conversation: Some(id.parse().unwrap()),
         kind,
         name: name.map(str::to_owned),
@@ -200,7 +206,7 @@ fn imported(id: &str, kind: ConversationKind, name: Option<&str>, members: &[&st
             is_general: true,
             ..ImportedConversation::default()
         }),
-    }))
+    })
 }
 
 #[test]
@@ -226,7 +232,7 @@ fn an_import_keeps_what_was_and_can_be_run_again() {
 impl Rig {
     /// The direct message that is there and open.
     fn opens_again(&mut self, actor: &str, other: &str) -> Option<ConversationId> {
-        match self.ask(actor, Command::OpenDirect { users: vec![user(other)] }) {
+        match self.ask(actor, OpenDirect { users: vec![user(other)] }) {
             Ok(teamlog_ingest::Decision::Nothing(Nothing::AlreadyOpen(id))) => Some(id),
             _ => None,
         }

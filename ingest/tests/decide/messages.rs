@@ -1,6 +1,9 @@
 //! Messages, threads, reactions, imports.
 
-use teamlog_ingest::{Command, Edit, ImportedMessage, Post};
+use teamlog_ingest::{
+    Command,
+    commands::{Delete, Edit, ImportMessage, Join, Post, React, Unreact},
+};
 use teamlog_schemas::{Broadcast, ConversationId, ConversationKind, Event, Message, MessagePosted, Reaction, Text, Ts};
 
 use crate::rig::{ADA, BOB, CYD, NOBODY, OLD, ROBO, Rig, post, reply, user};
@@ -8,13 +11,13 @@ use crate::rig::{ADA, BOB, CYD, NOBODY, OLD, ROBO, Rig, post, reply, user};
 fn posting(conversation: ConversationId, change: impl Fn(&mut Post)) -> Command {
     let mut post = Post { conversation: Some(conversation), ..Post::default() };
     change(&mut post);
-    Command::Post(Box::new(post))
+    Command::from(post)
 }
 
 fn editing(conversation: ConversationId, ts: Ts, change: impl Fn(&mut Edit)) -> Command {
     let mut edit = Edit { conversation, ts, text: None, blocks: None, attachments: None, expected_edited_ts: None };
     change(&mut edit);
-    Command::Edit(Box::new(edit))
+    Command::from(edit)
 }
 
 fn objects(count: usize) -> Option<String> {
@@ -79,7 +82,7 @@ fn who_is_called() {
 fn a_bot_may_dress_up_and_a_person_may_not() {
     let mut rig = Rig::new();
     let general = rig.channel("general");
-    rig.does(ROBO, Command::Join { conversation: general });
+    rig.does(ROBO, Join { conversation: general });
     let dressed = posting(general, |post| {
         post.text = "x".to_owned();
         post.username = Some("ada".to_owned());
@@ -106,7 +109,7 @@ fn a_thread_knows_its_replies() {
     let thread = posted(&mut rig, BOB, reply(general, root)).thread.unwrap();
     assert_eq!((thread.reply_count, thread.reply_users), (3, vec![user(BOB), user(CYD)]));
 
-    let delete = |ts| Command::Delete { conversation: general, ts };
+    let delete = |ts| Command::from(Delete { conversation: general, ts });
     let Event::MessageDeleted(deleted) = &*rig.does(BOB, delete(first.message.ts)) else { unreachable!() };
     let thread = deleted.thread.as_ref().unwrap();
     assert_eq!((thread.reply_count, &*thread.reply_users), (2, &[user(CYD), user(BOB)][..]));
@@ -164,14 +167,14 @@ fn deleting_is_the_authors_and_the_admins() {
     let mut rig = Rig::new();
     let general = rig.channel("general");
     let (one, two) = (rig.posts(BOB, general, "one"), rig.posts(BOB, general, "two"));
-    let delete = |ts| Command::Delete { conversation: general, ts };
+    let delete = |ts| Command::from(Delete { conversation: general, ts });
     rig.check(CYD, delete(one), "cant_delete_message");
     rig.check(BOB, delete(one), "MessageDeleted");
     rig.check(BOB, delete(one), "message_not_found");
     rig.check(ADA, delete(two), "MessageDeleted");
     let secret = rig.creates(BOB, "secret", ConversationKind::PrivateChannel);
     let hidden = rig.posts(BOB, secret, "x");
-    rig.check(ADA, Command::Delete { conversation: secret, ts: hidden }, "channel_not_found");
+    rig.check(ADA, Delete { conversation: secret, ts: hidden }, "channel_not_found");
 }
 
 #[test]
@@ -179,8 +182,8 @@ fn reactions() {
     let mut rig = Rig::new();
     let general = rig.channel("general");
     let ts = rig.posts(BOB, general, "one");
-    let react = |name: &str| Command::React { conversation: general, ts, name: name.to_owned() };
-    let unreact = |name: &str| Command::Unreact { conversation: general, ts, name: name.to_owned() };
+    let react = |name: &str| Command::from(React { conversation: general, ts, name: name.to_owned() });
+    let unreact = |name: &str| Command::from(Unreact { conversation: general, ts, name: name.to_owned() });
     for name in ["", "no such emoji", ":tada:", "TADA", "a:b", "wave::skin-tone-7", "wave::tone"] {
         rig.check(CYD, react(name), "invalid_name");
     }
@@ -197,15 +200,15 @@ fn reactions() {
     rig.check(BOB, react("emoji_3"), "ReactionAdded");
     rig.check(CYD, unreact("emoji_0"), "ReactionRemoved");
     rig.check(CYD, react("one_more"), "ReactionAdded");
-    let missing = Command::React { conversation: general, ts: Ts::from_micros(1), name: "tada".to_owned() };
+    let missing = Command::from(React { conversation: general, ts: Ts::from_micros(1), name: "tada".to_owned() });
     rig.check(CYD, missing, "message_not_found");
 }
 
-fn import(conversation: ConversationId, ts: Ts, change: impl Fn(&mut ImportedMessage)) -> Command {
+fn import(conversation: ConversationId, ts: Ts, change: impl Fn(&mut ImportMessage)) -> Command {
     let message = Message { ts, user: Some(user(OLD)), text: Text::from("then"), ..Message::default() };
-    let mut import = ImportedMessage { conversation, message, reactions: Vec::new() };
+    let mut import = ImportMessage { conversation, message, reactions: Vec::new() };
     change(&mut import);
-    Command::ImportMessage(Box::new(import))
+    Command::from(import)
 }
 
 #[test]
@@ -221,14 +224,14 @@ fn an_import_is_older_than_all_that_was_posted_and_comes_once() {
     rig.check(NOBODY, import(open, then(4), |one| one.message.thread_ts = Some(then(3))), "MessageImported");
     assert_eq!(rig.fact(open, then(3)).unwrap().thread.as_ref().unwrap().reply_count, 1);
     rig.check(NOBODY, import(open, Ts::MAX, |_| {}), "import_too_new");
-    let huge = |one: &mut ImportedMessage| one.message.extra = Some(Text::from("x".repeat(101 * 1024)));
+    let huge = |one: &mut ImportMessage| one.message.extra = Some(Text::from("x".repeat(101 * 1024)));
     rig.check(NOBODY, import(open, then(6), huge), "msg_too_long");
-    let many = |one: &mut ImportedMessage| {
+    let many = |one: &mut ImportMessage| {
         one.reactions = vec![Reaction { name: "tada".to_owned(), users: vec![user(BOB); 10_000] }];
     };
     rig.check(NOBODY, import(open, then(6), many), "msg_too_long");
 
-    rig.does(BOB, Command::Join { conversation: open });
+    rig.does(BOB, Join { conversation: open });
     let posted = rig.replies(BOB, open, then(3));
     assert_eq!(rig.fact(open, then(3)).unwrap().thread.as_ref().unwrap().reply_count, 2);
     rig.check(NOBODY, import(open, posted, |_| {}), "AlreadyImported");

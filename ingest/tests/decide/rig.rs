@@ -7,8 +7,9 @@ use std::{
 
 use teamlog_cluster::Secrets;
 use teamlog_ingest::{
-    Command, Decision, NewConversation, NewPerson, NewTeam, Now, Post, Refusal, Request, decide, decide_team,
-    facts_wanted, team_begun,
+    Command, Decision, NewPerson, NewTeam, Now, Refusal, Request,
+    commands::{CreateConversation, CreateUser, Join, OpenDirect, Post},
+    decide, decide_team, facts_wanted, team_begun,
 };
 use teamlog_schemas::{BotId, ConversationId, ConversationKind, Event, Ts, UserId};
 use teamlog_state::{Facts, FactsWanted, MessageFact, Team};
@@ -88,7 +89,7 @@ impl Rig {
     /// general channel.
     pub(crate) fn new() -> Rig {
         let Event::TeamRegistered(registered) = register(&new_team("acme")).unwrap() else { unreachable!() };
-        let begun = Arc::new(team_begun(&registered, Uuid::from_u128(2), registered.meta.at));
+        let begun = Arc::new(Event::from(team_begun(&registered, Uuid::from_u128(2), registered.meta.at)));
         let mut rig = Rig {
             team: Team::begin(&begun).unwrap(),
             rows: Facts::default(),
@@ -103,19 +104,19 @@ impl Rig {
             let is_bot = id == ROBO;
             rig.does(
                 NOBODY,
-                Command::CreateUser(Box::new(NewPerson {
+                CreateUser(NewPerson {
                     user: Some(user(id)),
                     name: name.to_owned(),
                     is_bot,
                     bot: is_bot.then(|| "BROBO".parse::<BotId>().unwrap()),
                     deleted: id == OLD,
                     ..NewPerson::default()
-                })),
+                }),
             );
         }
         let general = rig.channel("general");
-        rig.does(BOB, Command::Join { conversation: general });
-        rig.does(CYD, Command::Join { conversation: general });
+        rig.does(BOB, Join { conversation: general });
+        rig.does(CYD, Join { conversation: general });
         rig
     }
 
@@ -124,7 +125,7 @@ impl Rig {
     }
 
     /// Decides as the writer does: facts first, a second read for the thread of a reply that is to be deleted.
-    pub(crate) fn ask(&mut self, actor: &str, command: Command) -> Result<Decision, Refusal> {
+    pub(crate) fn ask(&mut self, actor: &str, command: impl Into<Command>) -> Result<Decision, Refusal> {
         let request = Request {
             team: self.team.id(),
             actor: actor.parse().ok(),
@@ -132,7 +133,7 @@ impl Rig {
             key: None,
             deadline: Instant::now(),
             traceparent: None,
-            command,
+            command: command.into(),
         };
         let mut wanted = facts_wanted(&self.team, &request);
         for (conversation, ts) in wanted.replies.clone() {
@@ -154,7 +155,7 @@ impl Rig {
             random: &mut random,
             secrets: &self.secrets,
         };
-        decide(&self.team, &facts, &request, now)
+        decide(Some(&self.team), &facts, &request, now)
     }
 
     /// Only what was wanted, so that a decision that looks further is noticed.
@@ -170,7 +171,7 @@ impl Rig {
     }
 
     /// Decides, applies, and says what came of it: an event's name, a refusal's code, or why there was nothing to do.
-    pub(crate) fn outcome(&mut self, actor: &str, command: Command) -> String {
+    pub(crate) fn outcome(&mut self, actor: &str, command: impl Into<Command>) -> String {
         self.clock += 1;
         match self.ask(actor, command) {
             Ok(Decision::Event(event)) => {
@@ -184,15 +185,17 @@ impl Rig {
     }
 
     #[track_caller]
-    pub(crate) fn check(&mut self, actor: &str, command: Command, expected: &str) {
+    pub(crate) fn check(&mut self, actor: &str, command: impl Into<Command>, expected: &str) {
+        let command = command.into();
         let shown = format!("{command:?}");
         assert_eq!(self.outcome(actor, command), expected, "{actor}: {:.300}", shown);
     }
 
     /// What must come to an event.
     #[track_caller]
-    pub(crate) fn does(&mut self, actor: &str, command: Command) -> Arc<Event> {
+    pub(crate) fn does(&mut self, actor: &str, command: impl Into<Command>) -> Arc<Event> {
         self.clock += 1;
+        let command = command.into();
         let shown = format!("{command:?}");
         match self.ask(actor, command) {
             Ok(Decision::Event(event)) => self.apply(event),
@@ -265,29 +268,29 @@ impl Rig {
     #[track_caller]
     pub(crate) fn opens(&mut self, actor: &str, users: &[&str]) -> ConversationId {
         let users = users.iter().map(|id| user(id)).collect();
-        self.does(actor, Command::OpenDirect { users }).conversation().unwrap()
+        self.does(actor, OpenDirect { users }).conversation().unwrap()
     }
 }
 
 pub(crate) fn post(conversation: ConversationId, text: &str) -> Command {
-    Command::Post(Box::new(Post { conversation: Some(conversation), text: text.to_owned(), ..Post::default() }))
+    Command::from(Post { conversation: Some(conversation), text: text.to_owned(), ..Post::default() })
 }
 
 pub(crate) fn reply(conversation: ConversationId, root: Ts) -> Command {
-    Command::Post(Box::new(Post {
+    Command::from(Post {
         conversation: Some(conversation),
         text: "a reply".to_owned(),
         thread_ts: Some(root),
         ..Post::default()
-    }))
+    })
 }
 
 pub(crate) fn create(name: &str, kind: ConversationKind) -> Command {
-    Command::CreateConversation(Box::new(NewConversation {
+    Command::from(CreateConversation {
         conversation: None,
         kind,
         name: Some(name.to_owned()),
         members: Vec::new(),
         imported: None,
-    }))
+    })
 }

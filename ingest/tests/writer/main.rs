@@ -16,8 +16,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use teamlog_cluster::{Clock, Membership, Random, Secrets};
 use teamlog_ingest::{
-    Answer, Command, Ingest, IngestConfig, IngestParts, NewConversation, NewPerson, NewTeam, NotAccepted, Post,
-    Refusal, Request, Writing,
+    Answer, Command, Ingest, IngestConfig, IngestParts, NewPerson, NewTeam, NotAccepted, Refusal, Request, Writing,
+    commands::{CreateConversation, Delete, Post},
 };
 use teamlog_log::{
     Appended, Body, Entry, Feed, FeedConfig, Log, NewRecord, Offset, Partition, Position, Record, Stamp, Topic,
@@ -176,7 +176,7 @@ async fn make_team(node: &Node, domain: &str) -> (TeamId, UserId, ConversationId
 }
 
 fn post(conversation: ConversationId, text: &str) -> Command {
-    Command::Post(Box::new(Post { conversation: Some(conversation), text: text.to_owned(), ..Post::default() }))
+    Command::from(Post { conversation: Some(conversation), text: text.to_owned(), ..Post::default() })
 }
 
 /// The counted posts of a partition, by the judgement of a feed of its own that starts at the beginning.
@@ -305,14 +305,14 @@ async fn a_name_is_given_once_and_a_refusal_was_true() {
     let node = Node::start(&log);
     let (team, ada, _) = make_team(&node, "acme").await;
     let create = || {
-        let new = NewConversation {
+        let new = CreateConversation {
             conversation: None,
             kind: ConversationKind::PublicChannel,
             name: Some("plans".to_owned()),
             members: Vec::new(),
             imported: None,
         };
-        request(team, Some(ada), None, Command::CreateConversation(Box::new(new)))
+        request(team, Some(ada), None, Command::from(new))
     };
     let answers = futures::future::join_all((0..20).map(|_| node.ingest.submit(create()))).await;
     let made = answers.iter().filter(|answer| matches!(answer, Answer::Acked(_))).count();
@@ -333,15 +333,15 @@ async fn a_reply_that_no_shard_has_seen_leaves_its_thread_right() {
     };
     let root = does(post(general, "root")).await.given_ts();
     let reply = || {
-        Command::Post(Box::new(Post {
+        Command::from(Post {
             conversation: Some(general),
             text: "reply".to_owned(),
             thread_ts: Some(root),
             ..Post::default()
-        }))
+        })
     };
     let (first, second) = (does(reply()).await.given_ts(), does(reply()).await.given_ts());
-    let deleted = does(Command::Delete { conversation: general, ts: second }).await;
+    let deleted = does(Command::from(Delete { conversation: general, ts: second })).await;
     let Event::MessageDeleted(deleted) = &*deleted else { panic!("{deleted:?}") };
     let thread = deleted.thread.as_ref().unwrap();
     assert_eq!((thread.root, thread.root_author, thread.reply_count), (root, Some(ada), 1));

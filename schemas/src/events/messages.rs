@@ -1,8 +1,8 @@
 //! Messages: posted, imported, edited, deleted.
 
 use crate::{
-    About, Broadcast, Changed, ConversationId, Deletion, Fact, Message, MessageChange, Meta, Reach, Reaction, Thread,
-    Ts, UnfurlFlags, UserId, avro::record,
+    About, Broadcast, Changed, ConversationId, Deletion, Edited, Fact, Message, MessageChange, Meta, Reach, Reaction,
+    Thread, Ts, UnfurlFlags, UserId, avro::record,
 };
 
 record! {
@@ -103,9 +103,16 @@ impl Fact for MessageEdited {
         Some(MessageChange { conversation: self.conversation, ts: self.after.ts, what })
     }
 
-    /// It adds no message, and names a version of one.
+    /// It adds no message, and an edit names a version of one.
     fn given_ts(&self) -> Ts {
-        self.after.edited.map_or(Ts::ZERO, |edited| edited.ts)
+        self.edit().map_or(Ts::ZERO, |edit| edit.ts)
+    }
+}
+
+impl MessageEdited {
+    /// The edit by the message's author; none if only attachments came or went.
+    pub fn edit(&self) -> Option<Edited> {
+        self.after.edited.filter(|edited| Some(*edited) != self.before.edited)
     }
 }
 

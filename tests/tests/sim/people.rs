@@ -4,7 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use rand::{Rng, rngs::StdRng};
 use teamlog_ingest::{
-    Answer, Command, Edit, NewConversation, NewPerson, NewTeam, NotAccepted, Nothing, Post, Refusal, Request,
+    Answer, Command, NewPerson, NewTeam, NotAccepted, Nothing, Refusal, Request,
+    commands::{CreateConversation, CreateUser, Edit, Invite, Join, Kick, Leave, Post, React},
 };
 use teamlog_log::{Offset, Partition};
 use teamlog_schemas::{ConversationId, ConversationKind, Event, Ts, UserId, partition_of};
@@ -66,21 +67,21 @@ impl Deed {
     fn command(&self) -> Command {
         match self.clone() {
             Deed::Post { conversation, text } => {
-                Command::Post(Box::new(Post { conversation: Some(conversation), text, ..Post::default() }))
+                Command::from(Post { conversation: Some(conversation), text, ..Post::default() })
             }
-            Deed::Join { conversation } => Command::Join { conversation },
-            Deed::Leave { conversation } => Command::Leave { conversation },
-            Deed::Invite { conversation, user } => Command::Invite { conversation, users: vec![user] },
-            Deed::Kick { conversation, user } => Command::Kick { conversation, user },
-            Deed::Edit { conversation, ts, text } => Command::Edit(Box::new(Edit {
+            Deed::Join { conversation } => Command::from(Join { conversation }),
+            Deed::Leave { conversation } => Command::from(Leave { conversation }),
+            Deed::Invite { conversation, user } => Command::from(Invite { conversation, users: vec![user] }),
+            Deed::Kick { conversation, user } => Command::from(Kick { conversation, user }),
+            Deed::Edit { conversation, ts, text } => Command::from(Edit {
                 conversation,
                 ts,
                 text: Some(text),
                 blocks: None,
                 attachments: None,
                 expected_edited_ts: None,
-            })),
-            Deed::React { conversation, ts, name } => Command::React { conversation, ts, name: name.to_owned() },
+            }),
+            Deed::React { conversation, ts, name } => Command::from(React { conversation, ts, name: name.to_owned() }),
         }
     }
 
@@ -139,7 +140,7 @@ pub(crate) async fn settle_in(world: &World, number: usize) -> Crew {
     };
     for person in 1..world.plan().people {
         let person = NewPerson { name: format!("p{person}"), with_token: true, ..NewPerson::default() };
-        let event = as_owner(world, &mut rng, &crew, Command::CreateUser(Box::new(person))).await;
+        let event = as_owner(world, &mut rng, &crew, Command::from(CreateUser(person))).await;
         let Event::UserCreated(created) = &*event else { world.fail(&format!("no person: {event:?}")) };
         crew.people.push(Person { user: created.person.user, token: token(&event) });
     }
@@ -148,8 +149,8 @@ pub(crate) async fn settle_in(world: &World, number: usize) -> Crew {
         let kind = if channel < public { ConversationKind::PublicChannel } else { ConversationKind::PrivateChannel };
         let members = crew.people[1..].iter().map(|person| person.user).filter(|_| rng.random_bool(0.5)).collect();
         let name = Some(format!("c{channel}"));
-        let new = NewConversation { conversation: None, kind, name, members, imported: None };
-        let event = as_owner(world, &mut rng, &crew, Command::CreateConversation(Box::new(new))).await;
+        let new = CreateConversation { conversation: None, kind, name, members, imported: None };
+        let event = as_owner(world, &mut rng, &crew, Command::from(new)).await;
         crew.channels.extend(event.conversation());
     }
     crew

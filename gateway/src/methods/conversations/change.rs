@@ -1,10 +1,10 @@
 //! `conversations.*`: those that change a channel.
 
 use serde_json::json;
-use teamlog_ingest::{Command, NewConversation};
+use teamlog_ingest::commands;
 use teamlog_schemas::{ConversationId, ConversationKind, UserId};
 
-use super::{Access, CHANNEL, Call, Channel, Method, Reply, Retry, Tier, channel_reply, takes, write::event_of};
+use super::{Access, CHANNEL, Call, Channel, Method, Reply, Retry, Tier, channel_reply, takes};
 use crate::{ApiError, args::args};
 
 pub(crate) const CREATE: Method = Method {
@@ -56,9 +56,8 @@ pub(crate) async fn make(
     members: Vec<UserId>,
 ) -> Result<ConversationId, ApiError> {
     let name = Some(name.strip_prefix('#').unwrap_or(name).to_owned());
-    let new = NewConversation { conversation: None, kind, name, members, imported: None };
-    let event = event_of(call.write(Command::CreateConversation(Box::new(new))).await?)?;
-    event.conversation().ok_or(ApiError::outcome_unknown())
+    let new = commands::CreateConversation { conversation: None, kind, name, members, imported: None };
+    Ok(call.write(new).await?.made()?.conversation)
 }
 
 pub(crate) const RENAME: Method = Method {
@@ -94,7 +93,7 @@ args! {
 }
 
 async fn rename(call: &Call<'_>, args: Rename) -> Result<Reply, ApiError> {
-    call.write(Command::Rename { conversation: args.channel, name: args.name }).await?;
+    call.make(commands::Rename { conversation: args.channel, name: args.name }).await?;
     channel_reply(call, args.channel)
 }
 
@@ -134,7 +133,7 @@ args! {
 
 async fn set_topic(call: &Call<'_>, args: Topic) -> Result<Reply, ApiError> {
     let topic = args.topic.unwrap_or_default();
-    call.write(Command::SetTopic { conversation: args.channel, topic }).await?;
+    call.make(commands::SetTopic { conversation: args.channel, topic }).await?;
     channel_reply(call, args.channel)
 }
 
@@ -154,7 +153,7 @@ pub(crate) const SET_PURPOSE: Method = Method {
 
 async fn set_purpose(call: &Call<'_>, args: Purpose) -> Result<Reply, ApiError> {
     let purpose = args.purpose.unwrap_or_default();
-    call.write(Command::SetPurpose { conversation: args.channel, purpose }).await?;
+    call.make(commands::SetPurpose { conversation: args.channel, purpose }).await?;
     channel_reply(call, args.channel)
 }
 
@@ -173,7 +172,7 @@ pub(crate) const ARCHIVE: Method = Method {
 };
 
 async fn archive(call: &Call<'_>, args: Channel) -> Result<Reply, ApiError> {
-    call.write(Command::Archive { conversation: args.channel }).await?;
+    call.make(commands::Archive { conversation: args.channel }).await?;
     Ok(Reply::empty())
 }
 
@@ -192,6 +191,6 @@ pub(crate) const UNARCHIVE: Method = Method {
 };
 
 async fn unarchive(call: &Call<'_>, args: Channel) -> Result<Reply, ApiError> {
-    call.write(Command::Unarchive { conversation: args.channel }).await?;
+    call.make(commands::Unarchive { conversation: args.channel }).await?;
     Ok(Reply::empty())
 }

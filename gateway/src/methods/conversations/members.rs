@@ -1,12 +1,11 @@
 //! `conversations.*`: those that change who is in a conversation, or has it open.
 
 use serde_json::{Map, json};
-use teamlog_ingest::{Command, Nothing};
-use teamlog_schemas::{ConversationId, ConversationKind, UserId};
+use teamlog_ingest::{Nothing, commands};
+use teamlog_schemas::{ConversationId, ConversationKind, EventType, UserId};
 
 use super::{
     Access, CHANNEL, Call, Channel, Key, Method, Reply, Retry, Shape, Tier, channel_object, channel_reply, takes,
-    write::event_of,
 };
 use crate::{ApiError, args::args, error::Done, render};
 
@@ -40,8 +39,8 @@ async fn join(call: &Call<'_>, args: Channel) -> Result<Reply, ApiError> {
 
 /// Joins a channel; true if the caller was in it.
 pub(crate) async fn enter(call: &Call<'_>, conversation: ConversationId) -> Result<bool, ApiError> {
-    match call.write(Command::Join { conversation }).await? {
-        Done::Acked(_) => Ok(false),
+    match call.write(commands::Join { conversation }).await? {
+        Done::Made(_) => Ok(false),
         Done::Nothing(_) => Ok(true),
     }
 }
@@ -61,8 +60,8 @@ pub(crate) const LEAVE: Method = Method {
 };
 
 async fn leave(call: &Call<'_>, args: Channel) -> Result<Reply, ApiError> {
-    Ok(match call.write(Command::Leave { conversation: args.channel }).await? {
-        Done::Acked(_) => Reply::empty(),
+    Ok(match call.write(commands::Leave { conversation: args.channel }).await? {
+        Done::Made(_) => Reply::empty(),
         Done::Nothing(_) => Reply::from(json!({ "not_in_channel": true })),
     })
 }
@@ -112,7 +111,7 @@ pub(crate) async fn bring(call: &Call<'_>, args: Invite) -> Result<ConversationI
     if users.is_empty() {
         return Err(ApiError::refused("no_user"));
     }
-    call.write(Command::Invite { conversation, users }).await?;
+    call.make(commands::Invite { conversation, users }).await?;
     Ok(conversation)
 }
 
@@ -151,7 +150,7 @@ args! {
 }
 
 async fn kick(call: &Call<'_>, args: Kick) -> Result<Reply, ApiError> {
-    call.write(Command::Kick { conversation: args.channel, user: args.user }).await?;
+    call.make(commands::Kick { conversation: args.channel, user: args.user }).await?;
     Ok(Reply::empty())
 }
 
@@ -220,14 +219,18 @@ pub(crate) async fn opened(
     conversation: Option<ConversationId>,
     users: Vec<UserId>,
 ) -> Result<(ConversationId, bool), ApiError> {
-    let command = match conversation {
-        Some(conversation) => Command::OpenConversation { conversation },
-        None if users.is_empty() => return Err(ApiError::refused("users_list_not_supplied")),
-        None => Command::OpenDirect { users },
-    };
-    match call.write(command).await? {
+    match conversation {
+        Some(conversation) => direct(call.write(commands::OpenConversation { conversation }).await?),
+        None if users.is_empty() => Err(ApiError::refused("users_list_not_supplied")),
+        None => direct(call.write(commands::OpenDirect { users }).await?),
+    }
+}
+
+/// Returns the direct message that was opened. True if it was open.
+pub(crate) fn direct<E: EventType>(done: Done<E>) -> Result<(ConversationId, bool), ApiError> {
+    match done {
         Done::Nothing(Nothing::AlreadyOpen(conversation)) => Ok((conversation, true)),
-        done => Ok((event_of(done)?.conversation().ok_or(ApiError::outcome_unknown())?, false)),
+        done => Ok((done.made()?.event().conversation().ok_or(ApiError::outcome_unknown())?, false)),
     }
 }
 
@@ -246,8 +249,8 @@ pub(crate) const CLOSE: Method = Method {
 };
 
 async fn close(call: &Call<'_>, args: Channel) -> Result<Reply, ApiError> {
-    Ok(match call.write(Command::CloseDirect { conversation: args.channel }).await? {
-        Done::Acked(_) => Reply::empty(),
+    Ok(match call.write(commands::CloseDirect { conversation: args.channel }).await? {
+        Done::Made(_) => Reply::empty(),
         Done::Nothing(_) => Reply::from(json!({ "no_op": true, "already_closed": true })),
     })
 }

@@ -6,7 +6,7 @@ pub(super) mod members;
 pub(super) mod read;
 mod shared;
 
-use super::{Access, Call, Key, Method, Reply, Retry, Shape, Tier, paging, takes, write};
+use super::{Access, Call, Key, Method, Reply, Retry, Shape, Tier, paging, takes};
 use shared::{CHANNEL, Channel, channel_object, channel_reply};
 
 pub(super) const METHODS: &[Method] = &[

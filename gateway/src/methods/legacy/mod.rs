@@ -7,7 +7,7 @@ pub(super) mod im;
 pub(super) mod mpim;
 
 use serde_json::{Map, Value, json};
-use teamlog_ingest::Command;
+use teamlog_ingest::commands;
 use teamlog_schemas::{ConversationId, ConversationKind};
 use teamlog_state::{Conversation, Team};
 
@@ -57,14 +57,14 @@ const PURPOSE: Key = Key::always("purpose", Shape::Text, "The purpose.");
 /// Sets a topic and answers with it alone.
 async fn set_topic(call: &Call<'_>, args: Topic) -> Result<Reply, ApiError> {
     let topic = args.topic.unwrap_or_default();
-    call.write(Command::SetTopic { conversation: args.channel, topic: topic.clone() }).await?;
+    call.make(commands::SetTopic { conversation: args.channel, topic: topic.clone() }).await?;
     Ok(Reply::from(json!({ "topic": topic })))
 }
 
 /// Sets a purpose and answers with it alone.
 async fn set_purpose(call: &Call<'_>, args: Purpose) -> Result<Reply, ApiError> {
     let purpose = args.purpose.unwrap_or_default();
-    call.write(Command::SetPurpose { conversation: args.channel, purpose: purpose.clone() }).await?;
+    call.make(commands::SetPurpose { conversation: args.channel, purpose: purpose.clone() }).await?;
     Ok(Reply::from(json!({ "purpose": purpose })))
 }
 

@@ -6,12 +6,13 @@ use tokio::time::Instant;
 use futures::future::join_all;
 use serde_json::{Map, Value, json};
 use teamlog_ingest::{
-    Command, ImportedConversation, ImportedMessage, NewConversation, NewPerson, NewTeam, Nothing, Request,
+    Command, NewPerson, NewTeam, Nothing, Request,
+    commands::{AddBot, CreateConversation, CreateUser, ImportMessage, ImportedConversation},
 };
 use teamlog_live::LiveTeam;
-use teamlog_schemas::{ConversationKind, Edited, Message, Reaction, TeamId, Text, Ts, UserId};
+use teamlog_schemas::{ConversationKind, Edited, Event, Message, Reaction, TeamId, TeamRegistered, Text, Ts, UserId};
 
-use super::super::{Access, Call, Key, Method, Reply, Retry, Shape, Tier, takes, write::event_of};
+use super::super::{Access, Call, Key, Method, Reply, Retry, Shape, Tier, takes};
 use crate::{
     ApiError,
     args::{JsonArray, JsonObject, args, one_of},
@@ -99,8 +100,8 @@ async fn make_team(call: &Call<'_>, args: Begin) -> Result<TeamId, ApiError> {
     let key = Some(format!("import/{domain}"));
     let channels = Some(Vec::new());
     let new = NewTeam { domain, name, owner, team: None, channels, key, deadline: call.deadline() };
-    let event = event_of(settle(call.gateway.ingest().create_team(new).await)?)?;
-    event.team().ok_or(ApiError::outcome_unknown())
+    let registered = settle::<TeamRegistered>(call.gateway.ingest().create_team(new).await)?.made()?;
+    Ok(registered.meta.team)
 }
 
 async fn the_team(call: &Call<'_>, domain: &str) -> Result<std::sync::Arc<LiveTeam>, ApiError> {
@@ -150,7 +151,7 @@ async fn items(call: &Call<'_>, args: Items) -> Result<Reply, ApiError> {
 async fn one(call: &Call<'_>, team: &LiveTeam, kind: ItemKind, item: Value, deadline: Instant) -> Value {
     let Value::Object(item) = item else { return json!({ "result": "not_an_object" }) };
     let command = match kind {
-        ItemKind::User => person(item).map(|person| Command::CreateUser(Box::new(person))),
+        ItemKind::User => person(item).map(|person| CreateUser(person).into()),
         ItemKind::Bot => bot(item),
         ItemKind::Conversation => conversation(item),
         ItemKind::Message => message(item),
@@ -163,8 +164,8 @@ async fn one(call: &Call<'_>, team: &LiveTeam, kind: ItemKind, item: Value, dead
     if kind != ItemKind::Message {
         call.seen(&answer).await;
     }
-    match settle(answer) {
-        Ok(Done::Acked(_)) => json!({ "result": "imported" }),
+    match settle::<Event>(answer) {
+        Ok(Done::Made(_)) => json!({ "result": "imported" }),
         Ok(Done::Nothing(Nothing::AlreadyOpen(id))) => json!({ "result": "there", "id": id }),
         Ok(Done::Nothing(_)) => json!({ "result": "there" }),
         Err(why) => json!({ "result": why.code() }),
@@ -226,7 +227,7 @@ fn person(mut user: Map<String, Value>) -> Option<NewPerson> {
 fn bot(mut bot: Map<String, Value>) -> Option<Command> {
     let id = parsed(&mut bot, "id")?;
     let name = take(&mut bot, "name").unwrap_or_default();
-    Some(Command::AddBot { bot: id, name, extra: rest(&bot) })
+    Some(AddBot { bot: id, name, extra: rest(&bot) }.into())
 }
 
 fn conversation(mut c: Map<String, Value>) -> Option<Command> {
@@ -254,13 +255,7 @@ fn conversation(mut c: Map<String, Value>) -> Option<Command> {
     };
     let name = take(&mut c, "name");
     let imported = Some(imported);
-    Some(Command::CreateConversation(Box::new(NewConversation {
-        conversation: Some(id),
-        kind,
-        name,
-        members,
-        imported,
-    })))
+    Some(CreateConversation { conversation: Some(id), kind, name, members, imported }.into())
 }
 
 fn message(mut m: Map<String, Value>) -> Option<Command> {
@@ -293,7 +288,7 @@ fn message(mut m: Map<String, Value>) -> Option<Command> {
         client_msg_id: take(&mut m, "client_msg_id"),
         extra: rest(&m).map(Text::from),
     };
-    Some(Command::ImportMessage(Box::new(ImportedMessage { conversation, message, reactions })))
+    Some(ImportMessage { conversation, message, reactions }.into())
 }
 
 /// Only what has just a user and a `ts`: anything more stays as it was.

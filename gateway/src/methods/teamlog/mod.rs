@@ -11,13 +11,13 @@ pub(super) mod users;
 use std::{sync::Arc, time::Duration};
 
 use serde_json::{Map, Value, json};
-use teamlog_ingest::Command;
+use teamlog_ingest::commands::{IssueToken, Join};
 use teamlog_live::{LiveTeam, TeamsError};
-use teamlog_schemas::{Event, TeamId, UserId};
+use teamlog_schemas::{TeamId, UserId};
 use tracing::warn;
 use uuid::Uuid;
 
-use super::{Call, Key, Shape, write::event_of};
+use super::{Call, Key, Shape};
 use crate::{ApiError, render};
 
 const USER: Key = Key::always("user", Shape::Object, "The person.");
@@ -59,7 +59,7 @@ pub(super) async fn enter_general(call: &Call<'_>, team: &Arc<LiveTeam>, user: U
     };
     let Some(conversation) = general else { return };
     // Joining twice is no harm, so it needs no key; nor may it keep anybody from connecting while the log is away.
-    let joining = call.write_as(team.id(), Some(user), None, Command::Join { conversation });
+    let joining = call.write_as(team.id(), Some(user), None, Join { conversation });
     match tokio::time::timeout(ENTER_WAIT, joining).await {
         Ok(Ok(_)) => {}
         Ok(Err(why)) => warn!(team = %team.id(), %user, why = why.code(), "somebody is not in the general channel yet"),
@@ -74,10 +74,8 @@ async fn issue(
     actor: Option<UserId>,
     user: UserId,
 ) -> Result<(String, UserId), ApiError> {
-    let command = Command::IssueToken { user };
-    let event = event_of(call.write_as(team.id(), actor, call.key.clone(), command).await?)?;
-    let Event::TokenIssued(issued) = &*event else { return Err(ApiError::outcome_unknown()) };
-    let token = call.gateway.ingest().secrets().token_of(&event).ok_or(ApiError::outcome_unknown())?;
+    let issued = call.write_as(team.id(), actor, call.key.clone(), IssueToken { user }).await?.made()?;
+    let token = call.gateway.ingest().secrets().token_of(issued.event()).ok_or(ApiError::outcome_unknown())?;
     Ok((token, issued.token.user))
 }
 

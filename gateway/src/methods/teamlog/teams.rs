@@ -2,10 +2,10 @@
 
 use serde_json::{Map, Value, json};
 use teamlog_ingest::{NewPerson, NewTeam};
-use teamlog_schemas::{Event, TeamCreated, TeamId, TeamRegistered, UserId};
+use teamlog_schemas::{TeamId, TeamRegistered, UserId};
 
 use super::{
-    super::{Access, Call, Key, Method, Reply, Retry, Shape, Tier, takes, write::event_of},
+    super::{Access, Call, Key, Method, Reply, Retry, Shape, Tier, takes},
     TOKEN, USER, keep_password, new_password, with_user,
 };
 use crate::{
@@ -94,17 +94,11 @@ async fn create(call: &Call<'_>, args: Create) -> Result<Reply, ApiError> {
     let new = NewTeam { domain, name, owner, team: Some(team), channels: None, key, deadline };
     let answer = call.gateway.ingest().create_team(new).await;
     call.seen(&answer).await;
-    let event = event_of(settle(answer)?)?;
-    // The first of the two steps tells the whole team, and so does the second.
-    let (Event::TeamRegistered(TeamRegistered { meta, owner, .. })
-    | Event::TeamCreated(TeamCreated { meta, owner, .. })) = &*event
-    else {
-        return Err(ApiError::outcome_unknown());
-    };
-    let (team, owner) = (meta.team, owner.user);
+    let registered = settle::<TeamRegistered>(answer)?.made()?;
+    let (team, owner) = (registered.meta.team, registered.owner.user);
     // The team is made: that it cannot be looked at now must not read as if it could be made again.
     let team = call.gateway.ingest().team(team).await.map_err(|_| ApiError::outcome_unknown())?;
-    let token = call.gateway.ingest().secrets().token_of(&event);
+    let token = call.gateway.ingest().secrets().token_of(registered.event());
     let guard = team.read();
     let mut reply = Map::new();
     reply.insert("team".to_owned(), render::team(&guard));

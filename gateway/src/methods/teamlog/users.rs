@@ -1,11 +1,11 @@
 //! `teamlog.users.*`
 
 use serde_json::{Map, Value, json};
-use teamlog_ingest::{Command, NewPerson};
-use teamlog_schemas::{Event, TeamId, UserId};
+use teamlog_ingest::{NewPerson, commands::CreateUser};
+use teamlog_schemas::{TeamId, UserId};
 
 use super::{
-    super::{Access, Call, Key, Method, Reply, Retry, Shape, Tier, takes, write::event_of},
+    super::{Access, Call, Key, Method, Reply, Retry, Shape, Tier, takes},
     TOKEN, USER, enter_general, issue, keep_password, new_password, place, with_user,
 };
 use crate::{ApiError, args::args};
@@ -80,12 +80,10 @@ async fn create(call: &Call<'_>, args: Create) -> Result<Reply, ApiError> {
         credential_id: keep_password(call, team.id(), user, hash).await?,
         ..NewPerson::default()
     };
-    let command = Command::CreateUser(Box::new(person));
-    let event = event_of(call.write_as(team.id(), actor, call.key.clone(), command).await?)?;
-    let Event::UserCreated(created) = &*event else { return Err(ApiError::outcome_unknown()) };
+    let created = call.write_as(team.id(), actor, call.key.clone(), CreateUser(person)).await?.made()?;
     // A retry with the call's key finds its first answer, so the person is the one that the first try made.
     enter_general(call, &team, created.person.user).await;
-    let token = call.gateway.ingest().secrets().token_of(&event);
+    let token = call.gateway.ingest().secrets().token_of(created.event());
     let mut reply = Map::new();
     with_user(&mut reply, &team.read(), created.person.user, token)?;
     Ok(reply.into())

@@ -1,4 +1,4 @@
-//! What a message is made of, and whether it fits.
+//! The content of a message: text, blocks and attachments, and whether they fit.
 
 use serde_json::Value;
 use teamlog_schemas::{Message, Text};
@@ -8,17 +8,17 @@ use crate::{
     limits::{ATTACHMENTS_MAX, BLOCKS_MAX, MESSAGE_BYTES_MAX, TEXT_CHARS_MAX},
 };
 
-/// The parts of a message that say something. They fit, and there is at least one.
-pub(super) struct Parts {
-    pub(super) blocks: Option<Text>,
-    pub(super) attachments: Option<Text>,
-    /// The blocks, read.
-    pub(super) read: Vec<Value>,
+/// The parts of a message that carry content. They fit, and there is at least one.
+pub(crate) struct Content {
+    pub(crate) blocks: Option<Text>,
+    pub(crate) attachments: Option<Text>,
+    /// The blocks, parsed.
+    pub(crate) read: Vec<Value>,
 }
 
-impl Parts {
-    /// An empty list is none at all.
-    pub(super) fn of(text: &str, blocks: Option<&str>, attachments: Option<&str>) -> Result<Parts, Refusal> {
+impl Content {
+    /// Checks the parts of a message. An empty list counts as none.
+    pub(crate) fn of(text: &str, blocks: Option<&str>, attachments: Option<&str>) -> Result<Content, Refusal> {
         if text.chars().count() > TEXT_CHARS_MAX {
             return Err(Refusal::MsgTooLong);
         }
@@ -34,7 +34,7 @@ impl Parts {
             return Err(Refusal::NoText);
         }
         let kept = |json: Option<&str>, all: &[Value]| json.filter(|_| !all.is_empty()).map(Text::from);
-        Ok(Parts { blocks: kept(blocks, &read), attachments: kept(attachments, &attached), read })
+        Ok(Content { blocks: kept(blocks, &read), attachments: kept(attachments, &attached), read })
     }
 }
 
@@ -48,7 +48,7 @@ fn objects(json: Option<&str>, refusal: Refusal) -> Result<Vec<Value>, Refusal> 
 }
 
 /// Whether a message fits with all its parts.
-pub(super) fn fits(message: &Message) -> Result<(), Refusal> {
+pub(crate) fn fits(message: &Message) -> Result<(), Refusal> {
     let text = |part: &Option<Text>| part.as_ref().map_or(0, |text| text.plain.len());
     let plain = |part: &Option<String>| part.as_ref().map_or(0, String::len);
     let parts = [&message.blocks, &message.attachments, &message.username, &message.icons, &message.extra];

@@ -1,4 +1,4 @@
-//! Whom a message calls: by name, or all of its conversation.
+//! Mentions: the people whom a message calls, by name or all of its conversation.
 
 use std::collections::HashSet;
 
@@ -6,26 +6,26 @@ use serde_json::Value;
 use teamlog_schemas::{Broadcast, UserId};
 use teamlog_state::Conversation;
 
-use super::Context;
+use super::context::Context;
 
-/// Whom the text and the blocks of a message call.
+/// The mentions in the text and the blocks of a message.
 #[derive(Default)]
-pub(super) struct Calls {
+pub(crate) struct Mentions {
     named: Vec<UserId>,
     seen: HashSet<UserId>,
     broadcast: Option<Broadcast>,
 }
 
-impl Calls {
-    pub(super) fn of(text: &str, blocks: &[Value]) -> Calls {
-        let mut calls = Calls::default();
-        calls.read_text(text);
-        blocks.iter().for_each(|block| calls.read_block(block));
-        calls
+impl Mentions {
+    pub(crate) fn of(text: &str, blocks: &[Value]) -> Mentions {
+        let mut mentions = Mentions::default();
+        mentions.read_text(text);
+        blocks.iter().for_each(|block| mentions.read_block(block));
+        mentions
     }
 
-    /// The people who are named, may read the conversation and are not deactivated, each once, as they come.
-    pub(super) fn mentions(&self, it: &Context<'_, '_>, conversation: &Conversation) -> Vec<UserId> {
+    /// Returns the people who are named, may read the conversation and are not deactivated, each once, in their order.
+    pub(crate) fn users(&self, it: &Context<'_, '_>, conversation: &Conversation) -> Vec<UserId> {
         let called = |user: &UserId| {
             it.team.may_read(*user, conversation.conversation)
                 && it.team.person(*user).is_some_and(|member| !member.person.deleted)
@@ -33,15 +33,16 @@ impl Calls {
         self.named.iter().copied().filter(called).collect()
     }
 
-    /// The widest call. Everybody is in the general channel alone: elsewhere `<!everyone>` means all who are there.
-    pub(super) fn broadcast(&self, conversation: &Conversation) -> Option<Broadcast> {
+    /// Returns the widest broadcast. Only the general channel has everybody in it: elsewhere `<!everyone>` means all of the
+    /// channel.
+    pub(crate) fn broadcast(&self, conversation: &Conversation) -> Option<Broadcast> {
         match self.broadcast {
             Some(Broadcast::Everyone) if !conversation.is_general => Some(Broadcast::Channel),
             broadcast => broadcast,
         }
     }
 
-    /// Slack's markup: `<@U...>`, `<!here>`, each perhaps with `|label`.
+    /// Reads Slack's markup: `<@U...>`, `<!here>`, each perhaps with `|label`.
     fn read_text(&mut self, text: &str) {
         for part in text.split('<').skip(1) {
             let Some((inside, _)) = part.split_once('>') else { continue };
@@ -54,7 +55,7 @@ impl Calls {
         }
     }
 
-    /// Blocks say it in markup within their texts, rich text in elements of its own.
+    /// Reads a block: markup within its texts, and the elements of rich text.
     fn read_block(&mut self, block: &Value) {
         match block {
             Value::String(text) => self.read_text(text),

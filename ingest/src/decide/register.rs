@@ -9,8 +9,8 @@ use teamlog_schemas::{
 };
 use uuid::Uuid;
 
-use super::{Now, names};
-use crate::{NewTeam, Refusal, command, limits};
+use super::{names, now::Now};
+use crate::{NewTeam, Refusal, beginnings::text, limits};
 
 /// The first step: a domain gets its team.
 ///
@@ -37,7 +37,7 @@ pub fn decide_team(
     if let Some(address) = &new.owner.email {
         names::email(address)?;
     }
-    let too_long = |text: &str| text.chars().count() > limits::REAL_NAME_CHARS_MAX;
+    let too_long = |words: &str| words.chars().count() > limits::REAL_NAME_CHARS_MAX;
     if too_long(&new.name) || too_long(&new.owner.real_name) || new.owner.tz.as_deref().is_some_and(too_long) {
         return Err(Refusal::TooLong);
     }
@@ -88,13 +88,13 @@ pub fn decide_team(
             user,
             name: Text::from(new.owner.name.as_str()),
             real_name: Text::from(real_name.as_str()),
-            email: command::text(&new.owner.email),
+            email: text(&new.owner.email),
             is_admin: true,
             is_owner: true,
             bot: None,
             deleted: false,
             tz: new.owner.tz.clone(),
-            extra: command::text(&new.owner.extra),
+            extra: text(&new.owner.extra),
         },
         channels,
         token,
@@ -115,10 +115,11 @@ fn first_channels(random: &mut dyn FnMut() -> u64) -> Vec<FirstChannel> {
     ]
 }
 
-/// The second step, a pure function of the first: whoever touches the team first decides it, and all decide the same.
-pub fn team_begun(registered: &TeamRegistered, event_id: Uuid, at: Ts) -> Event {
+/// Returns the beginning of a registered team: a pure function of the registration, so that every node that decides it decides
+/// the same.
+pub fn team_begun(registered: &TeamRegistered, event_id: Uuid, at: Ts) -> TeamCreated {
     let meta = &registered.meta;
-    Event::from(TeamCreated {
+    TeamCreated {
         meta: Meta {
             event_id,
             team: meta.team,
@@ -134,5 +135,5 @@ pub fn team_begun(registered: &TeamRegistered, event_id: Uuid, at: Ts) -> Event 
         channels: registered.channels.clone(),
         token: registered.token.clone(),
         credential_id: registered.credential_id,
-    })
+    }
 }

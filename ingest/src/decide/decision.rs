@@ -1,0 +1,15 @@
+//! `Decision`: the outcome of deciding.
+
+use teamlog_schemas::Event;
+
+use crate::Nothing;
+
+/// The outcome of a decision that refuses nothing.
+#[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "made and taken apart at once; nearly all are events")]
+pub enum Decision {
+    /// One event, whole.
+    Event(Event),
+    /// What the command wants is so already.
+    Nothing(Nothing),
+}

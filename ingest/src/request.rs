@@ -1,0 +1,31 @@
+//! Requests: commands with what their decisions depend on beside the team. They never enter the log; between nodes they
+//! travel as JSON, in which a newer node's keys are ignored and an older one's are defaulted.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use teamlog_schemas::{TeamId, UserId};
+use tokio::time::Instant;
+
+use crate::commands::Command;
+
+/// A command with all that its decision depends on beside the team's state.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Request {
+    /// The team.
+    pub team: TeamId,
+    /// Who asks; none for the operator's tools, who may do everything.
+    pub actor: Option<UserId>,
+    /// The Web API method, for the idempotency key and for metrics.
+    pub method: Cow<'static, str>,
+    /// The idempotency key, if the client sent one: at most 255 bytes.
+    pub key: Option<String>,
+    /// When the caller stops waiting: what is not in the log by then is not appended any more.
+    #[serde(skip, default = "Instant::now")]
+    pub deadline: Instant,
+    /// W3C trace context.
+    pub traceparent: Option<String>,
+    /// What is wanted.
+    pub command: Command,
+}
