@@ -8,6 +8,7 @@ use figment::{
     providers::{Env, Format, Serialized, Toml},
 };
 use serde::{Deserialize, Deserializer, Serialize};
+use teamlog_consumers::{egress::EgressConfig, unfurl::UnfurlConfig};
 use teamlog_gateway::Signup;
 use teamlog_log::FeedConfig;
 
@@ -25,6 +26,9 @@ pub(crate) struct Config {
     pub(crate) ingest: Ingest,
     pub(crate) gateway: Gateway,
     pub(crate) limits: Limits,
+    pub(crate) apps: Apps,
+    pub(crate) egress: EgressConfig,
+    pub(crate) unfurl: UnfurlConfig,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -181,6 +185,13 @@ impl Default for Limits {
     fn default() -> Self {
         Limits { enabled: true, calls_per_second: 100, calls_burst: 500, messages_per_second: 1, messages_burst: 20 }
     }
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Apps {
+    /// Lets what users name lead to private addresses too: for closed networks and tests.
+    pub(crate) allow_private_urls: bool,
 }
 
 impl Config {

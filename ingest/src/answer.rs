@@ -125,6 +125,8 @@ pub enum Nothing {
     AlreadyThere(UserId),
     /// An import brought this conversation, bot or message before.
     AlreadyImported,
+    /// A link is not shown below its message: the message is gone, or has no such link any more, or shows it already.
+    NotShown,
 }
 
 /// Why a command was surely not carried out, though it might be later.
@@ -250,6 +252,8 @@ refusals! {
     MessageNotFound "message_not_found",
     /// Somebody else's message, or one that nobody wrote.
     CantUpdateMessage "cant_update_message",
+    /// The message has no attachment of that number.
+    AttachmentNotFound "attachment_not_found",
     /// Somebody else's message.
     CantDeleteMessage "cant_delete_message",
     /// Another edit came first.

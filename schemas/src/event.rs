@@ -159,7 +159,7 @@ events! {
     "events" PurposeSet [1 => 57],
     "events" ConversationArchived [1 => 58],
     "events" ConversationUnarchived [1 => 59],
-    "events" MessagePosted [1 => 80],
+    "events" MessagePosted [1 => 80, 2 => 84],
     "events" MessageImported [1 => 81],
     "events" MessageEdited [1 => 82],
     "events" MessageDeleted [1 => 83],

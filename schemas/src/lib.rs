@@ -28,7 +28,7 @@ pub use keys::{credential_key, mark_key};
 pub use partition::partition_of;
 pub use parts::{
     Broadcast, ConversationKind, Edited, FirstChannel, Joined, Message, Meta, Person, Reaction, Text, Thread, Token,
-    TokenKind,
+    TokenKind, UnfurlFlags,
 };
 pub use ranges::{ID_RANGES, IdRange};
 pub use registered::{key_of_registration, registration_of_key};

@@ -225,6 +225,18 @@ symbols! {
 }
 
 record! {
+    /// What an author said about showing links below a message. What is absent was not said: then a person's message shows
+    /// all, a bot's media alone.
+    #[derive(Copy, Default, Eq)]
+    pub struct UnfurlFlags {
+        /// Show links to pages of text.
+        pub links: Option<bool>,
+        /// Show links to media.
+        pub media: Option<bool>,
+    }
+}
+
+record! {
     /// One emoji on a message and who put it there.
     #[derive(Eq)]
     pub struct Reaction {

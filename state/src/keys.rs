@@ -89,6 +89,7 @@ mod tests {
             mentions: Vec::new(),
             broadcast: None,
             opens_for: Vec::new(),
+            unfurl: None,
         }))
     }
 

@@ -36,6 +36,7 @@ pub(super) fn record(text: &str) -> Result<NewRecord, BenchError> {
         mentions: Vec::new(),
         broadcast: None,
         opens_for: Vec::new(),
+        unfurl: None,
     });
     Ok(NewRecord {
         key: Some(Bytes::from(team.to_string())),

@@ -6,7 +6,11 @@ use anyhow::bail;
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
 use teamlog_cluster::{Clock, Membership, Random, Role};
-use teamlog_consumers::{JobId, JobRunner, Ledger, Letter, World};
+use teamlog_consumers::{
+    Consumer, JobId, JobRunner, Ledger, Letter, World,
+    egress::{Egress, EgressConfig},
+    unfurl::{UnfurlLinks, Unfurler},
+};
 use teamlog_gateway::{DeadJob, Jobs, JobsError};
 use teamlog_log::{Feed, LogError, Partition};
 use teamlog_schemas::{Event, TeamId};
@@ -28,7 +32,13 @@ type Begin = Box<dyn FnOnce(&JobRunner, World, Mine) + Send>;
 type Make = fn(&Config) -> anyhow::Result<Begin>;
 
 /// The consumers, by their kinds. A new one is a line here.
-const CONSUMERS: &[(&str, Make)] = &[];
+const CONSUMERS: &[(&str, Make)] = &[(UnfurlLinks::NAME, unfurl)];
+
+fn unfurl(config: &Config) -> anyhow::Result<Begin> {
+    let egress = EgressConfig { allow_private_urls: config.apps.allow_private_urls, ..config.egress.clone() };
+    let consumer = UnfurlLinks::new(Unfurler::new(Egress::new(egress), config.unfurl.clone()));
+    Ok(Box::new(|runner, world, mine| runner.start(consumer, world, mine)))
+}
 
 /// The kinds that a process runs.
 ///

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 #[serde(default, deny_unknown_fields)]
 pub struct EgressConfig {
     /// Also connects to private addresses (RFC 1918, loopback, unique local, shared address space). Forbidden ones stay so.
+    /// Set from `[apps] allow_private_urls`.
+    #[serde(skip)]
     pub allow_private_urls: bool,
     /// Time for a connection to one address to be made, TLS included.
     #[serde(with = "humantime_serde")]

@@ -1,13 +1,13 @@
 //! Link unfurling: what is shown of the pages that a message links to.
 
 mod charset;
-mod links;
+mod consumer;
 mod oembed;
 mod page;
 mod preview;
 mod text;
 mod unfurler;
 
-pub use links::{LINKS_MAX, Link, links};
+pub use consumer::{UnfurlLinks, Unfurling};
 pub use preview::{Kind, Preview};
 pub use unfurler::{Found, UnfurlConfig, Unfurler};

@@ -1,9 +1,9 @@
 //! Chooses, from what a page says of itself, what is shown of it.
 
 use serde_json::{Map, Value, json};
+use teamlog_ingest::Link;
 use url::Url;
 
-use super::links::Link;
 use super::oembed::{Oembed, Picture};
 use super::page::PageFacts;
 use super::text::clean;
@@ -114,8 +114,8 @@ impl Preview {
         })
     }
 
-    /// Returns the attachment that shows this below a message with `link`. `id` is its number in the message, from 1.
-    pub fn attachment(&self, link: &Link, id: usize) -> Value {
+    /// Returns the attachment that shows this below a message with `link`, but for its number in the message.
+    pub fn attachment(&self, link: &Link) -> Value {
         let mut attachment = Map::new();
         let mut put = |key: &str, value: Option<Value>| {
             if let Some(value) = value {
@@ -125,7 +125,6 @@ impl Preview {
         let text = |value: &Option<String>| value.clone().map(Value::from);
         put("from_url", Some(link.original.clone().into()));
         put("original_url", Some(link.original.clone().into()));
-        put("id", Some(id.into()));
         put("service_name", text(&self.service_name));
         put("author_name", text(&self.author_name));
         put("author_link", text(&self.author_link));
@@ -212,9 +211,9 @@ mod tests {
         let preview = Preview::of_page(facts, None, &base(), &|_| true).unwrap();
         assert_eq!(preview.kind, Kind::Text);
         assert_eq!(
-            preview.attachment(&link(), 2),
+            preview.attachment(&link()),
             json!({
-                "from_url": "https://a.example/dir/page#x", "original_url": "https://a.example/dir/page#x", "id": 2,
+                "from_url": "https://a.example/dir/page#x", "original_url": "https://a.example/dir/page#x",
                 "service_name": "Site", "title": "Open &lt;b&gt;&amp;", "title_link": "https://a.example/dir/page#x",
                 "text": "D", "fallback": "Site: Open &lt;b&gt;&amp;",
                 "thumb_url": "https://a.example/i.png", "thumb_width": 100, "thumb_height": 50,
@@ -233,7 +232,7 @@ mod tests {
         for kind in ["video.other", "music.song"] {
             let preview = Preview::of_page(facts(kind), None, &base(), &|_| true).unwrap();
             assert_eq!(preview.kind, Kind::Media);
-            assert_eq!(preview.attachment(&link(), 1)["image_url"], "https://a.example/i");
+            assert_eq!(preview.attachment(&link())["image_url"], "https://a.example/i");
         }
         assert_eq!(Preview::of_page(facts("article"), None, &base(), &|_| true).unwrap().kind, Kind::Text);
         let oembed = super::super::oembed::read(
@@ -241,7 +240,7 @@ mod tests {
         );
         let may_show = |url: &Url| url.scheme() == "https";
         let preview = Preview::of_page(PageFacts::default(), oembed, &base(), &may_show).unwrap();
-        let attachment = preview.attachment(&link(), 1);
+        let attachment = preview.attachment(&link());
         assert_eq!(attachment["fallback"], "P: V");
         assert_eq!(attachment["author_name"], "A");
         assert_eq!(attachment.get("author_link"), None);
@@ -262,7 +261,7 @@ mod tests {
             ..PageFacts::default()
         };
         let preview = Preview::of_page(facts, None, &base(), &|_| true).unwrap();
-        let attachment = preview.attachment(&link(), 1);
+        let attachment = preview.attachment(&link());
         assert_eq!(attachment["thumb_url"], "https://a.example/short.png");
         // Each `<` is four bytes.
         assert!(attachment.to_string().len() < 4 * (2 * TITLE_CHARS_MAX + TEXT_CHARS_MAX + 2 * NAME_CHARS_MAX) + 500);

@@ -107,16 +107,28 @@ impl Single for Ts {
 }
 
 /// A boolean that is false where it is not given.
+/// Absent is false.
 impl Parse for bool {
     const KIND: Kind = Kind::Flag;
     const MISSING: Option<&'static str> = None;
     const MALFORMED: &'static str = "invalid_arguments";
 
     fn parse(args: &Args, argument: &Argument) -> Result<bool, ApiError> {
+        Option::<bool>::parse(args, argument).map(Option::unwrap_or_default)
+    }
+}
+
+impl Parse for Option<bool> {
+    const KIND: Kind = Kind::Flag;
+    const MISSING: Option<&'static str> = None;
+    const MALFORMED: &'static str = "invalid_arguments";
+
+    fn parse(args: &Args, argument: &Argument) -> Result<Option<bool>, ApiError> {
         let text = args.value(argument.name).map(|value| text(value, argument)).transpose()?.flatten();
         match text.as_deref() {
-            None | Some("false" | "0" | "False") => Ok(false),
-            Some("true" | "1" | "True") => Ok(true),
+            None => Ok(None),
+            Some("false" | "0" | "False") => Ok(Some(false)),
+            Some("true" | "1" | "True") => Ok(Some(true)),
             Some(_) => Err(argument.is_malformed().saying(format!("{} must be a boolean", argument.name))),
         }
     }

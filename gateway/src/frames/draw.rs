@@ -245,7 +245,7 @@ impl Out<'_> {
     }
 
     fn edited(&mut self, e: &MessageEdited) {
-        let ts = e.after.edited.map_or(self.at, |edited| edited.ts).to_string();
+        let ts = e.edit().map_or(self.at, |edit| edit.ts).to_string();
         let frame = json!({
             "type": "message", "subtype": "message_changed", "hidden": true, "channel": e.conversation,
             "ts": ts, "event_ts": ts,

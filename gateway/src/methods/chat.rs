@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use teamlog_ingest::commands::{self, Edit, OpenDirect, Post};
-use teamlog_schemas::{ConversationId, Ts, UserId};
+use teamlog_ingest::commands::{self, Edit, OpenDirect, Post, RemoveAttachment};
+use teamlog_schemas::{ConversationId, Ts, UnfurlFlags, UserId};
 
 use super::{Access, Call, Key, Method, Reply, Retry, Shape, Tier, conversations::members::direct, takes};
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
     render::{AsText, Rendered},
 };
 
-pub(super) const METHODS: &[Method] = &[DELETE, GET_PERMALINK, ME_MESSAGE, POST_MESSAGE, UPDATE];
+pub(super) const METHODS: &[Method] = &[DELETE, DELETE_ATTACHMENT, GET_PERMALINK, ME_MESSAGE, POST_MESSAGE, UPDATE];
 
 const CHANNEL: Key = Key::always("channel", Shape::Text, "The conversation.");
 const TS: Key = Key::always("ts", Shape::Text, "The message's `ts`.");
@@ -67,6 +67,7 @@ const POST_MESSAGE: Method = Method {
     examples: &[
         || json!({ "channel": "C0ENGINES", "text": "Hello, *engines*" }),
         || json!({ "channel": "C0ENGINES", "text": "A reply", "thread_ts": "1700000000.000100", "reply_broadcast": true }),
+        || json!({ "channel": "C0ENGINES", "text": "<https://example.com/>", "unfurl_links": false, "unfurl_media": false }),
         || json!({ "channel": "U0BOB", "blocks": [{ "type": "section", "text": { "type": "mrkdwn", "text": "Hello" } }] }),
     ],
 };
@@ -86,6 +87,11 @@ args! {
         thread_ts: Option<Ts> [malformed "thread_not_found"],
         /// True to show a reply in the conversation too.
         reply_broadcast: bool,
+        /// Whether links to pages of text are shown below the message. Without it they are in a person's message, and not
+        /// in a bot's.
+        unfurl_links: Option<bool>,
+        /// Whether links to images, videos and sounds are shown below the message. Without it they are.
+        unfurl_media: Option<bool>,
         /// A bot's name for this message.
         username: Option<String>,
         /// A bot's icon for this message: an emoji's name.
@@ -98,6 +104,7 @@ args! {
 }
 
 async fn post_message(call: &Call<'_>, args: PostMessage) -> Result<Reply, ApiError> {
+    let said = args.unfurl_links.is_some() || args.unfurl_media.is_some();
     let post = Post {
         text: args.text.unwrap_or_default(),
         blocks: args.blocks.map(printed),
@@ -107,6 +114,7 @@ async fn post_message(call: &Call<'_>, args: PostMessage) -> Result<Reply, ApiEr
         username: args.username,
         icons: icons(args.icon_emoji.as_deref(), args.icon_url.as_deref()),
         client_msg_id: args.client_msg_id,
+        unfurl: said.then_some(UnfurlFlags { links: args.unfurl_links, media: args.unfurl_media }),
         ..Post::default()
     };
     posted(call, &args.channel, post).await
@@ -214,6 +222,38 @@ args! {
 async fn delete(call: &Call<'_>, args: Delete) -> Result<Reply, ApiError> {
     let (conversation, ts) = (args.channel, args.ts);
     call.make(commands::Delete { conversation, ts }).await?;
+    Ok(Reply::from(json!({ "channel": conversation, "ts": ts.to_string() })))
+}
+
+const DELETE_ATTACHMENT: Method = Method {
+    name: "chat.deleteAttachment",
+    alias_of: None,
+    about: "Removes an attachment, such as what is shown of a link, from a message of the caller's. An admin may remove any. \
+            The message does not count as edited.",
+    scope: "chat:write",
+    access: Access::User,
+    retry: Retry::Once,
+    tier: Tier::Three,
+    takes: takes!(DeleteAttachment => delete_attachment),
+    answers: &[CHANNEL, TS],
+    errors: &["attachment_not_found", "cant_update_message", "is_archived", "no_text"],
+    examples: &[|| json!({ "channel": "C0ENGINES", "ts": "1700000000.000100", "attachment": 1 })],
+};
+
+args! {
+    struct DeleteAttachment {
+        /// The message's conversation.
+        channel: ConversationId,
+        /// The message's `ts`.
+        ts: Ts,
+        /// The attachment's `id`.
+        attachment: u64 [malformed "attachment_not_found"],
+    }
+}
+
+async fn delete_attachment(call: &Call<'_>, args: DeleteAttachment) -> Result<Reply, ApiError> {
+    let (conversation, ts) = (args.channel, args.ts);
+    call.make(RemoveAttachment { conversation, ts, number: args.attachment }).await?;
     Ok(Reply::from(json!({ "channel": conversation, "ts": ts.to_string() })))
 }
 

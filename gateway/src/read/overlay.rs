@@ -89,8 +89,17 @@ mod tests {
 
     fn posted(message: Message, thread: Option<Thread>) -> Event {
         let (mentions, opens_for) = (Vec::new(), Vec::new());
-        MessagePosted { meta: meta(), conversation: here(), message, thread, mentions, broadcast: None, opens_for }
-            .into()
+        MessagePosted {
+            meta: meta(),
+            conversation: here(),
+            message,
+            thread,
+            mentions,
+            broadcast: None,
+            opens_for,
+            unfurl: None,
+        }
+        .into()
     }
 
     fn check(rows: Vec<Message>, events: Vec<Event>, expected: &[(i64, &str)]) -> Vec<MessageFact> {

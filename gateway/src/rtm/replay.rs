@@ -231,7 +231,16 @@ mod tests {
         };
         let (mentions, opens_for) = (Vec::new(), Vec::new());
         let (conversation, message) = (conversation.parse().unwrap(), Message::default());
-        let event = MessagePosted { meta, conversation, message, thread: None, mentions, broadcast: None, opens_for };
+        let event = MessagePosted {
+            meta,
+            conversation,
+            message,
+            thread: None,
+            mentions,
+            broadcast: None,
+            opens_for,
+            unfurl: None,
+        };
         Arc::new(Entry {
             source: TopicPartition::DIRECTORY,
             offset: Offset(offset),

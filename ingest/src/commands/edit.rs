@@ -7,7 +7,7 @@ use teamlog_state::{FactsWanted, Team};
 use super::Act;
 use crate::{
     Refusal,
-    decide::{Content, Context, fits},
+    decide::{Attachments, Content, Context, fits},
 };
 
 /// Changes a message of the actor's. What is none stays as it was.
@@ -56,7 +56,7 @@ impl Act for Edit {
             new.clone().or_else(|| old.as_ref().map(|text| text.plain.clone()))
         };
         let blocks = new_or(&self.blocks, &before.blocks);
-        let attachments = new_or(&self.attachments, &before.attachments);
+        let attachments = self.attachments.clone().or_else(|| kept(before, &text));
         let content = Content::of(&text, blocks.as_deref(), attachments.as_deref())?;
         let after = Message {
             text: Text::from(text),
@@ -82,4 +82,13 @@ impl Act for Edit {
         let text = Edit { blocks: None, attachments: None, expected_edited_ts: None, ..full.clone() };
         vec![full, text]
     }
+}
+
+/// Returns the attachments that a message keeps when its text is edited: what is shown of a link goes with the link.
+fn kept(before: &Message, text: &str) -> Option<String> {
+    let mut attachments = Attachments::of(before.attachments.as_ref());
+    if attachments.follow_text(before.text.as_str(), text) {
+        return attachments.to_json();
+    }
+    before.attachments.as_ref().map(|attachments| attachments.plain.clone())
 }

@@ -6,6 +6,7 @@
 mod act;
 mod add_bot;
 mod archive;
+mod attachments;
 mod begin_team;
 mod create_conversation;
 mod create_user;
@@ -53,6 +54,8 @@ registry::commands! {
     post::Post,
     import_message::ImportMessage,
     edit::Edit,
+    attachments::Unfurl,
+    attachments::RemoveAttachment,
     delete::Delete,
     react::React,
     react::Unreact,

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
-use teamlog_schemas::{ConversationId, Message, MessagePosted, Text, Ts};
+use teamlog_schemas::{ConversationId, Message, MessagePosted, Text, Ts, UnfurlFlags};
 use teamlog_state::{FactsWanted, Team, thread_with};
 
 use super::Act;
@@ -37,6 +37,8 @@ pub struct Post {
     pub icons: Option<String>,
     /// The client's own name for the message.
     pub client_msg_id: Option<String>,
+    /// What the author says about showing links, if anything.
+    pub unfurl: Option<UnfurlFlags>,
 }
 
 impl Act for Post {
@@ -98,6 +100,7 @@ impl Act for Post {
             opens_for: opens_for.map(|member| member.person.user).collect(),
             message,
             thread,
+            unfurl: self.unfurl,
         })
     }
 
@@ -116,8 +119,10 @@ impl Act for Post {
             username: Some("robot".to_owned()),
             icons: Some("{}".to_owned()),
             client_msg_id: Some("c1".to_owned()),
+            unfurl: Some(UnfurlFlags { links: Some(true), media: Some(false) }),
         };
         let reply = Post { thread_ts: Some(scene.message), reply_broadcast, ..plain.clone() };
-        vec![full, reply, plain]
+        let linked = Post { text: super::attachments::LINKED.to_owned(), ..plain.clone() };
+        vec![full, reply, plain, linked]
     }
 }

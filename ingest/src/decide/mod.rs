@@ -1,6 +1,7 @@
 //! Deciding: pure functions of a team, facts, a request, and what the writer's clock and dice say. Each command's own
 //! decision is in its file under `commands/`.
 
+mod attachments;
 mod content;
 mod context;
 mod decision;
@@ -12,6 +13,7 @@ mod register;
 use teamlog_state::{Facts, FactsWanted, Team, WriteKey};
 
 use crate::{Refusal, Request, commands::Command};
+pub(crate) use attachments::Attachments;
 pub(crate) use content::{Content, fits};
 pub(crate) use context::Context;
 use context::Origin;

@@ -405,7 +405,16 @@ mod tests {
         let meta = Meta { event_id: Uuid::nil(), team, actor: None, at: ts, key: None, method: None };
         let message = Message { ts, text: "once".into(), ..Message::default() };
         let (mentions, opens_for, conversation) = (Vec::new(), Vec::new(), "C1".parse().unwrap());
-        let event = MessagePosted { meta, conversation, message, thread: None, mentions, broadcast: None, opens_for };
+        let event = MessagePosted {
+            meta,
+            conversation,
+            message,
+            thread: None,
+            mentions,
+            broadcast: None,
+            opens_for,
+            unfurl: None,
+        };
         let after = Position { offset: Offset(1), ..Position::START };
         let body = Body::Event(Arc::new(event.into()));
         let entry = Arc::new(Entry { source, offset: Offset(0), after, body, timestamp_ms: 0, bytes: 9 });

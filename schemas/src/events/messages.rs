@@ -1,8 +1,8 @@
 //! Messages: posted, imported, edited, deleted.
 
 use crate::{
-    About, Broadcast, Changed, ConversationId, Deletion, Fact, Message, MessageChange, Meta, Reach, Reaction, Thread,
-    Ts, UserId, avro::record,
+    About, Broadcast, Changed, ConversationId, Deletion, Edited, Fact, Message, MessageChange, Meta, Reach, Reaction,
+    Thread, Ts, UnfurlFlags, UserId, avro::record,
 };
 
 record! {
@@ -22,6 +22,8 @@ record! {
         pub broadcast: Option<Broadcast>,
         /// Members of a direct message for whom this post opens it again.
         pub opens_for: Vec<UserId>,
+        /// What the author said about showing links, if anything.
+        pub unfurl: Option<UnfurlFlags>,
     }
 }
 
@@ -73,7 +75,8 @@ impl Fact for MessageImported {
 }
 
 record! {
-    /// A message was edited.
+    /// A message was changed: edited by its author, so that `after.edited` is another one than `before.edited`; or, where
+    /// that stayed, given other attachments, as what is shown of its links comes and goes.
     pub struct MessageEdited {
         /// The beginning.
         pub meta: Meta,
@@ -100,9 +103,16 @@ impl Fact for MessageEdited {
         Some(MessageChange { conversation: self.conversation, ts: self.after.ts, what })
     }
 
-    /// It adds no message, and names a version of one.
+    /// It adds no message, and an edit names a version of one.
     fn given_ts(&self) -> Ts {
-        self.after.edited.map_or(Ts::ZERO, |edited| edited.ts)
+        self.edit().map_or(Ts::ZERO, |edit| edit.ts)
+    }
+}
+
+impl MessageEdited {
+    /// The edit by the message's author; none if only attachments came or went.
+    pub fn edit(&self) -> Option<Edited> {
+        self.after.edited.filter(|edited| Some(*edited) != self.before.edited)
     }
 }
 

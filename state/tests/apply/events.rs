@@ -121,6 +121,7 @@ pub(crate) fn posts(conversation: ConversationId, message: Message) -> MessagePo
         mentions: vec![],
         broadcast: None,
         opens_for: vec![],
+        unfurl: None,
     }
 }
 

@@ -16,4 +16,5 @@ mod rtm_edges;
 mod sdk;
 mod seed;
 mod spine;
+mod unfurl;
 mod views;

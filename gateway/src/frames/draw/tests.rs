@@ -108,7 +108,16 @@ pub(super) fn message(user: &str, at: i64, text: &str) -> Message {
 pub(super) fn posted(conversation: &str, message: Message, thread: Option<Thread>) -> MessagePosted {
     let conversation = conversation.parse().unwrap();
     let meta = meta("UADA", message.ts.seconds());
-    MessagePosted { meta, conversation, message, thread, mentions: Vec::new(), broadcast: None, opens_for: Vec::new() }
+    MessagePosted {
+        meta,
+        conversation,
+        message,
+        thread,
+        mentions: Vec::new(),
+        broadcast: None,
+        opens_for: Vec::new(),
+        unfurl: None,
+    }
 }
 
 pub(super) fn thread(replies: i32) -> Thread {

@@ -50,7 +50,8 @@ impl World {
 
         let mut ts = Vec::new();
         for channel in [&engines, &secret, &two, &three] {
-            let posted = house.good("chat.postMessage", &ada, json!({ "channel": channel, "text": "hello" })).await;
+            let hello = json!({ "channel": channel, "text": "hello", "attachments": [{ "text": "attached" }] });
+            let posted = house.good("chat.postMessage", &ada, hello).await;
             ts.push(text(&posted["ts"]));
         }
         let reply = json!({ "channel": engines, "text": "well", "thread_ts": ts[0] });

@@ -77,7 +77,8 @@ fn after_nothing(why: &Nothing) -> Option<Nothing> {
         Nothing::AlreadyRevoked => Nothing::AlreadyBegun,
         Nothing::AlreadyBegun => Nothing::AlreadyThere(user()),
         Nothing::AlreadyThere(_) => Nothing::AlreadyImported,
-        Nothing::AlreadyImported => return None,
+        Nothing::AlreadyImported => Nothing::NotShown,
+        Nothing::NotShown => return None,
     })
 }
 
