@@ -25,7 +25,7 @@ use uuid::Uuid;
 
 use super::{
     Fold, Loaded, Submission, WriterConfig, WriterHandle,
-    lanes::{Held, Lanes, Pending},
+    lanes::{Held, Lanes, Pending, PendingOf},
 };
 use crate::{Acked, Answer, NotAccepted};
 use sent::Sent;
@@ -38,7 +38,6 @@ const CLAIM_TIMEOUT: Duration = Duration::from_secs(10);
 /// What is in flight at a stop gets this long.
 const DRAIN: Duration = Duration::from_secs(5);
 
-type PendingOf<F> = Pending<<F as Fold>::Request, <F as Fold>::Facts>;
 /// A lane's facts, in the order of the commands that wait for them.
 type EarlyFacts<F> = (<F as Fold>::Lane, Loaded<Vec<<F as Fold>::Facts>>);
 

@@ -6,10 +6,9 @@ use teamlog_log::{Appended, NewRecord, Position};
 use teamlog_schemas::Event;
 use tokio::time::Instant;
 
-use super::PendingOf;
 use crate::{
     Answer, NotAccepted,
-    writer::{Fold, inflight::Queue},
+    writer::{Fold, inflight::Queue, lanes::PendingOf},
 };
 
 /// A record of an epoch that is over. It counts, and is not acknowledged yet.
