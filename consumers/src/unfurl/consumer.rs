@@ -95,7 +95,7 @@ impl Consumer for UnfurlLinks {
             link: work.link.original.clone(),
             attachment: preview.attachment(&work.link).to_string(),
         };
-        match world.submit(job, None, unfurl.into()).await {
+        match world.submit(job, None, unfurl).await {
             Ok(Some(_)) => done("shown"),
             Ok(None) => done("too_late"),
             Err(undone) => undone.into(),

@@ -33,7 +33,7 @@ impl Consumer for Receipts {
     }
 
     async fn run(&self, inside: &Inside, job: &Job<UserId>) -> JobEnd {
-        match inside.submit(job, None, IssueToken { user: job.work }.into()).await {
+        match inside.submit(job, None, IssueToken { user: job.work }).await {
             Ok(_) => JobEnd::Done,
             Err(why) => why.into(),
         }
