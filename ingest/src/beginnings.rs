@@ -1,4 +1,4 @@
-//! The people and teams that are to be made.
+//! Teams and people that are yet to be made, as the commands that make them carry them.
 
 use serde::{Deserialize, Serialize};
 use teamlog_schemas::{BotId, FirstChannel, TeamId, Text, UserId};

@@ -15,7 +15,7 @@
 
 use uuid::Uuid;
 
-use crate::{Position, Stamp};
+use crate::{Offset, Position, Stamp};
 
 /// Whether a record counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,18 +65,22 @@ impl VoidReason {
 pub struct Fence {
     log_id: Uuid,
     epoch: u64,
+    claim_id: Uuid,
+    claim_offset: Offset,
     next_seq: Option<u64>,
 }
 
 impl Fence {
     /// The fence as of a position.
     pub const fn at(position: &Position) -> Fence {
-        Fence { log_id: position.log_id, epoch: position.epoch, next_seq: position.next_seq }
+        let Position { log_id, offset: _, epoch, claim_id, claim_offset, next_seq } = *position;
+        Fence { log_id, epoch, claim_id, claim_offset, next_seq }
     }
 
     /// The position of a reader whose fence this is and who has read everything below `offset`.
-    pub const fn position(&self, offset: crate::Offset) -> Position {
-        Position { log_id: self.log_id, offset, epoch: self.epoch, next_seq: self.next_seq }
+    pub const fn position(&self, offset: Offset) -> Position {
+        let Fence { log_id, epoch, claim_id, claim_offset, next_seq } = *self;
+        Position { log_id, offset, epoch, claim_id, claim_offset, next_seq }
     }
 
     /// The newest counted claim's epoch; 0 before the first.
@@ -89,28 +93,34 @@ impl Fence {
         self.log_id
     }
 
-    /// Judges the next record and moves on.
-    pub fn judge(&mut self, stamp: Stamp) -> Verdict {
+    /// Judges the next record, which lies at `offset`, and moves on.
+    ///
+    /// The offset has no say in the verdict: it is kept of a claim that counts, for [`Position::claim_offset`].
+    pub fn judge(&mut self, offset: Offset, stamp: Stamp) -> Verdict {
         match stamp {
             Stamp::Absent => Verdict::Void(VoidReason::Malformed),
-            Stamp::Claim { epoch, log_id, .. } => self.judge_claim(epoch, log_id),
+            Stamp::Claim { epoch, claim, log_id } => {
+                let opened = Fence { log_id, epoch, claim_id: claim, claim_offset: offset, next_seq: Some(0) };
+                self.judge_claim(opened)
+            }
             Stamp::Seq { epoch, seq } => self.judge_seq(epoch, seq),
         }
     }
 
-    fn judge_claim(&mut self, epoch: u64, log_id: Uuid) -> Verdict {
-        if epoch <= self.epoch {
+    /// `opened` is the fence after the claim, if it counts.
+    fn judge_claim(&mut self, opened: Fence) -> Verdict {
+        if opened.epoch <= self.epoch {
             return Verdict::Void(VoidReason::Superseded);
         }
-        if epoch > self.epoch + 1 {
+        if opened.epoch > self.epoch + 1 {
             return Verdict::Void(VoidReason::FromTheFuture);
         }
         let first = self.epoch == 0;
         // A nil id would make a claimed partition look unclaimed in a position.
-        if log_id.is_nil() || (!first && log_id != self.log_id) {
+        if opened.log_id.is_nil() || (!first && opened.log_id != self.log_id) {
             return Verdict::Void(VoidReason::WrongLog);
         }
-        *self = Fence { log_id, epoch, next_seq: Some(0) };
+        *self = opened;
         Verdict::Counts
     }
 

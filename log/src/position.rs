@@ -7,8 +7,10 @@ use crate::{Offset, Topic};
 
 /// Where a reader stands: everything below `offset` is reflected, and the rest says how to judge what follows.
 ///
-/// This is what views commit, snapshots carry and cursors hold. Two positions of one partition with the same offset
-/// are equal, for the fence gives everybody the same answer; one that differs is of another log.
+/// Views commit positions, snapshots carry them and cursors hold them. Two positions of one history with equal offsets
+/// are equal in every field, for the fence gives every reader one answer. A position that differs at an equal offset is
+/// of another history: of another log, or of a log that was cut short and written on. A process that takes up a stored
+/// position checks it against the log first: see [`Feed::check`](crate::Feed::check).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Position {
     /// The partition's identity, chosen by its first claim; nil before it and in topics that are not fenced.
@@ -17,21 +19,36 @@ pub struct Position {
     pub offset: Offset,
     /// The newest counted claim's epoch; 0 before the first.
     pub epoch: u64,
+    /// The newest counted claim's id, which names the history: no two claims have one id. Nil before the first.
+    pub claim_id: Uuid,
+    /// Where the newest counted claim lies, so that one read of one record checks it. Below `offset`; 0 before the first.
+    pub claim_offset: Offset,
     /// The `seq` that counts next; none once a gap has closed the epoch, or before the first claim.
     pub next_seq: Option<u64>,
 }
 
 impl Position {
+    /// The version of the fields above. Whatever stores positions in a format of its own includes it, so that a position
+    /// which an older program stored is refused and not misread.
+    pub const FORMAT: u32 = 2;
+
     /// The beginning of any partition.
-    pub const START: Position = Position { log_id: Uuid::nil(), offset: Offset::ZERO, epoch: 0, next_seq: None };
+    pub const START: Position = Position::bare(Offset::ZERO);
 
     /// A place in a topic that is not fenced, where an offset says everything.
     pub const fn bare(offset: Offset) -> Position {
-        Position { log_id: Uuid::nil(), offset, epoch: 0, next_seq: None }
+        Position {
+            log_id: Uuid::nil(),
+            offset,
+            epoch: 0,
+            claim_id: Uuid::nil(),
+            claim_offset: Offset::ZERO,
+            next_seq: None,
+        }
     }
 
     /// Whether a position like this may come from `topic`.
     pub fn fits(&self, topic: Topic) -> bool {
-        topic.fenced() || (self.log_id.is_nil() && self.epoch == 0 && self.next_seq.is_none())
+        topic.fenced() || *self == Position::bare(self.offset)
     }
 }

@@ -39,6 +39,12 @@ mod embedded {
             self.log.close().await;
             self.log = open(&self.directory).await;
         }
+
+        async fn replace(&mut self) {
+            self.log.close().await;
+            self.directory = tempfile::tempdir().unwrap();
+            self.log = open(&self.directory).await;
+        }
     }
 
     teamlog_log::conformance!(make);
@@ -48,9 +54,9 @@ mod faulty {
     use std::sync::Arc;
 
     use async_trait::async_trait;
-    use teamlog_log::Log;
     use teamlog_log::testing::conformance::{PARTITIONS, QUEUE_RECORDS_MAX, Subject};
     use teamlog_log::testing::{Faults, FaultyLog};
+    use teamlog_log::{Log, Offset, Partition, TopicPartition};
 
     struct Plain(Arc<FaultyLog>);
 
@@ -67,6 +73,12 @@ mod faulty {
 
         /// Its memory is all that it has, so it lives on.
         async fn restart(&mut self) {}
+
+        async fn replace(&mut self) {
+            for partition in 0..PARTITIONS {
+                self.0.cut(TopicPartition::events(Partition(partition)), Offset::ZERO);
+            }
+        }
     }
 
     teamlog_log::conformance!(plain);

@@ -3,8 +3,11 @@
 #![allow(clippy::unwrap_used)]
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions};
 use teamlog_log::testing::conformance::{PARTITIONS, QUEUE_RECORDS_MAX, Subject};
 use teamlog_log::{
     Appended, KafkaConfig, KafkaLog, Log, LogError, NewRecord, Offset, Partition, Stamp, Topic, TopicPartition,
@@ -46,6 +49,28 @@ impl Subject for Kafka {
     async fn restart(&mut self) {
         self.log.close().await;
         self.log = KafkaLog::connect(self.config.clone()).unwrap();
+    }
+
+    async fn replace(&mut self) {
+        delete_topics(&self.config).await;
+        self.restart().await;
+        // The brokers forget a deleted topic a moment after they said so.
+        let since = Instant::now();
+        let events = TopicPartition::events(Partition(0));
+        while self.log.create_topics().await.is_err() || self.log.end(events).await != Ok(Offset::ZERO) {
+            assert!(since.elapsed() < Duration::from_secs(30), "the topics are not made anew");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+}
+
+async fn delete_topics(config: &KafkaConfig) {
+    let mut client = ClientConfig::new();
+    let admin: AdminClient<_> = client.set("bootstrap.servers", &config.brokers).create().unwrap();
+    let names = Topic::ALL.map(|topic| format!("{}{topic}", config.prefix));
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    for deleted in admin.delete_topics(&names, &AdminOptions::new()).await.unwrap() {
+        deleted.unwrap();
     }
 }
 

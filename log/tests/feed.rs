@@ -39,7 +39,14 @@ async fn house(log: Arc<dyn Log>, stop: &CancellationToken) -> Feed<Bytes> {
 }
 
 fn at(offset: u64) -> Position {
-    Position { log_id: Uuid::from_u128(2), offset: Offset(offset), epoch: 1, next_seq: Some(offset - 1) }
+    Position {
+        log_id: Uuid::from_u128(2),
+        offset: Offset(offset),
+        epoch: 1,
+        claim_id: Uuid::from_u128(1),
+        claim_offset: Offset::ZERO,
+        next_seq: Some(offset - 1),
+    }
 }
 
 #[tokio::test]

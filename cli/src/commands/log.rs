@@ -163,13 +163,15 @@ async fn describe(log: &OpenLog, as_json: bool) -> anyhow::Result<()> {
             after = entry.after;
         })
         .await?;
-        let (end, epoch, log_id) = (after.offset, after.epoch, after.log_id);
+        let (end, epoch, log_id, claim) = (after.offset, after.epoch, after.log_id, after.claim_id);
         let object = json!({
-            "partition": source.to_string(), "end": end.0, "log_id": log_id, "epoch": epoch, "claims": claims,
-            "counted": counted, "void": void,
+            "partition": source.to_string(), "end": end.0, "log_id": log_id, "epoch": epoch, "claim_id": claim,
+            "claims": claims, "counted": counted, "void": void,
         });
         output::object(as_json, &object, || {
-            format!("{source}: end {end}, epoch {epoch}, {claims} claims, {counted} counted, {void} void, log {log_id}")
+            format!(
+                "{source}: end {end}, epoch {epoch}, {claims} claims, {counted} counted, {void} void, log {log_id}, claim {claim}"
+            )
         });
     }
     Ok(())

@@ -31,13 +31,18 @@ pub(crate) struct Cursor {
 
 impl Cursor {
     pub(crate) fn sign(&self, secrets: &Secrets) -> String {
-        signed(secrets, "cursor", self)
+        signed(secrets, CURSOR, self)
     }
 
     pub(crate) fn verify(secrets: &Secrets, text: &str) -> Option<Cursor> {
-        verified(secrets, "cursor", text)
+        verified(secrets, CURSOR, text)
     }
 }
+
+/// Cursors are signed as this. The number is the format of the position inside: a cursor of an older program is not good
+/// any more, so its bytes are never read as something else, and its client starts over.
+const CURSOR: &str = "cursor/2";
+const _: () = assert!(Position::FORMAT == 2, "cursors are named after it");
 
 /// Bytes of the authentication code.
 const CODE_BYTES: usize = 16;

@@ -171,17 +171,13 @@ async fn resumed(gateway: &Gateway, team: &LiveTeam, args: &ConnectArgs) -> Resu
     if cursor.team != team.id() {
         return Err(invalid);
     }
-    let (teams, events) = (gateway.ingest().teams(), TopicPartition::events(team.partition()));
-    let position = cursor.place.position;
+    let (events, position) = (TopicPartition::events(team.partition()), cursor.place.position);
     match replay::come_to(gateway, team.partition(), cursor.place).await {
         Ok(()) => {}
         Err(ReplayError::Gone(_)) => return Err(expired),
         Err(ReplayError::Away(_)) => return Err(ApiError::away()),
     }
-    if position.log_id != teams.position(team.partition()).log_id {
-        return Err(expired);
-    }
-    // Whether so much can still be replayed is known now, not when the socket comes.
+    // Whether it is of this log, and whether so much can still be replayed, is known now, not when the socket comes.
     match gateway.feed().scan(events, position).await {
         Ok(_) => Ok(Some(cursor.place)),
         Err(why) if why.may_pass() => Err(ApiError::away()),

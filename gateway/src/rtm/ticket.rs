@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use teamlog_cluster::Secrets;
+use teamlog_log::Position;
 use teamlog_schemas::{TeamId, UserId};
 use uuid::Uuid;
 
@@ -37,15 +38,19 @@ pub(super) struct Once {
 pub(super) const TICKET_MS: i64 = 30_000;
 /// How long a `reconnect_url` is good, in milliseconds.
 pub(super) const RECONNECT_MS: i64 = 300_000;
+/// Tickets are signed as this. The number is the format of the position inside: a ticket of an older program is not good
+/// any more, so its bytes are never read as something else.
+const TICKET: &str = "ticket/2";
+const _: () = assert!(Position::FORMAT == 2, "tickets are named after it");
 
 impl Ticket {
     pub(super) fn sign(&self, secrets: &Secrets) -> String {
-        signed(secrets, "ticket", self)
+        signed(secrets, TICKET, self)
     }
 
     /// The ticket, if it was signed here and has not expired. Whether it was used is for the caller to ask.
     pub(super) fn verify(secrets: &Secrets, text: &str, now_ms: i64) -> Option<Ticket> {
-        let ticket: Ticket = verified(secrets, "ticket", text)?;
+        let ticket: Ticket = verified(secrets, TICKET, text)?;
         let good_for = if ticket.once.is_some() { TICKET_MS } else { RECONNECT_MS };
         (0..good_for).contains(&(now_ms - ticket.issued_ms).max(0)).then_some(ticket)
     }
@@ -53,8 +58,6 @@ impl Ticket {
 
 #[cfg(test)]
 mod tests {
-    use teamlog_log::Position;
-
     use super::*;
     use crate::frames::Cursor;
 
@@ -89,6 +92,19 @@ mod tests {
                 let forged = String::from_utf8(forged).unwrap();
                 assert_eq!(Ticket::verify(&secrets, &forged, 1_000_000), None, "{at}");
             }
+        }
+    }
+
+    /// Before positions named their claim. The client gets `cursor_invalid` and starts over.
+    #[test]
+    fn a_cursor_of_an_older_program_is_not_good() {
+        let secrets = Secrets::new([b"0123456789abcdef0123456789abcdef"]).unwrap();
+        let team: TeamId = "T0ACME".parse().unwrap();
+        let log_id = Uuid::from_u128(u128::MAX / 3);
+        for next_seq in [None, Some(7_u64), Some(u64::MAX)] {
+            // `(log_id, offset, epoch, next_seq)`, then the number of frames.
+            let old = (team, (log_id, u64::MAX, 16_u64, next_seq), 0_u32);
+            assert_eq!(Cursor::verify(&secrets, &signed(&secrets, "cursor", &old)), None);
         }
     }
 

@@ -1,4 +1,4 @@
-//! `Decision`: the outcome of deciding.
+//! The outcome of a decision.
 
 use teamlog_schemas::Event;
 

@@ -1,4 +1,4 @@
-//! `Now`: time and randomness of a decision.
+//! What the writer gives to a decision.
 
 use teamlog_cluster::Secrets;
 use teamlog_schemas::Ts;

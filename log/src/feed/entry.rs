@@ -95,7 +95,7 @@ impl<E> Entry<E> {
 /// Judges the next record of `source` and decodes what counts.
 pub(super) fn judge<E>(source: TopicPartition, fence: &mut Fence, record: &Record, decode: &Decoder<E>) -> Entry<E> {
     let body = if source.topic.fenced() {
-        match (fence.judge(record.stamp), record.stamp) {
+        match (fence.judge(record.offset, record.stamp), record.stamp) {
             (Verdict::Void(reason), _) => Body::Void(reason),
             (Verdict::Counts, Stamp::Claim { epoch, claim, .. }) => Body::Claim { epoch, claim },
             (Verdict::Counts, _) if record.schema_id() == Some(BARRIER_SCHEMA) => Body::Barrier,

@@ -9,11 +9,7 @@ use std::{
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::{
-    Entry, FeedError,
-    entry::judge,
-    service::{Inner, check_position},
-};
+use super::{Entry, FeedError, check::check_position, entry::judge, shared::Shared};
 use crate::{Fence, Offset, Position, TopicPartition};
 
 /// A scan that is no larger than a ring is kept for so long behind its last use. Those who come back after a restart, or
@@ -55,23 +51,23 @@ impl<E: Send + Sync + 'static> Scans<E> {
     /// The entries from `from` on, at least to where the ring began when this was called.
     pub(super) async fn older(
         &self,
-        inner: &Inner<E>,
+        shared: &Shared<E>,
         source: TopicPartition,
         from: Position,
     ) -> Result<Vec<Arc<Entry<E>>>, FeedError> {
         let slot = self.slot(source);
-        slot.check(inner, source, &from)?;
-        let reach = inner.partition(source)?.ring.read().start().offset;
+        slot.check(shared, source, &from)?;
+        let reach = shared.partition(source)?.ring.read().start().offset;
         let waiting = Waiting::new(&slot, from);
         let mut running = slot.running.lock().await;
         let scan = match running.upgrade().filter(|scan| scan.covers(&from, reach)) {
             Some(scan) => scan,
             None => {
-                slot.check(inner, source, &from)?;
+                slot.check(shared, source, &from)?;
                 let lowest = slot.lowest().unwrap_or(from);
-                let scan = match slot.read(inner, source, lowest).await {
+                let scan = match slot.read(shared, source, lowest).await {
                     // Another one's place cannot be served: that is no reason to refuse this one.
-                    Err(why) if lowest != from && !why.may_pass() => slot.read(inner, source, from).await?,
+                    Err(why) if lowest != from && !why.may_pass() => slot.read(shared, source, from).await?,
                     scan => scan?,
                 };
                 let scan = Arc::new(scan);
@@ -79,12 +75,12 @@ impl<E: Send + Sync + 'static> Scans<E> {
                 scan
             }
         };
-        if scan.bytes <= inner.config.ring_bytes_max {
+        if scan.bytes <= shared.config.ring_bytes_max {
             slot.keep(&scan);
         }
         drop(running);
         drop(waiting);
-        Ok(scan.entries_from(&from))
+        scan.entries_from(&from).ok_or(FeedError::Rewritten { source_partition: source, offset: from.offset })
     }
 
     fn slot(&self, source: TopicPartition) -> Arc<Slot<E>> {
@@ -98,9 +94,9 @@ impl<E: Send + Sync + 'static> Scans<E> {
 
 impl<E: Send + Sync + 'static> Slot<E> {
     /// Fails at once for what failed before: who asks again and again costs nothing.
-    fn check(&self, inner: &Inner<E>, source: TopicPartition, from: &Position) -> Result<(), FeedError> {
+    fn check(&self, shared: &Shared<E>, source: TopicPartition, from: &Position) -> Result<(), FeedError> {
         if self.too_far.lock().is_some_and(|too_far| from.offset <= too_far) {
-            let bytes_max = inner.config.scan_bytes_max;
+            let bytes_max = shared.config.scan_bytes_max;
             return Err(FeedError::TooFar { source_partition: source, from: from.offset, bytes_max });
         }
         Ok(())
@@ -114,8 +110,8 @@ impl<E: Send + Sync + 'static> Slot<E> {
         near.min_by_key(|position| position.offset).copied()
     }
 
-    async fn read(&self, inner: &Inner<E>, source: TopicPartition, from: Position) -> Result<Scan<E>, FeedError> {
-        let scan = read(inner, source, from).await;
+    async fn read(&self, shared: &Shared<E>, source: TopicPartition, from: Position) -> Result<Scan<E>, FeedError> {
+        let scan = read(shared, source, from).await;
         if let Err(FeedError::TooFar { .. }) = scan {
             let mut too_far = self.too_far.lock();
             *too_far = (*too_far).max(Some(from.offset));
@@ -177,33 +173,36 @@ impl<E> Scan<E> {
         self.from.offset <= from.offset && end >= reach
     }
 
-    fn entries_from(&self, from: &Position) -> Vec<Arc<Entry<E>>> {
+    /// The entries from a position on; none if it is of another history than this scan.
+    fn entries_from(&self, from: &Position) -> Option<Vec<Arc<Entry<E>>>> {
         let first = self.entries.partition_point(|entry| entry.offset < from.offset);
-        self.entries[first..].to_vec()
+        let here = if first == 0 { self.from } else { self.entries[first - 1].after };
+        let is_of_this_history = here.offset != from.offset || here == *from;
+        is_of_this_history.then(|| self.entries[first..].to_vec())
     }
 }
 
 /// Reads from a position to where the ring begins by then.
 async fn read<E: Send + Sync + 'static>(
-    inner: &Inner<E>,
+    shared: &Shared<E>,
     source: TopicPartition,
     from: Position,
 ) -> Result<Scan<E>, FeedError> {
-    check_position(&*inner.log, source, &from).await?;
-    let partition = inner.partition(source)?;
-    let mut reader = inner.log.reader(vec![(source, from.offset)]).await?;
+    check_position(&*shared.log, source, from).await?;
+    let partition = shared.partition(source)?;
+    let mut reader = shared.log.reader(vec![(source, from.offset)]).await?;
     let (mut fence, mut entries, mut bytes) = (Fence::at(&from), Vec::new(), 0);
     metrics::counter!("teamlog_feed_scans_total", "topic" => source.topic.name()).increment(1);
     let mut reached = from.offset;
     while reached < partition.ring.read().start().offset {
         for record in reader.next().await?.records {
-            let entry = judge(source, &mut fence, &record, &inner.decode);
+            let entry = judge(source, &mut fence, &record, &shared.decode);
             bytes += entry.cost();
             reached = entry.after.offset;
             entries.push(Arc::new(entry));
         }
-        if bytes > inner.config.scan_bytes_max {
-            let bytes_max = inner.config.scan_bytes_max;
+        if bytes > shared.config.scan_bytes_max {
+            let bytes_max = shared.config.scan_bytes_max;
             return Err(FeedError::TooFar { source_partition: source, from: from.offset, bytes_max });
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::{Entry, Feed, FeedError, entry::judge, ring::Found, service::check_position};
+use super::{Entry, FeedError, check::check_position, entry::judge, ring::Found, shared::Shared};
 use crate::{Fence, Offset, Position, Reader, TopicPartition};
 
 /// Entries that one call gives at most.
@@ -12,7 +12,7 @@ const ENTRIES_MAX: usize = 1024;
 
 /// Reads one partition from a position on.
 pub struct Subscriber<E> {
-    feed: Feed<E>,
+    shared: Arc<Shared<E>>,
     source: TopicPartition,
     /// Everything below has been given out.
     position: Position,
@@ -22,9 +22,9 @@ pub struct Subscriber<E> {
 }
 
 impl<E: Send + Sync + 'static> Subscriber<E> {
-    pub(super) fn new(feed: Feed<E>, source: TopicPartition, position: Position) -> Subscriber<E> {
-        let progress = feed.inner.partitions.get(&source).map(|partition| partition.progress.subscribe());
-        Subscriber { feed, source, position, progress, own: None }
+    pub(super) fn new(shared: Arc<Shared<E>>, source: TopicPartition, position: Position) -> Subscriber<E> {
+        let progress = shared.partition(source).ok().map(|partition| partition.progress.subscribe());
+        Subscriber { shared, source, position, progress, own: None }
     }
 
     /// Everything below has been given out.
@@ -43,7 +43,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
                 progress.borrow_and_update();
             }
             let (found, stopped) = {
-                let ring = self.feed.inner.partition(self.source)?.ring.read();
+                let ring = self.shared.partition(self.source)?.ring.read();
                 (ring.read(&self.position, ENTRIES_MAX), ring.stopped.clone())
             };
             match found {
@@ -56,7 +56,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
                         return Err(why);
                     }
                     if let Some(progress) = &mut self.progress {
-                        // The sender lives as long as `self.feed`.
+                        // The sender lives as long as `self.shared`.
                         let _ = progress.changed().await;
                     }
                 }
@@ -81,21 +81,21 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
     }
 
     async fn read_by_itself(&mut self) -> Result<Vec<Arc<Entry<E>>>, FeedError> {
-        let inner = &self.feed.inner;
+        let shared = &self.shared;
         let (reader, fence) = match &mut self.own {
             Some(own) => own,
             None => {
-                check_position(&*inner.log, self.source, &self.position).await?;
-                let reader = inner.log.reader(vec![(self.source, self.position.offset)]).await?;
+                check_position(&*shared.log, self.source, self.position).await?;
+                let reader = shared.log.reader(vec![(self.source, self.position.offset)]).await?;
                 self.own.insert((reader, Fence::at(&self.position)))
             }
         };
         let batch = reader.next().await?;
         // No further than the feed: who counts on its ring to have what others saw here would else miss what lies between.
-        let end = inner.partition(self.source)?.ring.read().end_offset();
+        let end = shared.partition(self.source)?.ring.read().end_offset();
         let below = batch.records.partition_point(|record| record.offset < end);
         let (below, beyond) = batch.records.split_at(below);
-        let judged = below.iter().map(|record| Arc::new(judge(self.source, fence, record, &inner.decode))).collect();
+        let judged = below.iter().map(|record| Arc::new(judge(self.source, fence, record, &shared.decode))).collect();
         if !beyond.is_empty() {
             self.own = None;
             if below.is_empty() {

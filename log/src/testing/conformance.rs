@@ -8,10 +8,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::FutureExt;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::{Appended, Log, LogError, NewRecord, Offset, Partition, RECORD_BYTES_MAX, Reader, Record, Stamp};
-use crate::{Topic, TopicPartition};
+use crate::{Appended, Feed, FeedConfig, FeedError, Log, LogError, NewRecord, Offset, Partition, Position};
+use crate::{RECORD_BYTES_MAX, Reader, Record, Stamp, Topic, TopicPartition};
 
 /// Partitions of `events` of a subject.
 pub const PARTITIONS: u32 = 4;
@@ -30,6 +31,9 @@ pub trait Subject: Send {
 
     /// Ends the engine in good order and opens the same log again.
     async fn restart(&mut self);
+
+    /// Deletes everything, and opens an empty log in its place.
+    async fn replace(&mut self);
 }
 
 /// Makes a test of every case, over `$make`: an `async fn() -> Option<impl Subject>`. None leaves the case out; `$make`
@@ -41,7 +45,8 @@ macro_rules! conformance {
             partitions_are_fixed, an_empty_log_is_empty, calls_keep_their_order, headers_survive, tombstones_survive,
             a_reader_starts_anywhere, beyond_the_end_is_refused, an_unknown_partition_is_refused, an_append_wakes_readers,
             readers_are_independent, a_dropped_next_loses_nothing, a_dropped_append_loses_nothing,
-            concurrent_appends_all_land, large_records_are_bounded, the_queue_is_bounded, a_restart_keeps_everything);
+            concurrent_appends_all_land, large_records_are_bounded, the_queue_is_bounded, a_restart_keeps_everything,
+            a_log_cut_short_and_written_on_is_noticed);
     };
     (@ $make:path: $($case:ident),+) => {
         $(
@@ -367,6 +372,85 @@ pub async fn a_restart_keeps_everything(subject: &mut impl Subject) {
         let records = read(&log, events(partition), 0, usize::try_from(count + 1).unwrap_or(0)).await;
         assert!(records.iter().map(|record| record.value.clone()).eq((0..=count).map(|number| Some(payload(number)))));
     }
+}
+
+/// A log that lost its end and was written on by as many claims and records as it lost: offsets, epochs and numbers are
+/// alike, and every position of the lost end is refused all the same. Those before it are good.
+pub async fn a_log_cut_short_and_written_on_is_noticed(subject: &mut impl Subject) {
+    let claim = |epoch, id| NewRecord {
+        stamp: Stamp::Claim { epoch, claim: Uuid::from_u128(id), log_id: Uuid::from_u128(1) },
+        ..seq(0)
+    };
+    let old = [claim(1, 10), seq(0), seq(1), claim(2, 20), of_epoch_2(0), of_epoch_2(1)];
+    let kept = 2;
+    let new = [claim(2, 21), of_epoch_2(0), claim(3, 30), seq(9)];
+    assert_eq!(offsets(&within(subject.log().append(events(0), old.to_vec())).await), [0, 1, 2, 3, 4, 5]);
+    let positions = positions(&subject.log(), &old).await;
+    subject.replace().await;
+    let log = subject.log();
+    within(log.append(events(0), [&old[..kept], &new].concat())).await;
+    assert_eq!(within(log.end(events(0))).await, Ok(Offset(6)));
+    for (offset, position) in (0..).zip(&positions) {
+        let wanted = match offset <= kept {
+            true => Ok(()),
+            false => Err(FeedError::Rewritten { source_partition: events(0), offset: position.offset }),
+        };
+        // Taken up by one who reads from the beginning, by one who reads from there, and by one who only asks.
+        let stop = CancellationToken::new();
+        let (whole, own) = (feed(&log, Position::START, &stop), feed(&log, *position, &stop));
+        within(whole.wait_for(events(0), Offset(6))).await.expect("a whole log");
+        assert_eq!(within(whole.check(events(0), position)).await, wanted, "{position:?}");
+        assert_eq!(within(whole.scan(events(0), *position)).await.map(|_| ()), wanted, "{position:?}");
+        if offset < old.len() {
+            let mut subscriber = whole.subscribe(events(0), *position);
+            assert_eq!(within(subscriber.next()).await.map(|_| ()), wanted, "{position:?}");
+            assert_eq!(within(own.wait_for(events(0), Offset(6))).await, wanted, "{position:?}");
+        }
+        stop.cancel();
+        within(whole.ended()).await;
+        within(own.ended()).await;
+    }
+    // What was made anew has another identity, if it has one at all.
+    subject.replace().await;
+    for (records, here) in [(Vec::new(), Uuid::nil()), (vec![first_claim_of_another_log(), seq(0)], Uuid::from_u128(2))]
+    {
+        let log = subject.log();
+        within(log.append(events(0), records)).await;
+        let stop = CancellationToken::new();
+        let feed = feed(&log, Position::START, &stop);
+        for position in &positions[1..] {
+            let wanted = FeedError::OtherLog { source_partition: events(0), here, wanted: Uuid::from_u128(1) };
+            assert_eq!(within(feed.check(events(0), position)).await, Err(wanted), "{position:?}");
+        }
+        stop.cancel();
+        within(feed.ended()).await;
+    }
+}
+
+fn first_claim_of_another_log() -> NewRecord {
+    NewRecord { stamp: Stamp::Claim { epoch: 1, claim: Uuid::from_u128(10), log_id: Uuid::from_u128(2) }, ..seq(0) }
+}
+
+fn of_epoch_2(number: u64) -> NewRecord {
+    NewRecord { stamp: Stamp::Seq { epoch: 2, seq: number }, ..seq(number) }
+}
+
+/// The position before the first of some records, and after each, as a feed has them.
+async fn positions(log: &Arc<dyn Log>, records: &[NewRecord]) -> Vec<Position> {
+    let stop = CancellationToken::new();
+    let feed = feed(log, Position::START, &stop);
+    within(feed.wait_for(events(0), Offset(records.len() as u64))).await.expect("a whole log");
+    let entries = within(feed.scan(events(0), Position::START)).await.expect("a whole log");
+    stop.cancel();
+    within(feed.ended()).await;
+    std::iter::once(Position::START).chain(entries.iter().map(|entry| entry.after)).collect()
+}
+
+fn feed(log: &Arc<dyn Log>, from: Position, stop: &CancellationToken) -> Feed<Bytes> {
+    let decode = Arc::new(|record: &Record| Ok(record.value.clone().unwrap_or_default()));
+    // The ring holds the newest entries only, so that positions before it are read from the log.
+    let config = FeedConfig { ring_bytes_max: 700, ..FeedConfig::default() };
+    Feed::start(Arc::clone(log), decode, config, vec![(events(0), from)], stop.clone())
 }
 
 const fn events(partition: u32) -> TopicPartition {

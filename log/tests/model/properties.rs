@@ -1,7 +1,7 @@
 //! What must hold in every state, and what must be reachable so that the rest is not empty talk.
 
 use stateright::Property;
-use teamlog_log::{Fence, Verdict, VoidReason};
+use teamlog_log::{Fence, Offset, Verdict, VoidReason};
 
 use crate::model::protocol::Protocol;
 use crate::model::record::{Body, Entry, View};
@@ -150,9 +150,11 @@ fn resumed_same(model: &Protocol, state: &State) -> bool {
         let (before, after) = state.log.split_at(at);
         let mut resumed = Fence::at(&model.rules.position(&from_the_start, before));
         if let Some(entry) = after.first() {
-            model.rules.judge(&mut from_the_start, entry.rec.stamp());
+            model.rules.judge(&mut from_the_start, Offset(at as u64), entry.rec.stamp());
         }
-        after.iter().all(|entry| model.rules.judge(&mut resumed, entry.rec.stamp()) == entry.verdict)
+        (at..).zip(after).all(|(offset, entry)| {
+            model.rules.judge(&mut resumed, Offset(offset as u64), entry.rec.stamp()) == entry.verdict
+        })
     })
 }
 

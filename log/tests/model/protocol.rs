@@ -1,7 +1,7 @@
 //! The steps of the modelled world: what writers, clients and the network may do next.
 
 use stateright::{Model, Property};
-use teamlog_log::Verdict;
+use teamlog_log::{Offset, Verdict};
 
 use crate::model::properties;
 use crate::model::record::{Body, Entry, Rec, View};
@@ -153,7 +153,7 @@ impl Protocol {
         } else {
             state.wire.retain(|other| *other != rec);
         }
-        let verdict = self.rules.judge(&mut state.fence, rec.stamp());
+        let verdict = self.rules.judge(&mut state.fence, Offset(state.log.len() as u64), rec.stamp());
         state.log.push(Entry { rec, verdict });
         state.fresh = true;
         if state.log.len() == self.log_max {

@@ -44,11 +44,11 @@ impl Rules {
     };
 
     /// Judges the next record of the log by these rules.
-    pub(crate) fn judge(&self, fence: &mut Fence, mut stamp: Stamp) -> Verdict {
+    pub(crate) fn judge(&self, fence: &mut Fence, offset: Offset, mut stamp: Stamp) -> Verdict {
         if let (false, Stamp::Seq { seq, .. }) = (self.seq, &mut stamp) {
             *seq = fence.position(Offset::ZERO).next_seq.unwrap_or(*seq);
         }
-        let verdict = fence.judge(stamp);
+        let verdict = fence.judge(offset, stamp);
         if !self.void_claim_is_harmless && matches!(stamp, Stamp::Claim { .. }) && verdict != Verdict::Counts {
             *fence = Fence::at(&Position { next_seq: None, ..fence.position(Offset::ZERO) });
         }

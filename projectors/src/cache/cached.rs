@@ -28,14 +28,18 @@ pub trait Cache: Send + Sync + 'static {
 }
 
 /// The first byte of an encoded item: its layout.
-const LAYOUT: u8 = 1;
-/// Layout, checksum, log id, offset, epoch, next seq with a byte that says whether there is one.
-const HEAD_BYTES: usize = 1 + 4 + 16 + 8 + 8 + 9;
+const LAYOUT: u8 = 2;
+/// Layout, checksum, log id, offset, epoch, claim id, claim's offset, next seq with a byte that says whether there is one.
+const HEAD_BYTES: usize = 1 + 4 + 16 + 8 + 8 + 16 + 8 + 9;
+const _: () = assert!(Position::FORMAT == 2, "the layout holds a position");
 
 impl Cached {
-    /// Whether it goes in the place of `other`: of another log, or not older.
+    /// Whether it goes in the place of `other`: of another log or history, or not older. Two positions of one epoch have
+    /// one claim unless the log was cut short and written on; then the cache holds the lost end's item.
     pub(super) fn replaces(&self, other: &Cached) -> bool {
-        self.position.log_id != other.position.log_id || self.position.offset >= other.position.offset
+        let (new, old) = (self.position, other.position);
+        let is_other_history = new.epoch == old.epoch && new.claim_id != old.claim_id;
+        new.log_id != old.log_id || is_other_history || new.offset >= old.offset
     }
 
     /// The checksum covers the key too: what lies under another's key is not taken for its item.
@@ -45,6 +49,8 @@ impl Cached {
         bytes.extend(self.position.log_id.as_bytes());
         bytes.extend(self.position.offset.0.to_be_bytes());
         bytes.extend(self.position.epoch.to_be_bytes());
+        bytes.extend(self.position.claim_id.as_bytes());
+        bytes.extend(self.position.claim_offset.0.to_be_bytes());
         bytes.push(self.position.next_seq.is_some().into());
         bytes.extend(self.position.next_seq.unwrap_or(0).to_be_bytes());
         bytes.extend(&self.value);
@@ -66,7 +72,9 @@ impl Cached {
             log_id: Uuid::from_slice(&bytes[5..21]).ok()?,
             offset: Offset(number(21)?),
             epoch: number(29)?,
-            next_seq: if bytes[37] == 1 { Some(number(38)?) } else { None },
+            claim_id: Uuid::from_slice(&bytes[37..53]).ok()?,
+            claim_offset: Offset(number(53)?),
+            next_seq: if bytes[61] == 1 { Some(number(62)?) } else { None },
         };
         Some(Cached { position, value: Bytes::from(bytes).slice(HEAD_BYTES..) })
     }
@@ -84,8 +92,14 @@ mod tests {
     use super::*;
 
     fn item(offset: u64) -> Cached {
-        let position =
-            Position { log_id: Uuid::from_u128(3), offset: Offset(offset), epoch: 4, next_seq: offset.checked_sub(1) };
+        let position = Position {
+            log_id: Uuid::from_u128(3),
+            offset: Offset(offset),
+            epoch: 4,
+            claim_id: Uuid::from_u128(5),
+            claim_offset: Offset(u64::MAX - 6),
+            next_seq: offset.checked_sub(1),
+        };
         Cached { position, value: Bytes::from_static(b"page") }
     }
 
@@ -109,5 +123,9 @@ mod tests {
         let mut other = item(1);
         other.position.log_id = Uuid::from_u128(8);
         assert!(other.replaces(&item(5)));
+        // The log was cut short below offset 5 and claimed anew.
+        let mut rewritten = item(4);
+        rewritten.position.claim_id = Uuid::from_u128(9);
+        assert!(rewritten.replaces(&item(5)));
     }
 }

@@ -16,6 +16,8 @@ fn values(position: &Position) -> Cells {
         position.log_id.as_bytes().as_slice().into(),
         position.offset.0.into(),
         position.epoch.into(),
+        position.claim_id.as_bytes().as_slice().into(),
+        position.claim_offset.0.into(),
         position.next_seq.into(),
     ]
 }
@@ -26,11 +28,14 @@ fn parse(row: &[Cell]) -> Result<(TopicPartition, Position), DbError> {
     let topic = topic.ok_or_else(|| DbError::broken(format!("a position in a topic {name}")))?;
     let number = |cell: &Cell| cell.as_int().map(i64::cast_unsigned);
     let partition = Partition(u32::try_from(row[1].as_int()?).map_err(DbError::broken)?);
+    let id = |cell: &Cell| Uuid::from_slice(cell.as_bytes()?).map_err(DbError::broken);
     let position = Position {
-        log_id: Uuid::from_slice(row[2].as_bytes()?).map_err(DbError::broken)?,
+        log_id: id(&row[2])?,
         offset: Offset(number(&row[3])?),
         epoch: number(&row[4])?,
-        next_seq: row[5].present().map(number).transpose()?,
+        claim_id: id(&row[5])?,
+        claim_offset: Offset(number(&row[6])?),
+        next_seq: row[7].present().map(number).transpose()?,
     };
     Ok((TopicPartition { topic, partition }, position))
 }
@@ -60,15 +65,18 @@ pub(crate) async fn positions_of(replica: &Replica) -> Result<HashMap<TopicParti
 /// Moves one source on, if it still stands at `from`. To be called before the rows are read: it takes the lock that
 /// makes a second projector of this view wait, and then see that it was overtaken.
 pub(crate) async fn advance(tx: &mut Tx, of: TopicPartition, from: Position, to: Position) -> Result<(), DbError> {
-    let args = [values(&to), key(of), vec![from.offset.0.into(), from.log_id.as_bytes().as_slice().into()]].concat();
-    let update = "UPDATE positions SET log_id = ?, next_offset = ?, epoch = ?, next_seq = ? \
-                  WHERE topic = ? AND part = ? AND next_offset = ? AND log_id = ?";
+    // The offset and the claim name the position: a log has no two claims of one id.
+    let stands_at = vec![from.offset.0.into(), from.claim_id.as_bytes().as_slice().into()];
+    let args = [values(&to), key(of), stands_at].concat();
+    let update = "UPDATE positions \
+                  SET log_id = ?, next_offset = ?, epoch = ?, claim_id = ?, claim_offset = ?, next_seq = ? \
+                  WHERE topic = ? AND part = ? AND next_offset = ? AND claim_id = ?";
     if tx.execute(update, args).await? == 1 {
         return Ok(());
     }
     if from != Position::START || !tx.select(&POSITIONS, vec![key(of)]).await?.is_empty() {
         return Err(DbError::Overtaken(of));
     }
-    let insert = "INSERT INTO positions (topic, part, log_id, next_offset, epoch, next_seq) VALUES (?, ?, ?, ?, ?, ?)";
+    let insert = format!("INSERT INTO positions ({}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", POSITIONS.names());
     tx.execute(insert, [key(of), values(&to)].concat()).await.map(drop)
 }

@@ -12,6 +12,8 @@ pub(crate) static POSITIONS: Table = Table {
         bytes("log_id", 16),
         int("next_offset"),
         int("epoch"),
+        bytes("claim_id", 16),
+        int("claim_offset"),
         optional(int("next_seq")),
     ],
     key: 2,

@@ -24,7 +24,14 @@ fn caches() -> Vec<Arc<dyn Cache>> {
 }
 
 fn item(log: u128, offset: u64, value: &'static str) -> Cached {
-    let position = Position { log_id: Uuid::from_u128(log), offset: Offset(offset), epoch: 1, next_seq: Some(offset) };
+    let position = Position {
+        log_id: Uuid::from_u128(log),
+        offset: Offset(offset),
+        epoch: 1,
+        claim_id: Uuid::from_u128(log + 1),
+        claim_offset: Offset::ZERO,
+        next_seq: Some(offset),
+    };
     Cached { position, value: Bytes::from_static(value.as_bytes()) }
 }
 

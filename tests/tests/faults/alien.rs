@@ -228,6 +228,7 @@ async fn a_log_that_was_restored_short_is_noticed() {
         ada.at(server.url()).say(&here, &format!("lost {number}")).await;
     }
     all_true(&server).await;
+    let lost = ada.at(server.url()).good("rtm.connect", json!({})).await["cursor"].clone();
     server.stop().await;
     let full = tempfile::TempDir::new().unwrap();
     take_log(&server.data_dir(), full.path());
@@ -240,22 +241,31 @@ async fn a_log_that_was_restored_short_is_noticed() {
     expect_no_new_team(&server).await;
     server.stop().await;
 
-    // Written on by one who had no views of it, and claimed as often as the lost end was: the places are alike, and
-    // only the rows tell.
-    write_on(&server, backup.path(), &ada, &here, 1, 20).await;
-    let (status, told) = server.run(&["view", "verify", "shard s1"]).await;
-    assert_eq!(status, 1, "{told}");
-    assert!(told.contains("messages") && told.contains("should not be there") && told.contains("is missing"), "{told}");
+    // Written on by one who had no views of it, and claimed as often as the lost end was, or more often: offsets and
+    // epochs are alike, and the claims are not.
+    for (starts, posts) in [(1, 20), (3, 3)] {
+        write_on(&server, backup.path(), &ada, &here, starts, posts).await;
+        let (status, told) = server.run(&["view", "verify", "shard s1"]).await;
+        assert_eq!(status, 1, "{told}");
+        assert!(told.contains("messages") && told.contains("should not be there"), "{told}");
+        server.start_unready().await;
+        let said = not_ready(&server).await["parts"]["log"]["stopped"].as_str().unwrap().to_owned();
+        assert!(said.contains("log_rewritten"), "{said}");
+        expect_refusal(&ada.at(server.url()), &here).await;
+        server.stop().await;
+    }
 
-    // Claimed more often.
-    write_on(&server, backup.path(), &ada, &here, 3, 3).await;
-    server.start_unready().await;
-    let said = not_ready(&server).await["parts"]["log"]["stopped"].as_str().unwrap().to_owned();
-    assert!(said.contains("log_rewritten"), "{said}");
-    expect_refusal(&ada.at(server.url()), &here).await;
+    // It is to be the log from now on: who was sent what is lost starts over.
+    write_on(&server, backup.path(), &ada, &here, 1, 20).await;
+    rebuild_all(&server).await;
+    server.restart().await;
+    all_true(&server).await;
+    ada.at(server.url()).bad("rtm.connect", json!({ "cursor": lost }), "cursor_expired").await;
+    let texts = ada.at(server.url()).history(&here).await;
+    assert!(!texts.iter().any(|message| message["text"].as_str().unwrap().starts_with("lost")), "{texts:?}");
     server.stop().await;
 
-    // Partitions in which the two histories were alike had gone on: back to the whole log, and to views of it.
+    // Or the whole log is found again, with views of it.
     take_log(full.path(), &server.data_dir());
     rebuild_all(&server).await;
     server.restart().await;

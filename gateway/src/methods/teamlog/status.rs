@@ -48,7 +48,9 @@ async fn status(call: &Call<'_>, _: NoArgs) -> Result<Reply, ApiError> {
         "domain": team.domain(),
         "shard": team.shard(),
         "partition": partition,
-        "counted": { "offset": counted.offset, "epoch": counted.epoch, "log_id": counted.log_id },
+        "counted": {
+            "offset": counted.offset, "epoch": counted.epoch, "log_id": counted.log_id, "claim_id": counted.claim_id,
+        },
         "read": { "offset": read.offset, "epoch": read.epoch },
         "lag": read.offset.0.saturating_sub(counted.offset.0),
         "sessions": sessions,

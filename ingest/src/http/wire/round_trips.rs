@@ -96,7 +96,14 @@ fn after_not_accepted(why: &NotAccepted) -> Option<NotAccepted> {
 }
 
 fn position() -> Position {
-    Position { log_id: Uuid::from_u128(5), offset: Offset(u64::MAX), epoch: 7, next_seq: Some(8) }
+    Position {
+        log_id: Uuid::from_u128(5),
+        offset: Offset(u64::MAX),
+        epoch: 7,
+        claim_id: Uuid::from_u128(6),
+        claim_offset: Offset(9),
+        next_seq: Some(8),
+    }
 }
 
 /// All answers of the kind that comes next.

@@ -91,7 +91,7 @@ impl Shadow {
 
     fn take(&mut self, partition: Partition, record: &Record) -> Result<(), String> {
         let here = &mut self.partitions[partition.0 as usize];
-        let counts = here.fence.counts(record.stamp);
+        let counts = here.fence.counts(record.offset, record.stamp);
         here.positions.push(here.fence.at(record.offset.next()));
         let is_claim = matches!(record.stamp, teamlog_log::Stamp::Claim { .. });
         if !counts || is_claim || record.schema_id() == Some(BARRIER_SCHEMA) {
