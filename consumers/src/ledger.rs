@@ -230,9 +230,9 @@ impl Ledger {
             begins,
             at,
         };
-        let value = Event::from(record).encode().map_err(|why| LedgerError::Unwritable(why.to_string()))?;
-        let key = format!("{consumer}/{partition}");
-        Ok(self.append(progress_of(partition), key, Some(value)).await?)
+        let event = Event::from(record);
+        let value = event.encode().map_err(|why| LedgerError::Unwritable(why.to_string()))?;
+        Ok(self.append(progress_of(partition), event.record_key(), Some(value)).await?)
     }
 
     /// The letters, those that failed first coming first.
@@ -272,23 +272,24 @@ impl Ledger {
 
     /// Writes a letter and waits until it is read here.
     pub(crate) async fn put(&self, letter: &Letter) -> Result<(), LogError> {
-        let value = letter.record().encode().map_err(|why| LogError::Fatal(why.to_string()))?;
-        self.write_dead(letter, Some(value)).await
+        self.write_dead(letter, true).await
     }
 
     /// Takes a letter out and waits until that is read here.
     pub(crate) async fn remove(&self, letter: &Letter) -> Result<(), LogError> {
-        self.write_dead(letter, None).await
+        self.write_dead(letter, false).await
     }
 
-    async fn write_dead(&self, letter: &Letter, value: Option<Bytes>) -> Result<(), LogError> {
-        let to = dead_of(letter.partition);
-        let offset = self.append(to, letter.id.to_string(), value).await?;
+    async fn write_dead(&self, letter: &Letter, is_there: bool) -> Result<(), LogError> {
+        let (to, event) = (dead_of(letter.partition), letter.record());
+        let value = if is_there { Some(event.encode().map_err(|why| LogError::Fatal(why.to_string()))?) } else { None };
+        let offset = self.append(to, event.record_key(), value).await?;
         self.read_to(to, offset.next()).await
     }
 
-    async fn append(&self, to: TopicPartition, key: String, value: Option<Bytes>) -> Result<Offset, LogError> {
-        let record = NewRecord { key: Some(key.into()), value, stamp: Stamp::Absent, writer: None, traceparent: None };
+    async fn append(&self, to: TopicPartition, key: Option<String>, value: Option<Bytes>) -> Result<Offset, LogError> {
+        let record =
+            NewRecord { key: key.map(Bytes::from), value, stamp: Stamp::Absent, writer: None, traceparent: None };
         match self.inner.log.append(to, vec![record]).await.pop() {
             Some(Appended::At(offset)) => Ok(offset),
             Some(Appended::Failed(why) | Appended::Unknown(why)) => Err(why),

@@ -115,6 +115,7 @@ mod tests {
             failed_at: Ts::from_micros(1_000_000),
             is_retried: true,
         };
+        assert_eq!(letter.record().record_key(), Some(letter.id.to_string()), "it is found by its key again");
         let Event::WorkFailed(record) = Event::decode(&letter.record().encode().unwrap()).unwrap() else { panic!() };
         let read = Letter::of(&record).unwrap();
         assert_eq!(read.why.chars().count(), WHY_CHARS_MAX + 3);

@@ -19,6 +19,8 @@ pub enum Rule {
     Closed,
     /// What was missed is shown by the memberships of then. Left out: by those of now.
     MembershipAtX,
+    /// How far a consumer has come is below all its work that is not done. Left out: as far as it has read.
+    LowWater,
 }
 
 static LEFT_OUT: OnceLock<Rule> = OnceLock::new();

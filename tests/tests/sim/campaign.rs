@@ -16,7 +16,8 @@ pub(crate) const SEED_OF_CHILD: &str = "TEAMLOG_SIM_SEED";
 /// The rule that a process leaves out, if any.
 pub(crate) const LEFT_OUT: &str = "TEAMLOG_SIM_LEFT_OUT";
 /// Every rule that can be.
-pub(crate) const RULES: [Rule; 5] = [Rule::Seq, Rule::ReadBack, Rule::Barrier, Rule::Closed, Rule::MembershipAtX];
+pub(crate) const RULES: [Rule; 6] =
+    [Rule::Seq, Rule::ReadBack, Rule::Barrier, Rule::Closed, Rule::MembershipAtX, Rule::LowWater];
 
 /// What a seed says: one line of a run that went well, or what failed.
 pub(crate) type Said = Result<String, String>;

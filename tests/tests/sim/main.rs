@@ -16,6 +16,7 @@
 
 mod campaign;
 mod checks;
+mod jobs;
 mod node;
 mod owners;
 mod people;

@@ -15,6 +15,7 @@ use futures::{Sink, SinkExt, StreamExt, channel::mpsc};
 use rand::Rng;
 use serde_json::{Value, json};
 use teamlog_cluster::{Clock, Membership, NodeParts, Nodes, Random, Role, Secrets};
+use teamlog_consumers::{JobRunner, Ledger, World as Inside};
 use teamlog_gateway::{
     ApiError, Args, ConnectArgs, Gateway, GatewayConfig, GatewayParts, Health, HealthReport, Incoming, Outgoing, Rates,
     Realtime, Reply, Rtm, RtmConfig, SocketError, args::Arguments,
@@ -30,6 +31,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
 use crate::{
+    jobs::{self, Receipts},
     owners::{Addresses, Calls},
     plan::{Plan, stream},
     store::Store,
@@ -66,6 +68,8 @@ pub(crate) struct Life {
     members: watch::Receiver<Arc<Membership>>,
     gateway: Gateway,
     rtm: Arc<Rtm>,
+    /// Its consumer.
+    work: (JobRunner, CancellationToken),
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -133,7 +137,7 @@ impl Life {
             sources.push((TopicPartition { topic: Topic::Marks, partition }, Position::bare(Offset::ZERO)));
         }
         let sizes = FeedConfig { ring_bytes_max: plan.ring_bytes_max, ..FeedConfig::default() };
-        let feed = Feed::start(log, decoder(Event::decode), sizes, sources, stop.clone());
+        let feed = Feed::start(log.clone(), decoder(Event::decode), sizes, sources, stop.clone());
         let mut rng = stream(plan.seed, &name);
         store.project(&feed, rng.random(), &stop);
         let rtm = Rtm::new(rtm_config(&plan));
@@ -166,9 +170,15 @@ impl Life {
             let writing = writing.clone();
             move || writing.writes()
         });
+        let shards = Shards::new(plan.partitions, &[]).unwrap();
+        let stop_work = stop.child_token();
+        let ledger = Ledger::start(log, plan.partitions, stop.clone());
+        let runner = JobRunner::new(feed.clone(), ledger, clock, random, stop_work.clone());
+        let mine = jobs::mine(members.clone(), plan.partitions, &stop);
+        runner.start(Receipts, Inside::new(ingest.clone(), shards.clone()), mine);
         let gateway = Gateway::new(GatewayParts {
             ingest: ingest.clone(),
-            shards: Shards::new(plan.partitions, &[]).unwrap(),
+            shards,
             cache: Arc::new(LocalCache::new(1 << 20)),
             feed,
             realtime: Arc::new(rtm.clone()),
@@ -180,7 +190,9 @@ impl Life {
             metrics: None,
             config: GatewayConfig { rates: Rates { enabled: false, ..Rates::default() }, ..GatewayConfig::default() },
         });
-        Life { name, number, wire, ingest, writing, nodes: Mutex::new(Some(nodes)), members, gateway, rtm, tasks, stop }
+        let nodes = Mutex::new(Some(nodes));
+        let work = (runner, stop_work);
+        Life { name, number, wire, ingest, writing, nodes, members, gateway, rtm, work, tasks, stop }
     }
 
     /// From now on it may be chosen, or not any more.
@@ -220,6 +232,8 @@ impl Life {
         };
         let _ = tokio::time::timeout(HAND_OVER_WAIT, handed_over).await;
         self.rtm.shutdown().await;
+        self.work.1.cancel();
+        self.work.0.stopped().await;
         self.stop.cancel();
         self.tasks.close();
         self.tasks.wait().await;

@@ -6,6 +6,7 @@ use teamlog_log::TopicPartition;
 use tokio::time::Instant;
 
 use crate::{
+    jobs::work_is_done,
     node::Life,
     people,
     plan::{Plan, SKEW_MAX},
@@ -68,6 +69,7 @@ async fn play(world: World, trace: &Trace) -> Outcome {
     // The longest that a record may be late by is two seconds, that of a writer's claim five.
     tokio::time::sleep(Duration::from_secs(8)).await;
     placement_is_settled(&world).await;
+    work_is_done(&world).await;
     world.rest();
     let mut frames = 0;
     for listener in listeners {

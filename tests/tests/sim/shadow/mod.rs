@@ -159,6 +159,11 @@ impl Shadow {
         self.partitions.iter().filter_map(|here| here.positions.last()).map(|end| end.epoch).sum()
     }
 
+    /// The events of a partition that count.
+    pub(crate) fn counted(&self, partition: Partition) -> &[Counted] {
+        &self.partitions[partition.0 as usize].counted
+    }
+
     /// How many events count in all.
     pub(crate) fn counted_len(&self) -> usize {
         self.partitions.iter().map(|here| here.counted.len()).sum()
