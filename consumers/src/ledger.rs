@@ -26,8 +26,6 @@ use crate::{JobId, Letter};
 
 /// Before the topics are read again after a failure.
 const READ_AGAIN: Duration = Duration::from_millis(200);
-/// The version of the text that a position is written as.
-const POSITION_FORMAT: u32 = 1;
 
 /// How far a consumer has come in a partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -401,13 +399,13 @@ impl State {
 
 /// A position as a record has it: its version and its fields, as JSON.
 fn position_text(position: &Position) -> String {
-    serde_json::to_string(&(POSITION_FORMAT, position)).unwrap_or_default()
+    serde_json::to_string(&(Position::FORMAT, position)).unwrap_or_default()
 }
 
 fn position_of(text: &str) -> Result<Position, String> {
     let (format, position): (u32, serde_json::Value) = serde_json::from_str(text).map_err(|why| why.to_string())?;
-    if format != POSITION_FORMAT {
-        return Err(format!("it has format {format}, this program knows {POSITION_FORMAT}"));
+    if format != Position::FORMAT {
+        return Err(format!("it has format {format}, this program knows {}", Position::FORMAT));
     }
     serde_json::from_value(position).map_err(|why| why.to_string())
 }

@@ -55,7 +55,7 @@ impl World {
         &self,
         job: &Job<W>,
         actor: Option<UserId>,
-        command: Command,
+        command: impl Into<Command>,
     ) -> Result<Option<Arc<Event>>, Undone> {
         let request = Request {
             team: job.team,
@@ -64,7 +64,7 @@ impl World {
             key: Some(job.key()),
             deadline: Instant::now() + COMMAND_WAIT,
             traceparent: None,
-            command,
+            command: command.into(),
         };
         match self.ingest.submit(request).await {
             Answer::Acked(acked) => Ok(Some(acked.event)),

@@ -275,7 +275,9 @@ fn compose_runs_what_the_binary_knows() {
 
     let run = |arguments: &[&str], environment: &Settings| {
         let output = Command::new(teamlog_tests::binary()).args(arguments).envs(environment).output().unwrap();
-        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        let said = String::from_utf8_lossy(&output.stderr);
+        // The binary that a test finds may be of an older build than the test.
+        assert!(output.status.success(), "{arguments:?} (after `cargo build -p teamlog`?): {said}");
         String::from_utf8(output.stdout).unwrap()
     };
     for (name, service) in &roles {

@@ -9,7 +9,7 @@ use std::{
 use async_trait::async_trait;
 use teamlog_cluster::Membership;
 use teamlog_consumers::{Consumer, Job, JobBudget, JobEnd, RetryPolicy, World as Inside};
-use teamlog_ingest::Command;
+use teamlog_ingest::commands::IssueToken;
 use teamlog_log::{Offset, Partition, Topic, TopicPartition};
 use teamlog_schemas::{Event, UserId};
 use tokio::{sync::watch, time::Instant};
@@ -33,7 +33,7 @@ impl Consumer for Receipts {
     }
 
     async fn run(&self, inside: &Inside, job: &Job<UserId>) -> JobEnd {
-        match inside.submit(job, None, Command::IssueToken { user: job.work }).await {
+        match inside.submit(job, None, IssueToken { user: job.work }).await {
             Ok(_) => JobEnd::Done,
             Err(why) => why.into(),
         }
