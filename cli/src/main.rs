@@ -3,7 +3,6 @@
 mod client;
 mod commands;
 mod config;
-mod credentials;
 mod demo;
 mod output;
 mod parts;

@@ -8,7 +8,7 @@ mod nodes;
 mod random;
 mod secrets;
 
-pub use http::{Carrier, Internal, Link, LinkError};
+pub use http::{Carrier, Internal, Link, LinkError, StatusCode};
 pub use nodes::{CLOCK_BOUND, Clock, JoinError, Membership, NodeParts, Nodes, Peer, Role, SILENT_AFTER, until_gone};
 pub use random::Random;
 pub use secrets::{InvalidKeys, Secrets, hash as token_hash, team_named_by};

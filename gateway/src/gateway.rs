@@ -13,7 +13,7 @@ use teamlog_state::SourceError;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-use crate::{GatewayConfig, Homes, Jobs, Realtime, rates::Rates, read::SearchReader};
+use crate::{GatewayConfig, Homes, Jobs, Realtime, rates::Rates, read::MessageIndex};
 
 /// The state of the parts, for `/readyz`.
 #[async_trait]
@@ -63,7 +63,7 @@ pub struct GatewayParts {
     /// Which gateway serves a team; none: this one serves them all.
     pub homes: Option<Homes>,
     /// Search, where there is any.
-    pub search: Option<Arc<dyn SearchReader>>,
+    pub search: Option<Arc<dyn MessageIndex>>,
     /// Passwords, where they can be kept.
     pub credentials: Option<Arc<dyn Credentials>>,
     /// Work that failed for good, where it can be looked at.
@@ -123,7 +123,7 @@ impl Gateway {
         &self.inner.parts.realtime
     }
     /// Search.
-    pub fn search(&self) -> Option<&Arc<dyn SearchReader>> {
+    pub fn search(&self) -> Option<&Arc<dyn MessageIndex>> {
         self.inner.parts.search.as_ref()
     }
     pub(crate) fn homes(&self) -> Option<&Homes> {

@@ -20,6 +20,7 @@ pub mod read;
 mod realtime;
 pub mod render;
 mod rtm;
+mod vault;
 
 pub use args::Args;
 pub use auth::Caller;
@@ -34,3 +35,4 @@ pub use realtime::{
     ConnectArgs, Incoming, Mark, Outgoing, Presence, Realtime, SocketError, SocketSink, SocketStream, StartArgs,
 };
 pub use rtm::{Rtm, RtmConfig};
+pub use vault::Vault;

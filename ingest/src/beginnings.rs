@@ -1,4 +1,5 @@
-//! Teams and people that are yet to be made, as the commands that make them carry them.
+//! People and teams to be made. Between nodes they travel as JSON, in which a newer node's keys are ignored and an older one's
+//! are defaulted.
 
 use serde::{Deserialize, Serialize};
 use teamlog_schemas::{BotId, FirstChannel, TeamId, Text, UserId};

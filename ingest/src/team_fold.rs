@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use teamlog_live::{Teams, TeamsError};
+use teamlog_live::{Teams, TeamsError, bridge};
 use teamlog_log::{Offset, Partition, Position, TopicPartition};
 use teamlog_schemas::{Event, TeamId, UserId};
-use teamlog_state::{Facts, FactsWanted, Team, TeamSource, WriteKey};
+use teamlog_state::{At, Facts, FactsWanted, Team, TeamSource, WriteKey};
 use tokio::time::Instant;
 
 use crate::{
@@ -81,13 +81,14 @@ impl Fold for TeamFold {
             loop {
                 let at = source.facts(&shard, team, &wanted).await.map_err(|why| away(why.to_string()))?;
                 // Bridged here, by the ring or one shared scan, however far the shard lags; the writer adds the rest.
-                let tail = teams.feed().scan(events, at.position).await.map_err(|why| away(why.to_string()))?;
-                let mut facts = at.rows;
-                for event in tail.iter().filter_map(|entry| entry.event()).filter(|event| event.team() == Some(team)) {
-                    facts.iter_mut().for_each(|one| one.apply(event));
-                }
+                let read = bridge::to_end(teams.feed(), events, at, |facts, event| {
+                    if event.team() == Some(team) {
+                        facts.iter_mut().for_each(|one| one.apply(event));
+                    }
+                });
+                let At { position, rows: facts } = read.await.map_err(|why| away(why.to_string()))?;
                 if !name_roots(&mut wanted, &facts) {
-                    return Ok((facts, tail.last().map_or(at.position, |entry| entry.after)));
+                    return Ok((facts, position));
                 }
             }
         })

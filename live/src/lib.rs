@@ -2,8 +2,9 @@
 //!
 //! [`Teams`] is the one service of live teams in a process: loaded once at X plus the tail, kept true by the feed, used
 //! by writers and gateways alike. [`DirectoryHandle`] finds a team's partition and shard, [`Marks`] holds how far people
-//! have read.
+//! have read. [`bridge`] is how rows are read: as of their position, with the tail laid over them.
 
+pub mod bridge;
 mod directory;
 mod error;
 mod live_team;

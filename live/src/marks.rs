@@ -18,7 +18,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::warn;
 use uuid::Uuid;
 
-use super::{DirectoryHandle, Teams, TeamsError};
+use super::{DirectoryHandle, Teams, TeamsError, bridge};
 
 /// How long marks are gathered before they are written.
 const COALESCE: Duration = Duration::from_secs(2);
@@ -201,17 +201,17 @@ impl Marks {
             let entry = self.inner.directory.by_team(team).ok_or(TeamsError::NotFound)?;
             let at = self.inner.source.user(&entry.shard, team, user).await;
             let at = at.map_err(|why| TeamsError::Away(why.to_string()))?;
-            let mut person = Person { state: at.rows, ..Person::default() };
+            let at = at.map(|state| Person { state, ..Person::default() });
             let marks = TopicPartition { topic: Topic::Marks, partition: Partition(entry.partition) };
-            for one in self.inner.teams.feed().scan(marks, at.position).await? {
-                if let Some(Event::ReadMarked(mark)) = one.event().map(|event| &**event)
+            let read = bridge::to_end(self.inner.teams.feed(), marks, at, |person, event| {
+                if let Event::ReadMarked(mark) = &**event
                     && mark.meta.team == team
                     && mark.meta.actor == Some(user)
                 {
                     person.read(mark.conversation, Mark { at: mark.meta.at, ts: mark.ts });
                 }
-            }
-            Ok::<_, TeamsError>(Arc::new(Mutex::new(person)))
+            });
+            Ok::<_, TeamsError>(Arc::new(Mutex::new(read.await?.rows)))
         };
         self.inner.people.try_get_with((team, user), load).await.map_err(|why| (*why).clone())
     }

@@ -2,10 +2,7 @@
 
 use std::collections::HashMap;
 
-use async_trait::async_trait;
 use teamlog_schemas::{ClusterFounded, Event, TeamId};
-
-use crate::{At, SourceError};
 
 /// One team's line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,13 +28,6 @@ pub struct DirectoryRows {
     pub entries: Vec<DirectoryEntry>,
     /// The cluster's founding.
     pub cluster: Option<ClusterFounded>,
-}
-
-/// A reader of the directory's rows.
-#[async_trait]
-pub trait DirectorySource<P>: Send + Sync + 'static {
-    /// All rows and the position that they reflect.
-    async fn load(&self) -> Result<At<P, DirectoryRows>, SourceError>;
 }
 
 /// The directory.

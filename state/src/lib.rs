@@ -15,7 +15,7 @@ mod tokens;
 
 pub use apply::is_countable;
 pub use conversation::{Conversation, ConversationRow, Headline, change_conversation};
-pub use directory::{Directory, DirectoryEntry, DirectoryRows, DirectorySource};
+pub use directory::{Directory, DirectoryEntry, DirectoryRows};
 pub use facts::{Facts, FactsWanted, MessageFact, Reactions};
 pub use rows::TeamRows;
 pub use rules::{begun_conversations, closings, new_bot, newcomer};

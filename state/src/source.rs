@@ -16,6 +16,13 @@ pub struct At<P, T> {
     pub rows: T,
 }
 
+impl<P, T> At<P, T> {
+    /// Something else made of the rows, as of their position.
+    pub fn map<U>(self, make: impl FnOnce(T) -> U) -> At<P, U> {
+        At { position: self.position, rows: make(self.rows) }
+    }
+}
+
 /// Why rows could not be read.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum SourceError {

@@ -6,14 +6,14 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use teamlog_cluster::{Clock, Internal, Link, Membership, Random, Role};
 use teamlog_consumers::World;
 use teamlog_gateway::{
-    Gateway, GatewayParts, Homes, Rtm,
-    read::{IndexReader, LocalIndex, MessageIndex, RemoteIndex, SearchReader, Searchers},
+    Gateway, GatewayParts, Homes, Rtm, Vault,
+    read::{LocalIndex, MessageIndex, RemoteIndex, Searchers},
 };
 use teamlog_ingest::{Ingest, IngestParts, Writing, http::RemoteWriters};
 use teamlog_log::{Feed, Partition, Position, TopicPartition};
 use teamlog_projectors::{Mains, Projector, Runner, Shards, cache, lowest_positions, names};
 use teamlog_schemas::Event;
-use teamlog_state::{At, DirectoryRows, DirectorySource};
+use teamlog_state::{At, DirectoryRows};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{error, warn};
@@ -26,10 +26,7 @@ use super::{
     settings::Start,
     work::Work,
 };
-use crate::{
-    credentials::credentials,
-    parts::{feed, sources, views},
-};
+use crate::parts::{feed, sources, views};
 
 /// How long a view's database may take to say where it stands before the start goes on without it.
 const VIEWS_WAIT: Duration = Duration::from_secs(3);
@@ -157,7 +154,6 @@ impl Node {
             (_, Some(search)) => Some(Arc::new(LocalIndex::new(search, feed.clone()))),
             (_, None) => None,
         };
-        let reader = index.clone().map(|index| IndexReader::over(index, ingest.clone(), shards.clone()));
         let gateway = matches!(role, Role::Serve | Role::Gateway).then(|| {
             Gateway::new(GatewayParts {
                 ingest: ingest.clone(),
@@ -166,8 +162,8 @@ impl Node {
                 feed: feed.clone(),
                 realtime: Arc::new(rtm.clone()),
                 homes: (role == Role::Gateway).then(|| Homes::new(members.clone(), link)),
-                search: reader.map(|reader| Arc::new(reader) as Arc<dyn SearchReader>),
-                credentials: Some(credentials(ingest.clone(), shards.clone(), feed.clone(), partitions)),
+                search: index.clone(),
+                credentials: Some(Vault::new(ingest.clone(), shards.clone(), feed.clone())),
                 jobs: work.as_ref().map(Work::desk),
                 health: health.clone(),
                 metrics: Some(metrics.clone()),

@@ -104,17 +104,6 @@ impl Link {
         metrics::histogram!("teamlog_link_seconds", &labels).record(began.elapsed());
         answer
     }
-
-    /// The same with a JSON body, where whoever is asked answers 200 or refuses the call as such.
-    ///
-    /// # Errors
-    /// Both of [`LinkError`].
-    pub async fn post(&self, address: &str, path: &str, body: Bytes, deadline: Instant) -> Result<Bytes, LinkError> {
-        match self.ask(address, path, body, deadline).await? {
-            (StatusCode::OK, body) => Ok(body),
-            (status, _) => Err(LinkError::NotSent(format!("{address} answers {status}"))),
-        }
-    }
 }
 
 #[async_trait]

@@ -6,6 +6,8 @@
 mod link;
 mod listener;
 
+/// The status of an answer, as [`Carrier`] gives it.
+pub use axum::http::StatusCode;
 pub use link::{Carrier, Link, LinkError};
 pub use listener::Internal;
 

@@ -1,7 +1,7 @@
 //! `search.*`
 
 use serde_json::{Map, Value, json};
-use teamlog_projectors::highlight;
+use teamlog_projectors::{MatchOrder, MessageQuery, highlight};
 use teamlog_schemas::{ConversationId, Ts, UserId};
 use teamlog_state::Team;
 
@@ -10,7 +10,7 @@ use crate::{
     ApiError,
     args::args,
     limits,
-    read::{SearchFound, SearchOrder, SearchQuery},
+    read::{self, SearchFound},
     render,
 };
 
@@ -99,7 +99,7 @@ async fn found(call: &Call<'_>, args: Query) -> Result<(String, Value), ApiError
             return Ok((text, matches(call, &team, SearchFound::default(), None, count, page)));
         };
         let marked = highlight.then(|| parsed.words.clone());
-        let query = SearchQuery {
+        let query = MessageQuery {
             order,
             skip: usize::try_from((page - 1) * count).unwrap_or(usize::MAX),
             count: usize::try_from(count).unwrap_or(usize::MAX),
@@ -107,30 +107,31 @@ async fn found(call: &Call<'_>, args: Query) -> Result<(String, Value), ApiError
         };
         (query, marked)
     };
-    let found = search.search(caller.team.id(), caller.user, query).await?;
+    let found = read::search(call.gateway, &**search, caller, query).await?;
     let rendered = matches(call, &caller.team.read(), found, marked.as_deref(), count, page);
     Ok((text, rendered))
 }
 
-fn order(sort: Option<&str>, sort_dir: Option<&str>) -> SearchOrder {
+fn order(sort: Option<&str>, sort_dir: Option<&str>) -> MatchOrder {
     match (sort, sort_dir) {
-        (Some("timestamp"), Some("asc")) => SearchOrder::Oldest,
-        (Some("timestamp"), _) => SearchOrder::Newest,
-        _ => SearchOrder::Score,
+        (Some("timestamp"), Some("asc")) => MatchOrder::Oldest,
+        (Some("timestamp"), _) => MatchOrder::Newest,
+        _ => MatchOrder::Score,
     }
 }
 
 /// Takes the modifiers out of a query: `in:`, `from:`, `has:`, `is:thread`, `before:`, `after:`, `on:`. None if one
 /// names nobody or nothing that the reader may know of. What stands in double quotes is no modifier.
-fn parse(team: &Team, reader: UserId, text: &str) -> Option<SearchQuery> {
-    let mut query = SearchQuery {
+fn parse(team: &Team, reader: UserId, text: &str) -> Option<MessageQuery> {
+    let mut query = MessageQuery {
+        team: team.id(),
         words: String::new(),
         conversations: Vec::new(),
         from: None,
         has: Vec::new(),
         after: Ts::ZERO,
         before: Ts::MAX,
-        order: SearchOrder::Score,
+        order: MatchOrder::Score,
         skip: 0,
         count: 0,
     };
@@ -216,7 +217,7 @@ fn day_of(day: &str) -> Option<(Ts, Ts)> {
 /// A page as clients know it; with `marked`, what those words found is marked in the texts.
 fn matches(call: &Call<'_>, team: &Team, found: SearchFound, marked: Option<&str>, count: u64, page: u64) -> Value {
     let public_url = &call.gateway.config().public_url;
-    let one = |hit: &crate::read::SearchHit| {
+    let one = |hit: &read::SearchHit| {
         let mut object = match render::message_fact(team, hit.conversation, &hit.fact) {
             Value::Object(object) => object,
             _ => Map::new(),

@@ -1,13 +1,15 @@
 //! Pages of a conversation and of a thread, and single messages.
 
+use std::sync::Arc;
+
+use teamlog_live::bridge;
 use teamlog_projectors::HistoryPage;
-use teamlog_schemas::{ConversationId, Message, Ts};
-use teamlog_state::{FactsWanted, MessageFact, TeamSource};
+use teamlog_schemas::{ConversationId, Event, Message, Ts};
+use teamlog_state::{Facts, FactsWanted, MessageFact, TeamSource};
 
 use super::{
-    of_team,
     overlay::{Overlay, Window},
-    readable, tail,
+    readable,
 };
 use crate::{ApiError, Caller, Gateway};
 
@@ -82,13 +84,13 @@ pub async fn message(
     let shard = begin(caller, conversation)?;
     let wanted = FactsWanted { messages: vec![(conversation, ts)], ..FactsWanted::default() };
     let at = gateway.shards().facts(&shard, caller.team.id(), &[wanted]).await?;
-    let (entries, team) = tail(gateway, &caller.team, at.position).await?;
+    let at = at.map(|facts| {
+        let mut facts: Facts = facts.into_iter().next().unwrap_or_default();
+        facts.messages.entry((conversation, ts)).or_insert(None);
+        facts
+    });
+    let (mut facts, team) = bridge::to_team(gateway.ingest().teams(), &caller.team, at, Facts::apply).await?;
     readable(&team, caller.user, conversation)?;
-    let Some(mut facts) = at.rows.into_iter().next() else { return Ok(None) };
-    facts.messages.entry((conversation, ts)).or_insert(None);
-    for event in of_team(&entries, &caller.team) {
-        facts.apply(event);
-    }
     Ok(facts.messages.remove(&(conversation, ts)).flatten())
 }
 
@@ -134,13 +136,11 @@ async fn rows(
         };
         belongs && window.holds(message.ts) && in_reach(message.ts)
     };
-    let (entries, team) = tail(gateway, &caller.team, at.position).await?;
+    let at = at.map(|rows| Overlay::new(conversation, rows));
+    let lay = |overlay: &mut Overlay, event: &Arc<Event>| overlay.apply(event, wanted);
+    let (overlay, team) = bridge::to_team(gateway.ingest().teams(), &caller.team, at, lay).await?;
     readable(&team, caller.user, conversation)?;
     drop(team);
-    let mut overlay = Overlay::new(conversation, at.rows);
-    for event in of_team(&entries, &caller.team) {
-        overlay.apply(event, wanted);
-    }
     let mut facts = overlay.finish();
     facts.retain(|fact| root != Some(fact.message.ts));
     Ok((facts, edge))

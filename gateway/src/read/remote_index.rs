@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use teamlog_cluster::Link;
+use teamlog_cluster::{Carrier, StatusCode};
 use teamlog_log::{Offset, Partition};
 use teamlog_projectors::{Matches, MessageQuery};
 use teamlog_state::SourceError;
@@ -42,45 +42,31 @@ pub(crate) struct SearchAnswer {
     pub(crate) matches: Matches,
 }
 
-/// Why a node gave no answer.
-#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
-#[error("{address} does not answer: {why}")]
-pub struct LinkError {
-    /// The node's address.
-    pub address: String,
-    /// In whoever's words.
-    pub why: String,
-}
-
-/// A way to other nodes' internal listeners.
-#[async_trait]
-pub trait SearchLink: Send + Sync + 'static {
-    /// Posts a JSON body to `path` at a node and gives back the body of its answer.
-    ///
-    /// # Errors
-    /// If it cannot be reached, or answers anything but success.
-    async fn post(&self, address: &str, path: &str, body: Bytes) -> Result<Bytes, LinkError>;
-}
-
 /// Says which nodes search a partition, by their internal addresses, the best first.
 pub type Searchers = Arc<dyn Fn(Partition) -> Vec<String> + Send + Sync>;
 
 /// Asks one search node after the other.
 pub struct RemoteIndex {
-    link: Arc<dyn SearchLink>,
+    link: Arc<dyn Carrier>,
     searchers: Searchers,
     failed: Mutex<HashMap<String, Instant>>,
 }
 
 impl RemoteIndex {
     /// The indexes of those that `searchers` names.
-    pub fn new(link: Arc<dyn SearchLink>, searchers: Searchers) -> RemoteIndex {
+    pub fn new(link: Arc<dyn Carrier>, searchers: Searchers) -> RemoteIndex {
         RemoteIndex { link, searchers, failed: Mutex::default() }
     }
 
     async fn ask(&self, address: &str, at_least: Offset, body: Bytes) -> Result<Matches, String> {
-        let asked = tokio::time::timeout(ASK_TIMEOUT, self.link.post(address, SEARCH_PATH, body)).await;
-        let bytes = asked.map_err(|_| format!("{address} did not answer in 1 s"))?.map_err(|why| why.to_string())?;
+        let until = Instant::now() + ASK_TIMEOUT;
+        let asked = tokio::time::timeout_at(until, self.link.ask(address, SEARCH_PATH, body, until)).await;
+        let (status, bytes) = asked
+            .map_err(|_| format!("{address} did not answer in 1 s"))?
+            .map_err(|why| format!("{address} does not answer: {why}"))?;
+        if status != StatusCode::OK {
+            return Err(format!("{address} answers {status}"));
+        }
         let answer: SearchAnswer =
             serde_json::from_slice(&bytes).map_err(|why| format!("{address} answered what cannot be read: {why}"))?;
         if answer.v != SEARCH_VERSION {
@@ -114,14 +100,6 @@ impl RemoteIndex {
 }
 
 #[async_trait]
-impl SearchLink for Link {
-    async fn post(&self, address: &str, path: &str, body: Bytes) -> Result<Bytes, LinkError> {
-        let answer = Link::post(self, address, path, body, Instant::now() + ASK_TIMEOUT).await;
-        answer.map_err(|why| LinkError { address: address.to_owned(), why: why.to_string() })
-    }
-}
-
-#[async_trait]
 impl MessageIndex for RemoteIndex {
     async fn find(&self, partition: Partition, at_least: Offset, query: MessageQuery) -> Result<Matches, SourceError> {
         let request = SearchRequest { v: SEARCH_VERSION, partition, at_least, query };
@@ -147,6 +125,7 @@ impl MessageIndex for RemoteIndex {
 
 #[cfg(test)]
 mod tests {
+    use teamlog_cluster::LinkError;
     use teamlog_projectors::MatchOrder;
     use teamlog_schemas::Ts;
 
@@ -166,8 +145,14 @@ mod tests {
     }
 
     #[async_trait]
-    impl SearchLink for Script {
-        async fn post(&self, address: &str, path: &str, body: Bytes) -> Result<Bytes, LinkError> {
+    impl Carrier for Script {
+        async fn ask(
+            &self,
+            address: &str,
+            path: &str,
+            body: Bytes,
+            _: Instant,
+        ) -> Result<(StatusCode, Bytes), LinkError> {
             self.asked.lock().push(address.to_owned());
             let request: SearchRequest = serde_json::from_slice(&body).unwrap();
             assert_eq!((path, request.v), (SEARCH_PATH, SEARCH_VERSION));
@@ -175,9 +160,12 @@ mod tests {
             match does {
                 Does::Answers(end) => {
                     let matches = Matches { total: 7, hits: Vec::new(), end: Offset(end) };
-                    Ok(serde_json::to_vec(&SearchAnswer { v: SEARCH_VERSION, matches }).unwrap().into())
+                    Ok((
+                        StatusCode::OK,
+                        serde_json::to_vec(&SearchAnswer { v: SEARCH_VERSION, matches }).unwrap().into(),
+                    ))
                 }
-                Does::Refuses => Err(LinkError { address: address.to_owned(), why: "503".to_owned() }),
+                Does::Refuses => Ok((StatusCode::SERVICE_UNAVAILABLE, Bytes::new())),
                 Does::Hangs => std::future::pending().await,
             }
         }

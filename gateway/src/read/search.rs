@@ -1,43 +1,13 @@
-//! What the gateway asks of the search index.
+//! Search: names from an index, and the messages themselves from rows and tail.
 
-use async_trait::async_trait;
-use teamlog_schemas::{ConversationId, TeamId, Ts, UserId};
-use teamlog_state::{MessageFact, SourceError};
+use teamlog_live::bridge;
+use teamlog_log::TopicPartition;
+use teamlog_projectors::MessageQuery;
+use teamlog_schemas::ConversationId;
+use teamlog_state::{Facts, FactsWanted, MessageFact, TeamSource};
 
-/// How what was found is put in order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SearchOrder {
-    /// The best first.
-    Score,
-    /// The newest first.
-    Newest,
-    /// The oldest first.
-    Oldest,
-}
-
-/// What is looked for.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SearchQuery {
-    /// Words that must all be there; a phrase stands in double quotes, `-word` must not be there. May be empty: then
-    /// the filters alone decide.
-    pub words: String,
-    /// Only in these: all that the reader may read, narrowed by `in:`. Ascending.
-    pub conversations: Vec<ConversationId>,
-    /// Only by this person.
-    pub from: Option<UserId>,
-    /// Only those that have all of these: `link`, `reaction`, `:emoji:`, `thread` (a reply).
-    pub has: Vec<String>,
-    /// Only from this on.
-    pub after: Ts,
-    /// Only before this.
-    pub before: Ts,
-    /// The order.
-    pub order: SearchOrder,
-    /// Hits to pass over.
-    pub skip: usize,
-    /// Hits to give at most.
-    pub count: usize,
-}
+use super::MessageIndex;
+use crate::{ApiError, Caller, Gateway};
 
 /// One message that was found.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,13 +29,43 @@ pub struct SearchFound {
     pub hits: Vec<SearchHit>,
 }
 
-/// The search index and the tail behind it.
-#[async_trait]
-pub trait SearchReader: Send + Sync + 'static {
-    /// Looks for messages. What `reader` wrote and was acknowledged before the call is found, and what was edited or
-    /// deleted before it is as it is now.
-    ///
-    /// # Errors
-    /// If no search node answers in time.
-    async fn search(&self, team: TeamId, reader: UserId, query: SearchQuery) -> Result<SearchFound, SourceError>;
+/// Looks for messages that the caller may read. What they wrote and was acknowledged before the call is found, and what
+/// was edited or deleted before it is as it is now.
+///
+/// # Errors
+/// If no index answers in time, or rows or tail cannot be read.
+pub async fn search(
+    gateway: &Gateway,
+    index: &dyn MessageIndex,
+    caller: &Caller,
+    query: MessageQuery,
+) -> Result<SearchFound, ApiError> {
+    let (teams, live) = (gateway.ingest().teams(), &caller.team);
+    // What was acknowledged here has been read here.
+    let at_least = teams.feed().position(TopicPartition::events(live.partition())).offset;
+    let found = index.find(live.partition(), at_least, query).await?;
+    if found.hits.is_empty() {
+        return Ok(SearchFound { total: found.total, hits: Vec::new() });
+    }
+    let shard = live.read().shard().to_owned();
+    let messages: Vec<_> = found.hits.iter().map(|hit| (hit.conversation, hit.ts)).collect();
+    let wanted = FactsWanted { messages: messages.clone(), ..FactsWanted::default() };
+    let at = gateway.shards().facts(&shard, live.id(), &[wanted]).await?;
+    let at = at.map(|facts| {
+        let mut facts: Facts = facts.into_iter().next().unwrap_or_default();
+        for name in messages {
+            facts.messages.entry(name).or_insert(None);
+        }
+        facts
+    });
+    let (mut facts, team) = bridge::to_team(teams, live, at, Facts::apply).await?;
+    let mut hits = Vec::with_capacity(found.hits.len());
+    for hit in &found.hits {
+        let fact = facts.messages.remove(&(hit.conversation, hit.ts)).flatten();
+        let fact = fact.filter(|fact| !fact.tombstone && team.may_read(caller.user, hit.conversation));
+        hits.extend(fact.map(|fact| SearchHit { conversation: hit.conversation, fact, score: hit.score }));
+    }
+    // What went away while this was read is not counted either.
+    let gone = found.hits.len() - hits.len();
+    Ok(SearchFound { total: found.total.saturating_sub(gone), hits })
 }

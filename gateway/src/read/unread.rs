@@ -5,13 +5,11 @@ use std::{
     sync::Arc,
 };
 
-use teamlog_live::TeamGuard;
-use teamlog_log::Entry;
+use teamlog_live::{TeamGuard, bridge};
 use teamlog_projectors::Unread;
-use teamlog_schemas::{ConversationId, ConversationKind, Event, Message, Ts};
+use teamlog_schemas::{ConversationId, ConversationKind, Event, Message, Ts, UserId};
 use teamlog_state::is_countable;
 
-use super::{of_team, tail};
 use crate::{ApiError, Caller, Gateway};
 
 /// Countable messages above each mark, and those among them that call the caller, in the order of `marks`. Each message
@@ -40,21 +38,22 @@ pub(crate) async fn unread_and<R>(
     marks: &[(ConversationId, Ts)],
     look: impl FnOnce(&TeamGuard<'_>) -> R,
 ) -> Result<(Vec<Unread>, R), ApiError> {
-    let (team, user) = (&caller.team, caller.user);
-    let shard = team.read().shard().to_owned();
-    let at = gateway.shards().unread(&shard, team.id(), user, marks).await?;
-    let (entries, kinds, seen) = {
-        let (entries, team) = tail(gateway, team, at.position).await?;
+    let (live, user) = (&caller.team, caller.user);
+    let shard = live.read().shard().to_owned();
+    let at = gateway.shards().unread(&shard, live.id(), user, marks).await?;
+    let at = at.map(|counts| Counting::new(counts, marks, user));
+    let (counting, kinds, seen) = {
+        let (counting, team) = bridge::to_team(gateway.ingest().teams(), live, at, Counting::apply).await?;
         let kind = |conversation| team.conversation(conversation).map(|c| c.kind);
         let kinds = marks.iter().map(|(c, _)| kind(*c).filter(|_| team.is_member(user, *c))).collect::<Vec<_>>();
-        (entries, kinds, look(&team))
+        (counting, kinds, look(&team))
     };
-    let mut counts = at.rows;
-    let gone = lay_over(&mut counts, marks, caller, &entries);
+    let Counting { mut counts, gone, .. } = counting;
     if !gone.is_empty() {
+        let gone: Vec<_> = gone.into_iter().collect();
         // What a row counts for, only the row says: whom it called when it was posted, and that no import brought it.
         let wanted: Vec<_> = gone.iter().map(|(place, ts)| (marks[*place].0, *ts)).collect();
-        let rows = gateway.shards().counted(&shard, team.id(), user, &wanted).await?.rows;
+        let rows = gateway.shards().counted(&shard, live.id(), user, &wanted).await?.rows;
         for ((place, _), row) in gone.iter().zip(rows) {
             lessen(&mut counts[*place], row);
         }
@@ -69,46 +68,53 @@ pub(crate) async fn unread_and<R>(
     Ok((counts, seen))
 }
 
-/// Counts what the tail posted and what it deleted of that. What it deleted of the rows comes back: the place of its
-/// mark, and its `ts`.
-fn lay_over(
-    counts: &mut [Unread],
-    marks: &[(ConversationId, Ts)],
-    caller: &Caller,
-    entries: &[Arc<Entry<Event>>],
-) -> Vec<(usize, Ts)> {
-    let places: HashMap<ConversationId, usize> =
-        marks.iter().enumerate().map(|(place, (conversation, _))| (*conversation, place)).collect();
-    let mut posted: HashMap<(usize, Ts), Unread> = HashMap::new();
-    let mut gone = HashSet::new();
-    for event in of_team(entries, &caller.team) {
-        let Some(place) = event.conversation().and_then(|conversation| places.get(&conversation).copied()) else {
-            continue;
+/// Counts of rows, with what the tail posts and what it deletes of that laid over them.
+struct Counting<'a> {
+    /// In the order of `marks`.
+    counts: Vec<Unread>,
+    marks: &'a [(ConversationId, Ts)],
+    places: HashMap<ConversationId, usize>,
+    user: UserId,
+    /// What the tail posted, and what each counts for.
+    posted: HashMap<(usize, Ts), Unread>,
+    /// What the tail deleted of the rows: the place of its mark, and its `ts`.
+    gone: HashSet<(usize, Ts)>,
+}
+
+impl<'a> Counting<'a> {
+    fn new(counts: Vec<Unread>, marks: &'a [(ConversationId, Ts)], user: UserId) -> Counting<'a> {
+        let places = marks.iter().enumerate().map(|(place, (conversation, _))| (*conversation, place)).collect();
+        Counting { counts, marks, places, user, posted: HashMap::new(), gone: HashSet::new() }
+    }
+
+    fn apply(&mut self, event: &Arc<Event>) {
+        let Some(place) = event.conversation().and_then(|conversation| self.places.get(&conversation).copied()) else {
+            return;
         };
-        let counts_for = |message: &Message| message.ts > marks[place].1 && is_countable(message);
+        let mark = self.marks[place].1;
+        let counts_for = |message: &Message| message.ts > mark && is_countable(message);
         if let Some((_, message)) = event.message()
             && counts_for(message)
         {
             // What an import brings is not unread.
             let mut one = Unread::default();
             if let Event::MessagePosted(e) = &**event {
-                let called = e.mentions.contains(&caller.user) || e.broadcast.is_some();
+                let called = e.mentions.contains(&self.user) || e.broadcast.is_some();
                 one = Unread { count: 1, mentions: u64::from(called) };
             }
-            counts[place].count += one.count;
-            counts[place].mentions += one.mentions;
-            posted.insert((place, message.ts), one);
+            self.counts[place].count += one.count;
+            self.counts[place].mentions += one.mentions;
+            self.posted.insert((place, message.ts), one);
         }
         if let Event::MessageDeleted(e) = &**event
             && counts_for(&e.before)
         {
-            match posted.remove(&(place, e.before.ts)) {
-                Some(one) => lessen(&mut counts[place], one),
-                None => drop(gone.insert((place, e.before.ts))),
+            match self.posted.remove(&(place, e.before.ts)) {
+                Some(one) => lessen(&mut self.counts[place], one),
+                None => drop(self.gone.insert((place, e.before.ts))),
             }
         }
     }
-    gone.into_iter().collect()
 }
 
 fn lessen(slot: &mut Unread, by: Unread) {

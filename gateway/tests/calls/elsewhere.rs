@@ -3,22 +3,23 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
+use teamlog_cluster::{Carrier, LinkError, StatusCode};
 use teamlog_gateway::{
-    read::{LinkError, LocalIndex, RemoteIndex, SearchLink},
+    read::{LocalIndex, RemoteIndex},
     search_service,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    time::Instant,
 };
 
 /// HTTP/1.1 of one question a connection.
 struct Plain;
 
 #[async_trait::async_trait]
-impl SearchLink for Plain {
-    async fn post(&self, address: &str, path: &str, body: Bytes) -> Result<Bytes, LinkError> {
-        let failed = |why: String| LinkError { address: address.to_owned(), why };
+impl Carrier for Plain {
+    async fn ask(&self, address: &str, path: &str, body: Bytes, _: Instant) -> Result<(StatusCode, Bytes), LinkError> {
         let host = address.trim_start_matches("http://");
         let asked = async {
             let mut socket = TcpStream::connect(host).await?;
@@ -32,12 +33,12 @@ impl SearchLink for Plain {
             socket.read_to_end(&mut answer).await?;
             Ok::<_, std::io::Error>(answer)
         };
-        let answer = asked.await.map_err(|why| failed(why.to_string()))?;
+        let answer = asked.await.map_err(|why| LinkError::NotSent(why.to_string()))?;
         let behind = answer.windows(4).position(|four| four == b"\r\n\r\n").map_or(answer.len(), |at| at + 4);
         if !answer.starts_with(b"HTTP/1.1 200") {
-            return Err(failed(String::from_utf8_lossy(&answer).into_owned()));
+            return Err(LinkError::Broken(String::from_utf8_lossy(&answer).into_owned()));
         }
-        Ok(Bytes::copy_from_slice(&answer[behind..]))
+        Ok((StatusCode::OK, Bytes::copy_from_slice(&answer[behind..])))
     }
 }
 

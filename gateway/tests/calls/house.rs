@@ -232,11 +232,10 @@ impl House {
         }
         let ingest = Ingest::start(parts(writing), &tasks, &stop);
         let sockets = Arc::new(Nobody::default());
-        let search = if searches_elsewhere {
-            let index = elsewhere::searched_by(read::LocalIndex::new(search, follow())).await;
-            read::IndexReader::over(Arc::new(index), ingest.clone(), shards.clone())
+        let index: Arc<dyn read::MessageIndex> = if searches_elsewhere {
+            Arc::new(elsewhere::searched_by(read::LocalIndex::new(search, follow())).await)
         } else {
-            read::IndexReader::new(search, ingest.clone(), shards.clone())
+            Arc::new(read::LocalIndex::new(search, feed.clone()))
         };
         let gateway = Gateway::new(GatewayParts {
             ingest: ingest.clone(),
@@ -245,7 +244,7 @@ impl House {
             feed: feed.clone(),
             realtime: rtm.map_or(sockets.clone() as Arc<dyn Realtime>, |rtm| Arc::new(rtm)),
             homes,
-            search: Some(Arc::new(search)),
+            search: Some(index),
             credentials,
             jobs: Some(Arc::new(crate::jobs::Letters::default())),
             health: Arc::new(Well),

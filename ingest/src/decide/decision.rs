@@ -1,4 +1,4 @@
-//! The outcome of a decision.
+//! `Decision`: what a command that is not refused comes to.
 
 use teamlog_schemas::Event;
 

@@ -1,4 +1,4 @@
-//! What the writer gives to a decision.
+//! `Now`: what a decision is given by its writer's clock and dice.
 
 use teamlog_cluster::Secrets;
 use teamlog_schemas::Ts;

@@ -11,7 +11,11 @@ use teamlog_schemas::UserId;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::Fold;
 use crate::{Answer, NotAccepted};
+
+/// A command of a writer of this fold that has no answer yet.
+pub(super) type PendingOf<F> = Pending<<F as Fold>::Request, <F as Fold>::Facts>;
 
 /// A command that has no answer yet.
 pub(super) struct Pending<R, F> {

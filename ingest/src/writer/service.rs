@@ -2,21 +2,18 @@
 
 mod claims;
 mod deciding;
+mod sent;
+mod tenure;
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, atomic::AtomicU64},
     time::Duration,
 };
 
 use bytes::Bytes;
 #[cfg(feature = "testing")]
 use teamlog_log::testing::{Rule, is_left_out};
-use teamlog_log::{
-    Appended, Body, Entry, Feed, FeedError, Log, LogError, NewRecord, Offset, Position, Subscriber, TopicPartition,
-};
+use teamlog_log::{Appended, Body, Entry, Feed, FeedError, LogError, Offset, Position, Subscriber, TopicPartition};
 use teamlog_schemas::Event;
 use tokio::{
     sync::{mpsc, watch},
@@ -28,48 +25,21 @@ use uuid::Uuid;
 
 use super::{
     Fold, Loaded, Submission, WriterConfig, WriterHandle,
-    inflight::Queue,
-    lanes::{Held, Lanes, Pending},
+    lanes::{Held, Lanes, Pending, PendingOf},
 };
 use crate::{Acked, Answer, NotAccepted};
+use sent::Sent;
+use tenure::{Phase, Tenure};
 
 /// How often deadlines and pauses are looked at.
 const TICK: Duration = Duration::from_millis(50);
-/// The shortest pause before a claim that follows a lost one; it doubles each time.
-const PAUSE: Duration = Duration::from_millis(100);
 /// A claim that has not been read back by then is taken for lost.
 const CLAIM_TIMEOUT: Duration = Duration::from_secs(10);
 /// What is in flight at a stop gets this long.
 const DRAIN: Duration = Duration::from_secs(5);
 
-type PendingOf<F> = Pending<<F as Fold>::Request, <F as Fold>::Facts>;
 /// A lane's facts, in the order of the commands that wait for them.
 type EarlyFacts<F> = (<F as Fold>::Lane, Loaded<Vec<<F as Fold>::Facts>>);
-
-/// A record of an epoch that is over. It counts, and is not acknowledged yet.
-struct Settled<F: Fold> {
-    epoch: u64,
-    seq: u64,
-    event: Arc<Event>,
-    pending: PendingOf<F>,
-    seen_at: Position,
-}
-
-/// Where the writer stands with its partition.
-enum Role {
-    /// Another node is chosen: it reads on, so that it could take over at once, and claims nothing.
-    StandingBy,
-    /// Reads to the end that the log had at this ask of the writer's; none while it is being asked.
-    Opening { ask: u64, end: Option<Offset> },
-    /// Has sent a claim and reads up to it.
-    Claiming { claim: Uuid, since: Instant },
-    /// Its last claim counts.
-    Leading { next_seq: u64 },
-    /// Waits before it claims.
-    Pausing { until: Instant },
-    /// Has read what it cannot read: it decides and claims nothing any more, whoever else claims.
-    Stopped,
-}
 
 enum Done<F: Fold> {
     End { ask: u64, end: Result<Offset, LogError> },
@@ -79,43 +49,35 @@ enum Done<F: Fold> {
     Facts { generation: u64, lane: F::Lane, read: Result<Loaded<Vec<F::Facts>>, NotAccepted> },
 }
 
+/// The writer's task: `tenure.rs` is whether it may write, `sent.rs` what it has decided and not answered yet, the lanes
+/// what it has still to decide.
 struct Service<F: Fold> {
     fold: Arc<F>,
-    log: Arc<dyn Log>,
     feed: Feed<Event>,
     source: TopicPartition,
     config: WriterConfig,
+    /// The node's id, as the records' headers name it.
     writer: Bytes,
-    role: Role,
-    /// The newest counted claim's epoch that was read.
-    newest: u64,
-    /// The epoch that the records in flight belong to.
-    epoch: u64,
-    /// Counts the times that all state was dropped, so that late look-ups are known to be of another life.
-    generation: u64,
-    /// Counts the asks for the end, so that a late answer is known to be of an earlier one.
-    asks: u64,
-    pause: Duration,
-    /// When another's claim was read last.
-    superseded: Option<Instant>,
+    /// Every entry below has been read.
     position: Position,
+    tenure: Tenure,
     lanes: Lanes<F::Lane, F::State, F::Request, F::Facts>,
-    in_flight: Queue<F::Lane, F::Request, F::Facts>,
-    /// Those of them that were not handed to the log yet: the newest.
-    unsent: Vec<NewRecord>,
-    /// This epoch's appends that are under way.
-    appends: usize,
-    /// Answers that wait for the next record.
-    riders: Vec<(Answer, PendingOf<F>)>,
-    /// Counted, but neither acknowledged by the log nor followed by a record of ours yet.
-    settled: Vec<Settled<F>>,
+    lookups: Lookups<F>,
+    sent: Sent<F>,
+    done: mpsc::UnboundedSender<Done<F>>,
+    signs: Signs,
+}
+
+/// What was asked for outside of the task.
+struct Lookups<F: Fold> {
+    /// Counts the times that all state was dropped, so that late answers are known to be of another life.
+    generation: u64,
     /// Facts that reflect more than was read here yet.
     early: Vec<EarlyFacts<F>>,
-    done: mpsc::UnboundedSender<Done<F>>,
-    /// Whether this node should write the partition.
-    chosen: watch::Receiver<bool>,
-    /// What the handle says.
-    leads: Arc<AtomicU64>,
+}
+
+/// What people see of the writer.
+struct Signs {
     /// That the log's `ts` are ahead of the clock was said.
     ahead_said: bool,
     /// Commands that wait, records in flight.
@@ -139,32 +101,19 @@ pub(crate) fn start<F: Fold>(
     // Bounded by what can be under way: an end each time that this node is chosen, one claim, two appends an epoch, a look-up a lane.
     let (done, results) = mpsc::unbounded_channel();
     let leads = Arc::new(AtomicU64::new(0));
+    let gauges = ["teamlog_writer_waiting", "teamlog_writer_in_flight"]
+        .map(|name| metrics::gauge!(name, "partition" => source.to_string()));
     let service = Service {
         fold: Arc::new(fold),
-        log: feed.log().clone(),
         source,
         writer: Bytes::from(config.node.to_string()),
-        role: Role::StandingBy,
-        newest: from.epoch,
-        epoch: 0,
-        generation: 0,
-        asks: 0,
-        pause: PAUSE,
-        superseded: None,
         position: from,
+        tenure: Tenure::new(from.epoch, chosen, leads.clone()),
         lanes: Lanes::new(),
-        in_flight: Queue::default(),
-        unsent: Vec::new(),
-        appends: 0,
-        riders: Vec::new(),
-        settled: Vec::new(),
-        early: Vec::new(),
+        lookups: Lookups { generation: 0, early: Vec::new() },
+        sent: Sent::new(),
         done,
-        chosen,
-        leads: leads.clone(),
-        ahead_said: false,
-        gauges: ["teamlog_writer_waiting", "teamlog_writer_in_flight"]
-            .map(|name| metrics::gauge!(name, "partition" => source.to_string())),
+        signs: Signs { ahead_said: false, gauges },
         config,
         feed: feed.clone(),
     };
@@ -193,7 +142,7 @@ impl<F: Fold> Service<F> {
                     Err(FeedError::Stopping) => break,
                     Err(why) => {
                         error!(partition = %self.source, %why, "a writer stops: its partition cannot be read on");
-                        self.role = Role::Stopped;
+                        self.tenure.phase = Phase::Stopped;
                     }
                 },
                 Some(done) = results.recv() => self.on_done(done),
@@ -207,30 +156,31 @@ impl<F: Fold> Service<F> {
                     }
                 }
                 _ = tick.tick() => self.on_tick(),
-                Ok(()) = self.chosen.changed() => self.take_the_role_it_should_have(),
+                Ok(()) = self.tenure.chosen.changed() => self.take_the_role_it_should_have(),
                 () = stop.cancelled(), if stopping.is_none() => {
                     stopping = Some(Instant::now() + DRAIN);
                     submissions.close();
                 }
             }
-            if matches!(self.role, Role::Stopped) {
+            if matches!(self.tenure.phase, Phase::Stopped) {
                 break;
             }
             self.decide();
-            let leads = if matches!(self.role, Role::Leading { .. }) { self.epoch } else { 0 };
-            self.leads.store(leads, Ordering::Relaxed);
-            let idle = self.in_flight.is_empty() && self.lanes.waiting() == 0 && self.settled.is_empty();
+            self.tenure.publish();
+            let idle = self.sent.is_empty() && self.lanes.waiting() == 0;
             if stopping.is_some_and(|until| idle || until < Instant::now()) {
                 break;
             }
         }
-        self.leads.store(0, Ordering::Relaxed);
-        let why = if matches!(self.role, Role::Stopped) { NotAccepted::Unreadable } else { NotAccepted::Stopping };
+        let why =
+            if matches!(self.tenure.phase, Phase::Stopped) { NotAccepted::Unreadable } else { NotAccepted::Stopping };
+        self.tenure.end();
         submissions.close();
         while let Ok(submission) = submissions.try_recv() {
             let _ = submission.reply.send(Answer::not_accepted(why));
         }
-        self.give_up(why);
+        self.sent.give_up(why);
+        self.turn_away(why);
     }
 
     // --- what comes in ----------------------------------------------------------------------------------------
@@ -243,13 +193,13 @@ impl<F: Fold> Service<F> {
                 Body::Undecodable(why) => {
                     // A newer program's event: this one's state would lose it, so it must not decide any more.
                     error!(partition = %self.source, offset = %entry.offset, %why, "a writer stops deciding: it cannot read an event that counts");
-                    self.role = Role::Stopped;
+                    self.tenure.phase = Phase::Stopped;
                     break;
                 }
                 Body::Event(_) | Body::Barrier => {
                     if let Some((epoch, seq)) = entry.epoch_and_seq()
-                        && epoch == self.epoch
-                        && let Some(record) = self.in_flight.get_mut(seq)
+                        && epoch == self.tenure.epoch
+                        && let Some(record) = self.sent.in_flight.get_mut(seq)
                     {
                         record.counted = Some(entry.after);
                         for (answer, mut pending) in record.riders.drain(..) {
@@ -260,8 +210,8 @@ impl<F: Fold> Service<F> {
                 }
                 // A record of ours that overtook another closed the epoch, though the log acknowledged both.
                 Body::Void(_) => {
-                    let closed = entry.after.epoch == self.epoch && entry.after.next_seq.is_none();
-                    if closed && matches!(self.role, Role::Leading { .. }) {
+                    let closed = entry.after.epoch == self.tenure.epoch && entry.after.next_seq.is_none();
+                    if closed && matches!(self.tenure.phase, Phase::Leading { .. }) {
                         warn!(partition = %self.source, offset = %entry.offset, "this writer's epoch is closed by a gap");
                         self.pause_or_stand_by();
                     }
@@ -271,7 +221,7 @@ impl<F: Fold> Service<F> {
         }
         self.answer_done();
         self.claim_once_at_end();
-        for (lane, loaded) in std::mem::take(&mut self.early) {
+        for (lane, loaded) in std::mem::take(&mut self.lookups.early) {
             self.on_facts(lane, loaded);
         }
     }
@@ -281,17 +231,17 @@ impl<F: Fold> Service<F> {
             Done::End { ask, end } => self.on_end(ask, end),
             Done::Claimed { claim, outcome } => {
                 let lost = !matches!(outcome, Some(Appended::At(_)));
-                if lost && matches!(self.role, Role::Claiming { claim: mine, .. } if mine == claim) {
+                if lost && matches!(self.tenure.phase, Phase::Claiming { claim: mine, .. } if mine == claim) {
                     warn!(partition = %self.source, ?outcome, "a claim may not have come into the log");
                     self.pause_or_stand_by();
                 }
             }
-            Done::Appended { epoch, first_seq, outcomes } if epoch == self.epoch => {
-                self.appends -= 1;
+            Done::Appended { epoch, first_seq, outcomes } if epoch == self.tenure.epoch => {
+                self.sent.appends -= 1;
                 self.on_late_outcomes(epoch, first_seq, &outcomes);
                 let mut failed = false;
                 for (outcome, seq) in outcomes.iter().zip(first_seq..) {
-                    match (outcome, self.in_flight.get_mut(seq)) {
+                    match (outcome, self.sent.in_flight.get_mut(seq)) {
                         (Appended::At(_), Some(record)) => {
                             record.acked = true;
                             #[cfg(feature = "testing")]
@@ -308,13 +258,13 @@ impl<F: Fold> Service<F> {
                     }
                 }
                 self.answer_done();
-                if failed && matches!(self.role, Role::Leading { .. }) {
+                if failed && matches!(self.tenure.phase, Phase::Leading { .. }) {
                     metrics::counter!("teamlog_writer_failed_appends_total").increment(1);
                     self.pause_or_stand_by();
                 }
             }
             Done::Appended { epoch, first_seq, outcomes } => self.on_late_outcomes(epoch, first_seq, &outcomes),
-            Done::State { generation, lane, loaded } if generation == self.generation => {
+            Done::State { generation, lane, loaded } if generation == self.lookups.generation => {
                 let it = self.lanes.lane(lane);
                 match loaded {
                     Ok((state, _)) => it.state = Held::Here(state),
@@ -327,7 +277,7 @@ impl<F: Fold> Service<F> {
                 }
                 self.lanes.wake(lane);
             }
-            Done::Facts { generation, lane, read } if generation == self.generation => match read {
+            Done::Facts { generation, lane, read } if generation == self.lookups.generation => match read {
                 Ok(loaded) => self.on_facts(lane, loaded),
                 Err(why) => {
                     let it = self.lanes.lane(lane);
@@ -344,7 +294,7 @@ impl<F: Fold> Service<F> {
 
     fn on_submission(&mut self, submission: Submission<F::Request>) {
         let Submission { request, reply } = submission;
-        if matches!(self.role, Role::StandingBy) {
+        if matches!(self.tenure.phase, Phase::StandingBy) {
             let _ = reply.send(Answer::not_accepted(NotAccepted::NotOwner));
             return;
         }
@@ -366,36 +316,33 @@ impl<F: Fold> Service<F> {
 
     fn on_tick(&mut self) {
         let now = Instant::now();
-        match self.role {
-            Role::Pausing { until } if until <= now => self.ask_for_end(),
-            Role::Claiming { since, .. } if now.duration_since(since) > CLAIM_TIMEOUT => self.pause_or_stand_by(),
+        match self.tenure.phase {
+            Phase::Pausing { until } if until <= now => self.ask_for_end(),
+            Phase::Claiming { since, .. } if now.duration_since(since) > CLAIM_TIMEOUT => self.pause_or_stand_by(),
             _ => {}
         }
-        let why = if matches!(self.role, Role::Leading { .. }) { NotAccepted::Late } else { NotAccepted::LogAway };
+        let why =
+            if matches!(self.tenure.phase, Phase::Leading { .. }) { NotAccepted::Late } else { NotAccepted::LogAway };
         let freed = self.lanes.iter_mut().filter_map(|(lane, it)| it.expire(now, why).then_some(lane));
         for lane in freed.collect::<Vec<_>>() {
             self.lanes.wake(lane);
         }
-        for record in self.in_flight.iter_mut() {
-            if let Some((_, _, pending)) = record.event.as_mut().filter(|(_, _, pending)| pending.deadline <= now) {
-                pending.answer(Answer::Unknown);
-            }
-            for (_, pending) in record.riders.iter_mut().filter(|(_, pending)| pending.deadline <= now) {
-                pending.turn_away(why);
-            }
-        }
-        for settled in self.settled.iter_mut().filter(|settled| settled.pending.deadline <= now) {
-            settled.pending.answer(Answer::Unknown);
-        }
-        self.settled.retain(|settled| settled.pending.reply.is_some());
+        self.sent.expire(now, why);
         self.lanes.forget_idle(now);
-        let [waiting, in_flight] = &self.gauges;
+        let [waiting, in_flight] = &self.signs.gauges;
         waiting.set(self.lanes.waiting() as f64);
-        in_flight.set(self.in_flight.len() as f64);
+        in_flight.set(self.sent.in_flight.len() as f64);
+    }
+
+    /// What the log says of records of an epoch that is over: what counts and is acknowledged by now is answered.
+    fn on_late_outcomes(&mut self, epoch: u64, first_seq: u64, outcomes: &[Appended]) {
+        for mut settled in self.sent.acknowledged(epoch, first_seq, outcomes) {
+            settled.pending.answer(self.acked(settled.event, settled.seen_at, false));
+        }
     }
 
     fn answer_done(&mut self) {
-        while let Some(record) = self.in_flight.pop_done() {
+        while let Some(record) = self.sent.in_flight.pop_done() {
             if let (Some((lane, event, mut pending)), Some(position)) = (record.event, record.counted) {
                 let it = self.lanes.lane(lane);
                 it.in_flight = it.in_flight.saturating_sub(1);
@@ -405,21 +352,6 @@ impl<F: Fold> Service<F> {
     }
 
     // --- the end ----------------------------------------------------------------------------------------------
-
-    fn give_up(mut self, why: NotAccepted) {
-        for record in self.in_flight.drain().collect::<Vec<_>>() {
-            if let Some((_, _, mut pending)) = record.event {
-                pending.answer(Answer::Unknown);
-            }
-            for (_, mut pending) in record.riders {
-                pending.turn_away(why);
-            }
-        }
-        for mut settled in self.settled.drain(..) {
-            settled.pending.answer(Answer::Unknown);
-        }
-        self.turn_away(why);
-    }
 
     /// Answers everything that waits and was not appended.
     fn turn_away(&mut self, why: NotAccepted) {

@@ -1,6 +1,7 @@
 //! The writer over a log that is faulty from a seed: whatever was acknowledged counts exactly once, whatever crashed.
 #![allow(clippy::unwrap_used)]
 
+mod bridge;
 mod clock;
 mod hand_over;
 mod marks;

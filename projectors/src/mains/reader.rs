@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use teamlog_log::{Position, TopicPartition};
 use teamlog_schemas::{Event, TeamId};
-use teamlog_state::{At, DirectoryEntry, DirectoryRows, DirectorySource, SourceError};
+use teamlog_state::{At, DirectoryEntry, DirectoryRows, SourceError};
 
 use super::{MainsProjector, tables};
 use crate::{
@@ -44,11 +44,12 @@ impl Mains {
             .map(|replica| Arc::new(MainsProjector::new(replica.clone())) as Arc<dyn Projector>)
             .collect()
     }
-}
 
-#[async_trait]
-impl DirectorySource<Position> for Mains {
-    async fn load(&self) -> Result<At<Position, DirectoryRows>, SourceError> {
+    /// All rows of the directory, and the position that they reflect.
+    ///
+    /// # Errors
+    /// If no replica answers, or one holds what cannot be.
+    pub async fn load(&self) -> Result<At<Position, DirectoryRows>, SourceError> {
         self.replicas.ask(TopicPartition::DIRECTORY, &Everything).await
     }
 }

@@ -11,15 +11,6 @@
 //! and not committed is read again from the log after a crash. A query takes one commit and scans the feed from that
 //! very position, so it never matters how long ago the commit was: every message is found as it is now, and once.
 //!
-//! How it is put together (`serve`):
-//!
-//! ```text
-//! let search = Search::open(&dir)?;                                    // `[search] dir`, or `search` in the data directory
-//! runner.start(search.projector((0..partitions).map(Partition)));
-//! // ... and for the gateway, which knows teams and rows:
-//! GatewayParts { search: Some(Arc::new(read::IndexReader::new(search, ingest.clone(), shards.clone()))), .. }
-//! ```
-//!
 //! An index that is lost is built again from the log by its projector, and until it has come within a scan's reach
 //! queries fail with [`SearchError::Feed`]. A rebuild makes another generation of it beside the current one.
 
@@ -102,6 +93,7 @@ impl Search {
         let committed = index.committed();
         let source = TopicPartition::events(partition);
         let from = committed.position(source);
+        // The tail is laid over the index itself, document by document, so it is not rows that are brought up to date here.
         let entries = feed.scan(source, from).await?;
         let end = entries.last().map_or(from, |entry| entry.after).offset;
         let find = move || {

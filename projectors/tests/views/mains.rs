@@ -3,7 +3,7 @@
 use teamlog_log::{Position, TopicPartition};
 use teamlog_projectors::{Batch, Mains};
 use teamlog_schemas::*;
-use teamlog_state::{Directory, DirectorySource};
+use teamlog_state::Directory;
 use uuid::Uuid;
 
 use crate::{

@@ -39,8 +39,9 @@ impl Pages {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (answers, requests, release) = (Arc::<Mutex<HashMap<_, _>>>::default(), Arc::default(), Arc::default());
-        let (known, counted, held): (Arc<Mutex<HashMap<String, String>>>, Arc<AtomicUsize>, Arc<Notify>) =
-            (Arc::clone(&answers), Arc::clone(&requests), Arc::clone(&release));
+        let known: Arc<Mutex<HashMap<String, String>>> = Arc::clone(&answers);
+        let counted: Arc<AtomicUsize> = Arc::clone(&requests);
+        let held: Arc<Notify> = Arc::clone(&release);
         let serving = tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
                 counted.fetch_add(1, Ordering::SeqCst);

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tracing::warn;
 use uuid::Uuid;
 
-use super::{Done, PendingOf, Role, Service};
+use super::{Done, PendingOf, Service, tenure::Phase};
 use crate::{
     Answer, Decision, NotAccepted, Now, Refusal,
     writer::{
@@ -32,32 +32,32 @@ const AHEAD_MICROS: i64 = CLOCK_BOUND.as_micros() as i64;
 
 impl<F: Fold> Service<F> {
     pub(super) fn decide(&mut self) {
-        let Role::Leading { mut next_seq } = self.role else { return };
-        let most = self.config.in_flight_max.min(self.in_flight.len() + BATCH_MAX);
-        while self.in_flight.len() < most {
+        let Phase::Leading { mut next_seq } = self.tenure.phase else { return };
+        let most = self.config.in_flight_max.min(self.sent.in_flight.len() + BATCH_MAX);
+        while self.sent.in_flight.len() < most {
             let Some(lane) = self.lanes.next_turn() else { break };
             self.turn(lane, &mut next_seq);
         }
-        if !self.riders.is_empty() {
-            let riders = std::mem::take(&mut self.riders);
+        if !self.sent.riders.is_empty() {
+            let riders = std::mem::take(&mut self.sent.riders);
             let value = barrier_value(self.config.clock.now().micros());
-            self.unsent.push(self.record(None, value, next_seq, None));
-            self.in_flight.push(InFlight { seq: next_seq, event: None, riders, counted: None, acked: false });
+            self.sent.unsent.push(self.record(None, value, next_seq, None));
+            self.sent.in_flight.push(InFlight { seq: next_seq, event: None, riders, counted: None, acked: false });
             next_seq += 1;
         }
-        self.role = Role::Leading { next_seq };
-        while self.appends < APPENDS_MAX && !self.unsent.is_empty() {
-            self.append(next_seq - self.unsent.len() as u64);
+        self.tenure.phase = Phase::Leading { next_seq };
+        while self.sent.appends < APPENDS_MAX && !self.sent.unsent.is_empty() {
+            self.append(next_seq - self.sent.unsent.len() as u64);
         }
     }
 
     /// Hands the oldest of what was decided to the log.
     fn append(&mut self, first_seq: u64) {
-        let records: Vec<_> = self.unsent.drain(..self.unsent.len().min(BATCH_MAX)).collect();
-        self.appends += 1;
+        let records: Vec<_> = self.sent.unsent.drain(..self.sent.unsent.len().min(BATCH_MAX)).collect();
+        self.sent.appends += 1;
         metrics::histogram!("teamlog_writer_batch_records").record(records.len() as f64);
-        let (epoch, done) = (self.epoch, self.done.clone());
-        let append = self.log.append(self.source, records);
+        let (epoch, done) = (self.tenure.epoch, self.done.clone());
+        let append = self.feed.log().append(self.source, records);
         tokio::spawn(async move {
             let outcomes = append.await;
             let _ = done.send(Done::Appended { epoch, first_seq, outcomes });
@@ -68,7 +68,7 @@ impl<F: Fold> Service<F> {
         NewRecord {
             key,
             value: Some(value),
-            stamp: Stamp::Seq { epoch: self.epoch, seq },
+            stamp: Stamp::Seq { epoch: self.tenure.epoch, seq },
             writer: Some(self.writer.clone()),
             traceparent,
         }
@@ -109,7 +109,7 @@ impl<F: Fold> Service<F> {
             }
             let facts = pending.facts.take().map(|(facts, _)| facts).unwrap_or_default();
             if let Some(event) = self.fold.written(state, &facts, &pending.request) {
-                let under_way = self.in_flight.holds(lane, &event);
+                let under_way = self.sent.in_flight.holds(lane, &event);
                 let answer = self.acked(event, self.position, true);
                 if under_way {
                     pending.may_be_done = true;
@@ -138,7 +138,7 @@ impl<F: Fold> Service<F> {
                 Ok(Ok((event, Ok(value)))) => {
                     self.fold.apply(state, &event);
                     let ahead = event.given_ts().micros() - at.micros();
-                    if ahead > AHEAD_MICROS && !std::mem::replace(&mut self.ahead_said, true) {
+                    if ahead > AHEAD_MICROS && !std::mem::replace(&mut self.signs.ahead_said, true) {
                         warn!(partition = %self.source, ahead_seconds = ahead / 1_000_000, "messages of this partition have a ts ahead of the clock; new ones go on behind them, a microsecond each");
                     }
                     for other in it.queue.iter_mut() {
@@ -149,10 +149,10 @@ impl<F: Fold> Service<F> {
                     it.in_flight += 1;
                     let key = event.record_key().map(Bytes::from);
                     let traceparent = self.fold.traceparent(&pending.request);
-                    self.unsent.push(self.record(key, value, *next_seq, traceparent));
-                    let riders = std::mem::take(&mut self.riders);
+                    self.sent.unsent.push(self.record(key, value, *next_seq, traceparent));
+                    let riders = std::mem::take(&mut self.sent.riders);
                     let event = Some((lane, event, pending));
-                    self.in_flight.push(InFlight { seq: *next_seq, event, riders, counted: None, acked: false });
+                    self.sent.in_flight.push(InFlight { seq: *next_seq, event, riders, counted: None, acked: false });
                     *next_seq += 1;
                 }
                 Ok(Err(why)) => {
@@ -177,11 +177,12 @@ impl<F: Fold> Service<F> {
             let mut pending = pending;
             return pending.answer(answer);
         }
-        self.riders.push((answer, pending));
+        self.sent.riders.push((answer, pending));
     }
 
     fn load(&self, lane: F::Lane) {
-        let (load, done, generation) = (self.fold.load(lane, self.position.offset), self.done.clone(), self.generation);
+        let (load, done, generation) =
+            (self.fold.load(lane, self.position.offset), self.done.clone(), self.lookups.generation);
         tokio::spawn(async move {
             let loaded = load.await;
             let _ = done.send(Done::State { generation, lane, loaded });
@@ -206,7 +207,7 @@ impl<F: Fold> Service<F> {
             }
             return self.lanes.wake(lane);
         }
-        let (read, done, generation) = (self.fold.facts(lane, wanted), self.done.clone(), self.generation);
+        let (read, done, generation) = (self.fold.facts(lane, wanted), self.done.clone(), self.lookups.generation);
         tokio::spawn(async move {
             let read = read.await;
             let _ = done.send(Done::Facts { generation, lane, read });
@@ -216,7 +217,7 @@ impl<F: Fold> Service<F> {
     /// Facts as of some position: brought to where this writer's state is, with what is in flight, then decided with.
     pub(super) fn on_facts(&mut self, lane: F::Lane, (facts, position): Loaded<Vec<F::Facts>>) {
         if position.offset > self.position.offset {
-            return self.early.push((lane, (facts, position)));
+            return self.lookups.early.push((lane, (facts, position)));
         }
         let tail = match self.feed.recent(self.source, &position) {
             Ok(Some(tail)) => tail,
@@ -236,7 +237,7 @@ impl<F: Fold> Service<F> {
             for event in counted.filter(|event| self.fold.belongs(lane, event)) {
                 self.fold.apply_facts(&mut facts, event);
             }
-            for event in self.in_flight.uncounted(lane) {
+            for event in self.sent.in_flight.uncounted(lane) {
                 self.fold.apply_facts(&mut facts, event);
             }
             pending.facts = Some((facts, self.position));
