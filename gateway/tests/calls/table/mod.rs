@@ -86,6 +86,7 @@ fn every_code_is_known() {
         "no_jobs",
         "no_user",
         "not_accepted",
+        "outcome_unknown",
         "signup_closed",
         "too_many_items",
         "users_list_not_supplied",
