@@ -106,11 +106,10 @@ impl Consumer for UnfurlLinks {
         JobBudget {
             // A page, its oEmbed document and the command, each with a bound of 10 s.
             run_max: Duration::from_secs(40),
-            // Who reads the message after that does not miss what is not there.
             retry: RetryPolicy {
                 first: Duration::from_secs(2),
                 last: Duration::from_secs(60),
-                tries_max: 5,
+                tries_max: self.unfurler.config().tries_max,
                 age_max: Duration::from_secs(600),
             },
             ..JobBudget::default()

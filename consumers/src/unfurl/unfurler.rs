@@ -31,6 +31,8 @@ pub struct UnfurlConfig {
     pub nothing_ttl: Duration,
     /// Memory for what is kept.
     pub cache_bytes_max: u64,
+    /// Tries of a page that cannot be reached or answers 5xx; then it is a dead letter.
+    pub tries_max: u32,
 }
 
 impl Default for UnfurlConfig {
@@ -43,6 +45,8 @@ impl Default for UnfurlConfig {
             nothing_ttl: Duration::from_secs(5 * 60),
             // Some ten thousand pages.
             cache_bytes_max: 32 * 1024 * 1024,
+            // Within half a minute: who reads the message later does not miss what is not there.
+            tries_max: 5,
         }
     }
 }
@@ -79,6 +83,11 @@ impl Unfurler {
             .expire_after(Lifetimes { shown: config.cache_ttl, nothing: config.nothing_ttl })
             .build();
         Self { egress, config: Arc::new(config), cache }
+    }
+
+    /// The bounds.
+    pub fn config(&self) -> &UnfurlConfig {
+        &self.config
     }
 
     /// Returns what is shown of `url`. Those who ask at once for one page share one fetch. An error is temporary: it is

@@ -69,6 +69,13 @@ impl Pages {
         self.put(path, "text/html", &body)
     }
 
+    /// A page that answers 500.
+    fn broken(&self, path: &str) -> String {
+        let answer = "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n";
+        self.answers.lock().unwrap().insert(path.to_owned(), answer.to_owned());
+        format!("{}{path}", self.url)
+    }
+
     fn put(&self, path: &str, content_type: &str, body: &str) -> String {
         let head = format!("HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\r\n", body.len());
         self.answers.lock().unwrap().insert(path.to_owned(), head + body);
@@ -263,10 +270,55 @@ async fn nothing_internal_is_fetched_unless_it_is_allowed() {
     let ts = ada.say(here, &format!("{page} {}", links.join(" "))).await;
     // The server's own address too.
     let own = ada.say(here, &format!("<{}/healthz> <http://169.254.169.254/latest/meta-data/>", server.url())).await;
-    settled(&server, "nothing", 7.0).await;
+    // Three spellings are one url to whoever reads it right; the mapped one and the name are others.
+    settled(&server, "nothing", 5.0).await;
     assert_eq!(pages.requests(), 0);
     for ts in [ts, own] {
         assert_eq!(message(&ada, here, &ts).await.get("attachments"), None);
+    }
+}
+
+#[tokio::test]
+async fn a_page_that_answers_500_is_tried_again_and_then_a_dead_letter_that_can_be_replayed() {
+    for engine in Engine::all() {
+        let (mut server, ada, bob, here, pages) = house(engine, "dead").await;
+        server.stop().await;
+        server.configure(|config| {
+            config.insert("unfurl".into(), toml::Table::from_iter([("tries_max".to_owned(), 2.into())]).into());
+        });
+        server.restart().await;
+        let (ada, bob) = (ada.at(server.url()), bob.at(server.url()));
+        let url = pages.broken("/page");
+        let ts = ada.say(&here, &url).await;
+        let listed = async {
+            loop {
+                let (status, said) =
+                    server.run(&["jobs", "list", "--kind", "unfurl", "--team", "dead", "--json"]).await;
+                assert_eq!(status, 0, "{said}");
+                let mut jobs = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+                if let Some(job) = jobs.next() {
+                    return job;
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        let job = tokio::time::timeout(WAIT, listed).await.expect("a dead letter");
+        assert_eq!((&job["tries"], &job["why"]), (&json!(2), &json!("status 500")), "{engine:?}: {job}");
+        assert_eq!((pages.requests(), message(&bob, &here, &ts).await.get("attachments")), (2, None));
+        // The page is put right, and the work done after a crash all the same.
+        pages.page("/page", "At last");
+        server.kill();
+        server.restart().await;
+        let mut socket = bob.at(server.url()).connect(json!({})).await;
+        let (status, said) = server.run(&["jobs", "retry", job["job"].as_str().unwrap(), "--json"]).await;
+        assert_eq!(status, 0, "{said}");
+        assert_eq!(titles(&changed(&mut socket, &ts).await["message"]), ["At last"]);
+        let gone = async {
+            while !server.run(&["jobs", "list", "--json"]).await.1.trim().is_empty() {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        tokio::time::timeout(WAIT, gone).await.expect("no dead letter is left");
     }
 }
 
