@@ -50,7 +50,7 @@ async fn a_url_from_behind_the_end_of_the_log_says_to_start_over() {
     // As if an older copy of the log had been put back.
     ticket.position.offset = Offset(ticket.position.offset.0 + 1000);
     let mut signed = postcard::to_stdvec(&ticket).unwrap();
-    let code = house.gateway.ingest().secrets().sign("ticket", &signed);
+    let code = house.gateway.ingest().secrets().sign("ticket/2", &signed);
     signed.extend_from_slice(&code[..16]);
     let mut late = house.open(&URL_SAFE_NO_PAD.encode(signed));
     let frames = late.rest().await;

@@ -157,19 +157,19 @@ async fn what_a_live_node_cannot_read_is_not_written_until_it_can() {
         let Answer::Acked(acked) = two.node(0).ingest.submit(post()).await else { panic!("all know it") };
         acked.event.encode().unwrap()
     });
-    let schema_id = posted.unwrap().schema_ids()[0];
+    let versions = posted.unwrap().schema_ids();
     let knows = |ids: BTreeSet<u32>| {
         let table = table(two.ids, 0, [true, false]);
         let mut peers: Vec<Peer> = table.peers().iter().map(|peer| (**peer).clone()).collect();
-        peers[0].schemas = BTreeSet::from([schema_id]);
+        peers[0].schemas = versions.iter().copied().collect();
         peers[1].schemas = ids;
         two.tables[0].send_replace(Arc::new(Membership::of(two.ids[0], peers)));
     };
     knows(BTreeSet::new());
     let answer = two.node(0).ingest.submit(post()).await;
     assert!(matches!(answer, Answer::NotAccepted { why: NotAccepted::OtherVersion, .. }), "{answer:?}");
-    // It was upgraded.
-    knows(BTreeSet::from([schema_id]));
+    // It was upgraded to a program that knows the first version, which says all of this post.
+    knows(BTreeSet::from([versions[0]]));
     let answer = two.node(0).ingest.submit(post()).await;
     assert!(matches!(answer, Answer::Acked(_)), "{answer:?}");
 }
