@@ -61,6 +61,6 @@ pub enum BenchError {
 impl BenchError {
     /// Whether a part is away that may come back.
     pub fn is_away(&self) -> bool {
-        matches!(self, BenchError::Away { .. } | BenchError::RawLog(LogError::Away(_)))
+        matches!(self, BenchError::Away { .. } | BenchError::RawLog(LogError::Unavailable(_)))
     }
 }

@@ -202,11 +202,11 @@ async fn a_heartbeat_that_only_a_newer_program_reads_is_one() {
 #[tokio::test(start_paused = true)]
 async fn with_the_log_away_it_waits_for_the_log() {
     let log = FaultyLog::plain(1);
-    log.set_away(true);
+    log.set_unavailable(true);
     let mut joining = Box::pin(join(&log, Uuid::new_v4()));
     let joined = tokio::time::timeout(Duration::from_secs(60), &mut joining).await;
     assert!(joined.is_err(), "it waits as long as the log is away");
-    log.set_away(false);
+    log.set_unavailable(false);
     joining.await.unwrap();
 }
 
@@ -235,7 +235,7 @@ async fn a_clock_is_held_to_the_stamps() {
     }
     // With the log away time goes on.
     skew_ms.store(3_600_000, Ordering::Relaxed);
-    log.set_away(true);
+    log.set_unavailable(true);
     tokio::time::advance(Duration::from_secs(60)).await;
     assert_eq!(ahead(), bound);
     drop(nodes);
@@ -332,9 +332,9 @@ async fn a_death_is_seen_and_a_log_that_was_away_is_none() {
     let (ingest, nodes) = placed(&log, Role::Ingest).await;
     let is_owner = |table: &Arc<Membership>| owners(table)[0] == Some(ingest);
     until(&gateway, is_owner).await;
-    log.set_away(true);
+    log.set_unavailable(true);
     tokio::time::advance(Duration::from_secs(30)).await;
-    log.set_away(false);
+    log.set_unavailable(false);
     let mut table = gateway.members();
     table.mark_unchanged();
     more(&log, 6).await;
@@ -368,9 +368,9 @@ async fn what_is_read_again_after_a_failure_moves_nothing() {
     more(&log, 1_100).await;
     let mut table = gateway.members();
     table.mark_unchanged();
-    log.set_away(true);
+    log.set_unavailable(true);
     tokio::time::advance(Duration::from_secs(1)).await;
-    log.set_away(false);
+    log.set_unavailable(false);
     more(&log, 6).await;
     assert!(!table.has_changed().unwrap(), "the last table stands: {:?}", table.borrow());
 }
@@ -430,9 +430,9 @@ async fn what_a_former_life_had_in_flight_refuses_nobody() {
     // Before a log that is away, and behind it.
     beat(&log, node, Some(former)).await;
     beat(&log, node, Some(former)).await;
-    log.set_away(true);
+    log.set_unavailable(true);
     tokio::time::advance(Duration::from_secs(30)).await;
-    log.set_away(false);
+    log.set_unavailable(false);
     beat(&log, node, Some(former)).await;
     tokio::select! {
         why = nodes.refused() => panic!("{why}"),

@@ -116,7 +116,7 @@ impl Ledger {
                 Err(why) => why,
             };
             match why {
-                LogError::Away(_) | LogError::NoTopic(_) | LogError::QueueFull => {
+                LogError::Unavailable(_) | LogError::NoTopic(_) | LogError::QueueFull => {
                     tokio::time::sleep(READ_AGAIN).await;
                 }
                 why @ (LogError::BeyondEnd { .. }
@@ -253,7 +253,7 @@ impl Ledger {
     /// Has a letter's work tried again, by whoever follows its partition for its consumer. False if there is none.
     ///
     /// # Errors
-    /// The log's own; [`LogError::Away`] if it may have been written all the same.
+    /// The log's own; [`LogError::Unavailable`] if it may have been written all the same.
     pub async fn retry(&self, id: &JobId) -> Result<bool, LogError> {
         let Some(letter) = self.letter(id) else { return Ok(false) };
         self.put(&Letter { is_retried: true, ..letter }).await.map(|_| true)
@@ -291,7 +291,7 @@ impl Ledger {
         match self.inner.log.append(to, vec![record]).await.pop() {
             Some(Appended::At(offset)) => Ok(offset),
             Some(Appended::Failed(why) | Appended::Unknown(why)) => Err(why),
-            None => Err(LogError::Away("no answer".to_owned())),
+            None => Err(LogError::Unavailable("no answer".to_owned())),
         }
     }
 

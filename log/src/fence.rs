@@ -1,17 +1,17 @@
-//! The fence: the one pure function that says which records count.
+//! The fence: the pure function that decides which records count.
 //!
-//! It reads headers only, never a value or a schema id, and gives the same answer to every reader for ever, wherever
-//! they started from. Rules:
+//! The fence reads headers only, never a value or a schema id, and gives one result to every reader for ever, wherever
+//! the reader started. The rules (docs/protocol.md):
 //!
 //! - A claim counts if its epoch is exactly the newest counted claim's plus one and its `log_id` is the partition's
-//!   (the first, of epoch 1, chooses it). It opens its epoch with `next_seq = 0`. One that does not count changes
-//!   nothing: it does not close an epoch, and a stray record cannot poison a partition.
+//!   (the first, of epoch 1, chooses it). It opens its epoch with `next_seq = 0`. A claim that does not count changes
+//!   nothing: it does not close an epoch, and a stray record cannot block a partition.
 //! - Any other record counts if its epoch is the newest counted claim's and its `seq` is `next_seq`. A lower `seq` is
-//!   a duplicate. A higher one is a gap, which closes the epoch: nothing more of it counts, even if the missing record
-//!   comes later.
-//! - A record above the newest counted epoch, or a claim above it plus one, comes from no correct writer, for who
-//!   wrote it had read the claim. Either it is a stray or this reader's position is of a log that was cut short and
-//!   written on: [`Verdict::Void`] with [`VoidReason::FromTheFuture`] tells the reader to check.
+//!   a duplicate. A higher one is a gap, which closes the epoch: no later record of it counts, even if the missing one
+//!   follows.
+//! - A record above the newest counted epoch, or a claim above that epoch plus one, cannot be a correct writer's: its
+//!   writer would have read a claim that is not in the log. Either the record is a stray, or this reader's position is of a
+//!   log that was cut short and written on. After [`VoidReason::FromTheFuture`] the reader checks its position.
 
 use uuid::Uuid;
 
@@ -22,7 +22,7 @@ use crate::{Offset, Position, Stamp};
 pub enum Verdict {
     /// It counts.
     Counts,
-    /// It does not and never will.
+    /// It does not count, now or later.
     Void(VoidReason),
 }
 
@@ -31,7 +31,7 @@ pub enum Verdict {
 pub enum VoidReason {
     /// Neither or both of `claim` and `seq`, or a malformed header.
     Malformed,
-    /// Of an epoch that a newer claim has ended, or a claim that came second.
+    /// Its epoch was ended by a newer claim; or it is a claim that came second.
     Superseded,
     /// Its `seq` has counted already.
     Duplicate,
@@ -39,9 +39,9 @@ pub enum VoidReason {
     Gap,
     /// Its epoch had been closed by a gap.
     Closed,
-    /// A claim of another log.
+    /// It is a claim with another log's id.
     WrongLog,
-    /// Above what its writer can have read: a stray, or the log was rewritten under this reader.
+    /// Its epoch is above any that its writer can have read: a stray, or the log was rewritten under this reader.
     FromTheFuture,
 }
 
@@ -60,7 +60,7 @@ impl VoidReason {
     }
 }
 
-/// The fence of one partition: folds stamps, one a record, in offset order.
+/// The fence of one partition. Folds the stamps of all records, in offset order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Fence {
     log_id: Uuid,
@@ -77,7 +77,7 @@ impl Fence {
         Fence { log_id, epoch, claim_id, claim_offset, next_seq }
     }
 
-    /// The position of a reader whose fence this is and who has read everything below `offset`.
+    /// The position of a reader with this fence that has read every record below `offset`.
     pub const fn position(&self, offset: Offset) -> Position {
         let Fence { log_id, epoch, claim_id, claim_offset, next_seq } = *self;
         Position { log_id, offset, epoch, claim_id, claim_offset, next_seq }
@@ -93,9 +93,9 @@ impl Fence {
         self.log_id
     }
 
-    /// Judges the next record, which lies at `offset`, and moves on.
+    /// Judges the next record, which is at `offset`.
     ///
-    /// The offset has no say in the verdict: it is kept of a claim that counts, for [`Position::claim_offset`].
+    /// The verdict does not depend on the offset, which is kept of a claim that counts ([`Position::claim_offset`]).
     pub fn judge(&mut self, offset: Offset, stamp: Stamp) -> Verdict {
         match stamp {
             Stamp::Absent => Verdict::Void(VoidReason::Malformed),
@@ -116,7 +116,7 @@ impl Fence {
             return Verdict::Void(VoidReason::FromTheFuture);
         }
         let first = self.epoch == 0;
-        // A nil id would make a claimed partition look unclaimed in a position.
+        // With a nil id a claimed partition would look unclaimed in a position.
         if opened.log_id.is_nil() || (!first && opened.log_id != self.log_id) {
             return Verdict::Void(VoidReason::WrongLog);
         }

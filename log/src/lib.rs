@@ -1,7 +1,7 @@
 //! The log: append, read, tail and claim over (topic, partition), with one fence that every reader applies.
 //!
-//! This crate sees bytes, headers and its own two records (claim and barrier). What an event means is the business
-//! of the decoder that a [`Feed`] is given.
+//! This crate sees bytes, headers and its own two records (claim and barrier). Events are decoded by the decoder that a
+//! [`Feed`] is given.
 //!
 //! The words for places in one partition, drawn once:
 //!
@@ -13,11 +13,11 @@
 //!   verdict  ok   ok   ok   ok   ok  void  ok  void(gap)
 //!                               ^                        ^
 //!                               |                        end: the first offset not yet written
-//!                               position (offset 4, epoch 2, next_seq 0): everything below is reflected,
+//!                               position (offset 4, claim C2, next_seq 0): every record below is reflected,
 //!                               the tail is [4, end)
 //! ```
 //!
-//! Read in this order: [`record`](crate::Record) (what lies in the log), [`fence`](crate::Fence) (what of it counts),
+//! Read in this order: [`record`](crate::Record) (the content of the log), [`fence`](crate::Fence) (which records count),
 //! [`Log`] (the trait), the engines, then [`Feed`] (the one reader of a partition in a process).
 
 mod embedded;

@@ -1,13 +1,12 @@
 //! Fixed limits of the log, and how they stand to each other.
 
-/// Bytes of key and value of one record, in every engine. An event is at most 256 KB; the rest is room for what the
-/// log does not know about.
+/// Bytes of key and value of one record, in every engine. An event is at most 256 KB; the rest is reserve.
 pub const RECORD_BYTES_MAX: usize = 1 << 20;
 
-/// What Kafka topics are created with as `max.message.bytes`: a record at its limit plus headers and framing.
+/// The `max.message.bytes` of Kafka topics: a record at its limit plus headers and framing.
 pub(crate) const KAFKA_MESSAGE_BYTES_MAX: usize = 3 << 19;
 
-/// Records in one [`Batch`](crate::Batch) at most, so that a reader's caller gets to breathe.
+/// Records in one [`Batch`](crate::Batch) at most, so that a reader yields to its caller.
 pub(crate) const BATCH_RECORDS_MAX: usize = 512;
 
 /// Bytes of keys and values after which a [`Batch`](crate::Batch) ends.

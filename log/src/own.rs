@@ -1,5 +1,5 @@
-//! The values of the log's own two records, claim and barrier. They repeat for people what the headers say; nothing
-//! reads them.
+//! The values of the log's own two records, claim and barrier. They repeat the headers for people; no program reads
+//! them.
 
 use bytes::Bytes;
 

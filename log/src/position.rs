@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::{Offset, Topic};
 
-/// Where a reader stands: everything below `offset` is reflected, and the rest says how to judge what follows.
+/// The position of a reader: every record below `offset` is reflected, and the other fields are the fence's state there.
 ///
 /// Views commit positions, snapshots carry them and cursors hold them. Two positions of one history with equal offsets
 /// are equal in every field, for the fence gives every reader one answer. A position that differs at an equal offset is
@@ -21,21 +21,22 @@ pub struct Position {
     pub epoch: u64,
     /// The newest counted claim's id, which names the history: no two claims have one id. Nil before the first.
     pub claim_id: Uuid,
-    /// Where the newest counted claim lies, so that one read of one record checks it. Below `offset`; 0 before the first.
+    /// The offset of the newest counted claim, so that it is checked by one read of one record. Below `offset`; 0 before
+    /// the first.
     pub claim_offset: Offset,
     /// The `seq` that counts next; none once a gap has closed the epoch, or before the first claim.
     pub next_seq: Option<u64>,
 }
 
 impl Position {
-    /// The version of the fields above. Whatever stores positions in a format of its own includes it, so that a position
-    /// which an older program stored is refused and not misread.
+    /// The version of the fields above. Every stored format of a position includes it, so that a position of an older program
+    /// is refused and not misread.
     pub const FORMAT: u32 = 2;
 
     /// The beginning of any partition.
     pub const START: Position = Position::bare(Offset::ZERO);
 
-    /// A place in a topic that is not fenced, where an offset says everything.
+    /// The position in a topic that is not fenced, where an offset is enough.
     pub const fn bare(offset: Offset) -> Position {
         Position {
             log_id: Uuid::nil(),
@@ -47,7 +48,7 @@ impl Position {
         }
     }
 
-    /// Whether a position like this may come from `topic`.
+    /// Whether a position with these fields can be of `topic`.
     pub fn fits(&self, topic: Topic) -> bool {
         topic.fenced() || *self == Position::bare(self.offset)
     }

@@ -1,4 +1,4 @@
-//! What lies in the log: partitions, offsets, records and the headers that the fence reads.
+//! The content of the log: partitions, offsets, records and the headers that the fence reads.
 
 use std::fmt;
 
@@ -24,7 +24,7 @@ impl fmt::Display for Partition {
     }
 }
 
-/// One partition of one topic: what the log's trait addresses.
+/// A partition of a topic, as the log's trait addresses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct TopicPartition {
     /// The topic.
@@ -61,7 +61,7 @@ impl Offset {
     /// The beginning of a partition.
     pub const ZERO: Offset = Offset(0);
 
-    /// The offset behind this one.
+    /// The next offset.
     #[must_use]
     pub const fn next(self) -> Offset {
         Offset(self.0 + 1)
@@ -74,17 +74,17 @@ impl fmt::Display for Offset {
     }
 }
 
-/// What a record's headers say to the fence.
+/// The headers of a record that the fence reads.
 ///
 /// On the wire these are text headers, so that `kcat` shows them: `epoch` (decimal) on every fenced record; on a claim
-/// `claim` and `log_id` (UUIDs); on every other one `seq` (decimal). This format never changes.
+/// `claim` and `log_id` (UUIDs); on every other record `seq` (decimal). This format never changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stamp {
     /// A claim: a writer takes the partition over.
     Claim {
         /// The generation that it opens if it counts.
         epoch: u64,
-        /// What its sender knows it by.
+        /// Its id, new for each claim.
         claim: Uuid,
         /// The partition's identity; the first claim that counts chooses it.
         log_id: Uuid,
@@ -96,8 +96,8 @@ pub enum Stamp {
         /// Its number in that generation, from 0.
         seq: u64,
     },
-    /// Neither: a record of an unfenced topic, or, in a fenced one, void. Neither or both of `claim` and `seq`, or a
-    /// number or UUID that does not parse, end here.
+    /// No valid stamp: a record of a topic that is not fenced; in a fenced topic, a void record. Also the stamp of a record with
+    /// neither or both of `claim` and `seq`, or with a number or UUID that does not parse.
     Absent,
 }
 
@@ -113,7 +113,7 @@ impl Stamp {
         }
     }
 
-    /// Reads the stamp out of a record's headers. Other headers are ignored; a doubled one is malformed.
+    /// Reads the stamp from a record's headers. Other headers are ignored; a header that occurs twice is malformed.
     pub fn from_headers<'a>(headers: impl Iterator<Item = (&'a str, &'a [u8])>) -> Stamp {
         let (mut epoch, mut seq, mut claim, mut log_id) = (None, None, None, None);
         for (name, value) in headers {
@@ -141,7 +141,7 @@ impl Stamp {
     }
 }
 
-/// A decimal u64 as this crate writes it: digits only, so no sign, no space, no leading zero.
+/// Parses a decimal u64 as this crate writes it: digits only, with no sign, space or leading zero.
 fn decimal(text: &[u8]) -> Option<u64> {
     let text = std::str::from_utf8(text).ok()?;
     let canonical = text == "0" || (!text.starts_with('0') && text.bytes().all(|b| b.is_ascii_digit()));
@@ -159,9 +159,9 @@ pub struct NewRecord {
     pub key: Option<Bytes>,
     /// The value in the Confluent wire format. None is a tombstone (compacted topics only).
     pub value: Option<Bytes>,
-    /// What the fence reads.
+    /// The headers that the fence reads.
     pub stamp: Stamp,
-    /// Who wrote it (a node id), for people.
+    /// The node that wrote it, for people.
     pub writer: Option<Bytes>,
     /// The W3C trace context of the request that caused it, for people.
     pub traceparent: Option<Bytes>,
@@ -170,15 +170,15 @@ pub struct NewRecord {
 /// A record as read from the log.
 #[derive(Clone, Debug)]
 pub struct Record {
-    /// Where it lies.
+    /// Its offset.
     pub offset: Offset,
     /// Its key.
     pub key: Option<Bytes>,
-    /// Its value; none is a tombstone.
+    /// Its value; none for a tombstone.
     pub value: Option<Bytes>,
-    /// What the fence reads.
+    /// The headers that the fence reads.
     pub stamp: Stamp,
-    /// Milliseconds since 1970: the producer's or, where the topic says so (`nodes`), the broker's.
+    /// Milliseconds since 1970 by the producer's clock; in `nodes`, by the broker's.
     pub timestamp_ms: i64,
 }
 

@@ -1,4 +1,4 @@
-//! The topics of the log: the one list of them, and all that this crate and its users ask of one.
+//! The topics of the log: the only list of them, with the properties of each.
 
 use std::fmt;
 
@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 /// How long a topic's records are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kept {
-    /// For ever, all of them.
+    /// All records, for ever.
     ForEver,
-    /// Of each key the newest, until a tombstone.
+    /// The newest record of each key, until a tombstone.
     Newest,
-    /// As [`Kept::Newest`], with most records superseded within seconds: what is superseded goes within hours, so that
-    /// reading the topic from its beginning stays short.
+    /// As [`Kept::Newest`], for a topic whose records are mostly superseded within seconds. Superseded records are removed
+    /// within hours, so that the topic stays short to read from its beginning.
     NewestSoon,
-    /// Of each key the newest, for an hour, stamped by the broker.
+    /// The newest record of each key, for an hour, stamped by the broker.
     Beats,
 }
 
@@ -40,7 +40,7 @@ macro_rules! topics {
                 match self { $(Topic::$topic => $fenced),* }
             }
 
-            /// Whether it has as many partitions as `events` (else one).
+            /// Whether it has as many partitions as `events` (otherwise one).
             pub const fn partitioned(self) -> bool {
                 match self { $(Topic::$topic => $partitioned),* }
             }
@@ -62,7 +62,7 @@ macro_rules! topics {
 topics! {
     /// Every fact about every team, keyed by team id.
     Events = 0, "events", fenced: true, partitioned: true, kept: ForEver;
-    /// Which team owns which domain.
+    /// The teams and their domains.
     Directory = 1, "directory", fenced: true, partitioned: false, kept: ForEver;
     /// Read marks, keyed by team, user and conversation.
     Marks = 2, "marks", fenced: false, partitioned: true, kept: Newest;
@@ -70,7 +70,7 @@ topics! {
     Credentials = 3, "credentials", fenced: false, partitioned: true, kept: Newest;
     /// Heartbeats of live nodes, keyed by node.
     Nodes = 4, "nodes", fenced: false, partitioned: false, kept: Beats;
-    /// How far each consumer has come, keyed by consumer and partition.
+    /// The position of each consumer, keyed by consumer and partition.
     Progress = 5, "progress", fenced: false, partitioned: true, kept: NewestSoon;
     /// Work that failed for good, keyed by consumer, event and number.
     Dead = 6, "dead", fenced: false, partitioned: true, kept: NewestSoon;
@@ -82,7 +82,7 @@ impl Topic {
         !matches!(self.kept(), Kept::ForEver)
     }
 
-    /// How many partitions it has where `events` has `events`.
+    /// The number of its partitions if `events` has `events` partitions.
     pub const fn partitions(self, events: u32) -> u32 {
         if self.partitioned() { events } else { 1 }
     }
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_given_once_and_for_ever() {
+    fn numbers_never_change() {
         assert_eq!(Topic::ALL.map(Topic::code), [0, 1, 2, 3, 4, 5, 6], "the files that there are have these");
         let names: BTreeSet<_> = Topic::ALL.map(Topic::name).into();
         assert_eq!(names.len(), Topic::ALL.len());

@@ -71,7 +71,7 @@ mod faulty {
             Arc::clone(&self.0) as Arc<dyn Log>
         }
 
-        /// Its memory is all that it has, so it lives on.
+        /// Does nothing: the engine has only its memory, so it lives on.
         async fn restart(&mut self) {}
 
         async fn replace(&mut self) {

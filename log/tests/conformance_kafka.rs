@@ -54,7 +54,7 @@ impl Subject for Kafka {
     async fn replace(&mut self) {
         delete_topics(&self.config).await;
         self.restart().await;
-        // The brokers forget a deleted topic a moment after they said so.
+        // The brokers still know a deleted topic for a moment.
         let since = Instant::now();
         let events = TopicPartition::events(Partition(0));
         while self.log.create_topics().await.is_err() || self.log.end(events).await != Ok(Offset::ZERO) {
@@ -88,9 +88,9 @@ async fn creating_topics_again_checks_them() {
     assert!(matches!(other.partitions(Topic::Events).await, Err(LogError::NoTopic(_))));
 }
 
-/// No broker behind the address: everything still starts, and says so in time.
+/// With no broker at the address, everything starts, and every operation fails in time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_absent_broker_is_away() {
+async fn an_absent_broker_is_unavailable() {
     let config = KafkaConfig {
         brokers: "127.0.0.1:1".into(),
         request_timeout_ms: 300,
@@ -99,13 +99,13 @@ async fn an_absent_broker_is_away() {
     };
     let log = KafkaLog::connect(config).unwrap();
     let nowhere = TopicPartition::events(Partition(0));
-    assert!(matches!(log.partitions(Topic::Events).await, Err(LogError::Away(_))));
-    assert!(matches!(log.end(nowhere).await, Err(LogError::Away(_))));
-    assert!(matches!(log.reader(vec![(nowhere, Offset::ZERO)]).await.err(), Some(LogError::Away(_))));
+    assert!(matches!(log.partitions(Topic::Events).await, Err(LogError::Unavailable(_))));
+    assert!(matches!(log.end(nowhere).await, Err(LogError::Unavailable(_))));
+    assert!(matches!(log.reader(vec![(nowhere, Offset::ZERO)]).await.err(), Some(LogError::Unavailable(_))));
     let created = log.create_topics().await;
-    assert!(matches!(created, Err(LogError::Away(_))), "{created:?}");
-    // Not "failed": for all that this process knows it might have been sent.
+    assert!(matches!(created, Err(LogError::Unavailable(_))), "{created:?}");
+    // Not "failed": the record may have been sent.
     let record = NewRecord { key: None, value: None, stamp: Stamp::Absent, writer: None, traceparent: None };
     let appended = log.append(nowhere, vec![record]).await;
-    assert!(matches!(appended[..], [Appended::Unknown(LogError::Away(_))]), "{appended:?}");
+    assert!(matches!(appended[..], [Appended::Unknown(LogError::Unavailable(_))]), "{appended:?}");
 }

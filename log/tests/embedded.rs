@@ -1,4 +1,4 @@
-//! What only the embedded engine does: compaction, reading beside the writer, recovering from a failed transaction.
+//! The properties of the embedded engine alone: compaction, reading beside the writer, recovery from a failed transaction.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
@@ -39,7 +39,7 @@ fn mark(key: u64, value: Option<u64>) -> NewRecord {
     }
 }
 
-/// What lies below the end, from the file itself: a log that is opened has nothing in memory.
+/// The records below the end, from the file itself: a log that was just opened has none in memory.
 async fn stored(path: &Path, of: TopicPartition) -> Vec<Record> {
     let log = EmbeddedLog::open_read_only(path).await.unwrap();
     let end = log.end(of).await.unwrap();
@@ -52,7 +52,7 @@ async fn stored(path: &Path, of: TopicPartition) -> Vec<Record> {
     records
 }
 
-/// Reads again and again until `done`, at most to the deadline.
+/// Reads the stored records again and again until `done`, at most until the deadline.
 async fn stored_when(path: &Path, of: TopicPartition, done: impl Fn(&[Record]) -> bool) -> Vec<Record> {
     let started = Instant::now();
     loop {
@@ -86,10 +86,10 @@ async fn of_each_key_the_newest_stays() {
     let left = stored_when(&place.path, MARKS, |records| records.len() == 100).await;
     assert_eq!(left.first().map(|first| first.offset), Some(Offset(3_900)));
     assert_eq!(left.into_iter().map(|record| (record.key, record.value)).collect::<BTreeMap<_, _>>(), newest);
-    // What is kept for ever is left alone, keys or not.
+    // Records that are kept for ever are not touched, keys or not.
     assert_eq!(stored(&place.path, EVENTS).await.len(), 4_000);
 
-    // Once more after a restart, from where it was clean to, and with holes to cross.
+    // Once more after a restart, from the offset up to which it was clean, and across holes.
     log.close().await;
     let log = open(&place.path, compacting(3_600_000)).await;
     assert_eq!(log.end(MARKS).await, Ok(Offset(4_000)));
@@ -147,8 +147,8 @@ async fn partitions_are_those_of_the_file() {
     }
 }
 
-/// Two writers of one file is a mistake that the caller must not make. If it happens, the file's key keeps the order
-/// whole, and who was wrong hears it and finds the true end.
+/// Two writers of one file are a mistake of the caller. If it happens, the file's primary key keeps the order, and the
+/// writer with the wrong end gets an error and then finds the right end.
 #[tokio::test]
 async fn a_failed_transaction_leaves_nothing_and_the_writer_recovers() {
     let place = place();
@@ -169,7 +169,7 @@ async fn a_failed_transaction_leaves_nothing_and_the_writer_recovers() {
     first.close().await;
 }
 
-/// Everything that was queued before the log is closed is written, and nothing is taken after it.
+/// Records that were queued before the log is closed are written, and none is taken after that.
 #[tokio::test]
 async fn closing_drains() {
     let place = place();
@@ -180,6 +180,6 @@ async fn closing_drains() {
         assert!(matches!(appended[..], [Appended::At(Offset(offset))] if offset == number), "{appended:?}");
     }
     let late = log.append(EVENTS, vec![mark(0, None)]).await;
-    assert!(matches!(late[..], [Appended::Failed(LogError::Away(_))]), "{late:?}");
+    assert!(matches!(late[..], [Appended::Failed(LogError::Unavailable(_))]), "{late:?}");
     assert_eq!(stored(&place.path, EVENTS).await.len(), 500);
 }

@@ -1,4 +1,4 @@
-//! The faulty engine tells the truth about what it does, and does the same again for the same seed.
+//! The faulty engine: its outcomes are true, and a seed gives one behaviour.
 #![allow(clippy::unwrap_used)]
 
 use std::sync::Arc;
@@ -20,7 +20,7 @@ fn seq(record: &Record) -> u64 {
     }
 }
 
-/// Appends one by one without waiting for outcomes, then waits for all and for whatever comes late.
+/// Appends one by one without waiting for outcomes, then waits for all of them and for late records.
 async fn run(faults: Faults, count: u64) -> (Vec<Appended>, Vec<u64>) {
     let log = FaultyLog::new(1, faults);
     let mut calls = Vec::new();
@@ -78,7 +78,7 @@ async fn readers_of_a_chaotic_log_get_what_lies_in_it() {
     let mut reader = loop {
         match log.reader(vec![(EVENTS, Offset::ZERO)]).await {
             Ok(reader) => break reader,
-            Err(error) => assert!(matches!(error, LogError::Away(_))),
+            Err(error) => assert!(matches!(error, LogError::Unavailable(_))),
         }
     };
     let appender = tokio::spawn({
@@ -95,7 +95,7 @@ async fn readers_of_a_chaotic_log_get_what_lies_in_it() {
         match tokio::time::timeout(Duration::from_secs(1), reader.next()).await {
             Ok(Ok(batch)) => read.extend(batch.records.iter().map(seq)),
             Ok(Err(error)) => {
-                assert!(matches!(error, LogError::Away(_)), "{error}");
+                assert!(matches!(error, LogError::Unavailable(_)), "{error}");
                 aways += 1;
             }
             Err(_) => {}
@@ -106,21 +106,21 @@ async fn readers_of_a_chaotic_log_get_what_lies_in_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn away_holds_everything_until_it_ends() {
+async fn while_it_is_unavailable_nothing_lands_and_nothing_is_read() {
     let log = FaultyLog::plain(1);
     let mut reader = log.reader(vec![(EVENTS, Offset::ZERO)]).await.unwrap();
-    log.set_away(true);
-    assert!(matches!(log.end(EVENTS).await, Err(LogError::Away(_))));
-    assert!(matches!(reader.next().await, Err(LogError::Away(_))));
+    log.set_unavailable(true);
+    assert!(matches!(log.end(EVENTS).await, Err(LogError::Unavailable(_))));
+    assert!(matches!(reader.next().await, Err(LogError::Unavailable(_))));
     let short = log.append(EVENTS, vec![record(0)]);
     let waiting = tokio::time::timeout(Duration::from_secs(60), reader.next()).await;
     assert!(waiting.is_err());
     assert!(matches!(short.await[..], [Appended::Unknown(_)]));
     let kept = log.append(EVENTS, vec![record(1)]);
-    log.set_away(false);
+    log.set_unavailable(false);
     let [Appended::At(offset)] = kept.await[..] else { panic!("it came back in time") };
     let read = reader.next().await.unwrap().records;
-    // The unknown one may or may not have landed, but not behind what was appended after it.
+    // The unknown record may or may not have landed, but not after one that was appended later.
     assert!(read.iter().map(seq).is_sorted());
     assert_eq!(seq(&log.records(EVENTS)[usize::try_from(offset.0).unwrap()]), 1);
 }

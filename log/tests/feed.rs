@@ -1,4 +1,4 @@
-//! Who asks for too much of the past, and who does not.
+//! The feed: scans that reach back too far, readers that fell out of the ring, and requests for the end.
 #![allow(clippy::unwrap_used)]
 
 use std::sync::Arc;
@@ -24,7 +24,7 @@ fn record(stamp: Stamp, value: Bytes) -> NewRecord {
     NewRecord { key: None, value: Some(value), stamp, writer: None, traceparent: None }
 }
 
-/// A log of some hundred records, and a feed whose ring holds a few of them and whose scans hold some more.
+/// Makes a log of some hundred records, and a feed whose ring holds a few of them and whose scans hold some more.
 async fn house(log: Arc<dyn Log>, stop: &CancellationToken) -> Feed<Bytes> {
     let claim = Stamp::Claim { epoch: 1, claim: Uuid::from_u128(1), log_id: Uuid::from_u128(2) };
     let mut records = vec![record(claim, claim_value("node", 0))];
@@ -50,7 +50,7 @@ fn at(offset: u64) -> Position {
 }
 
 #[tokio::test]
-async fn who_stands_too_far_back_spoils_it_for_nobody() {
+async fn a_reader_too_far_back_does_not_harm_the_others() {
     let stop = CancellationToken::new();
     let feed = house(FaultyLog::plain(1), &stop).await;
     assert!(feed.reaches_back(EVENTS, &at(COUNT)) && !feed.reaches_back(EVENTS, &at(COUNT - 60)));
@@ -61,7 +61,7 @@ async fn who_stands_too_far_back_spoils_it_for_nobody() {
             tokio::join!(far, feed.scan(EVENTS, at(COUNT - 60)), feed.scan(EVENTS, at(COUNT - 50)));
         assert!(matches!(far, Err(FeedError::TooFar { .. })), "{:?}", far.map(|entries| entries.len()));
         assert_eq!((near.unwrap().len(), other.unwrap().len()), (61, 51));
-        // Nor who comes with a place of another log.
+        // Nor does a position of another log.
         let alien = Position { log_id: Uuid::from_u128(9), ..at(COUNT - 90) };
         let (alien, near) = tokio::join!(feed.scan(EVENTS, alien), feed.scan(EVENTS, at(COUNT - 70)));
         assert!(matches!(alien, Err(FeedError::OtherLog { .. })), "{:?}", alien.map(|entries| entries.len()));
@@ -70,13 +70,13 @@ async fn who_stands_too_far_back_spoils_it_for_nobody() {
     stop.cancel();
 }
 
-/// A log whose first reader, the feed's, can be held up, and its answers where it ends.
+/// A log whose first reader (the feed's) can be stopped, and so can its answers to requests for an end.
 struct Holding {
     log: Arc<FaultyLog>,
     read: AtomicBool,
     held: Arc<AtomicBool>,
-    /// How often it was asked for an end.
-    asked: watch::Sender<usize>,
+    /// The number of requests for an end.
+    requests: watch::Sender<usize>,
     answers: watch::Sender<bool>,
 }
 
@@ -86,7 +86,7 @@ impl Holding {
             log: log.clone(),
             read: AtomicBool::new(false),
             held: Arc::default(),
-            asked: watch::Sender::new(0),
+            requests: watch::Sender::new(0),
             answers: watch::Sender::new(true),
         })
     }
@@ -114,7 +114,7 @@ impl Log for Holding {
 
     async fn end(&self, of: TopicPartition) -> Result<Offset, LogError> {
         let end = self.log.end(of).await;
-        self.asked.send_modify(|asked| *asked += 1);
+        self.requests.send_modify(|requests| *requests += 1);
         self.answers.subscribe().wait_for(|answers| *answers).await.unwrap();
         end
     }
@@ -126,10 +126,10 @@ impl Log for Holding {
     }
 }
 
-/// Who fell out of the ring and reads by itself would else be ahead of what everybody else finds: what lies between would
-/// be missing for those who trust that the ring has it.
+/// A reader that fell out of the ring and reads the log must not get ahead of the feed: other readers rely on the ring to
+/// have every entry that one of them got.
 #[tokio::test]
-async fn nobody_gets_ahead_of_the_feed() {
+async fn no_reader_gets_ahead_of_the_feed() {
     let (stop, log) = (CancellationToken::new(), FaultyLog::plain(1));
     let holding = Holding::new(&log);
     let feed = house(holding.clone(), &stop).await;
@@ -146,16 +146,16 @@ async fn nobody_gets_ahead_of_the_feed() {
     stop.cancel();
 }
 
-/// An answer to a question of before they came may be too old for those who come while it is on its way.
+/// The answer to a request that was in flight before a caller arrived may be too old for that caller.
 #[tokio::test]
-async fn all_who_ask_for_the_end_at_once_cost_two_questions_and_none_hears_of_before() {
+async fn concurrent_requests_for_the_end_cost_two_and_none_gets_an_old_one() {
     let (stop, log) = (CancellationToken::new(), FaultyLog::plain(1));
     let holding = Holding::new(&log);
     let feed = house(holding.clone(), &stop).await;
-    let before = *holding.asked.borrow();
+    let before = *holding.requests.borrow();
     holding.answers.send_replace(false);
     let mut first = Box::pin(feed.end(EVENTS));
-    while *holding.asked.borrow() == before {
+    while *holding.requests.borrow() == before {
         assert!(futures::poll!(&mut first).is_pending());
         tokio::task::yield_now().await;
     }
@@ -167,11 +167,11 @@ async fn all_who_ask_for_the_end_at_once_cost_two_questions_and_none_hears_of_be
     for end in others.await {
         assert_eq!(end, Ok(Offset(COUNT + 2)));
     }
-    assert_eq!(*holding.asked.borrow() - before, 2);
-    // Who goes away with the question in hand leaves it to the next.
+    assert_eq!(*holding.requests.borrow() - before, 2);
+    // If the caller that makes the request is cancelled, the next caller makes it.
     holding.answers.send_replace(false);
     let (mut goes, mut stays) = (Box::pin(feed.end(EVENTS)), Box::pin(feed.end(EVENTS)));
-    while *holding.asked.borrow() - before == 2 {
+    while *holding.requests.borrow() - before == 2 {
         assert!(futures::poll!(&mut goes).is_pending());
         assert!(futures::poll!(&mut stays).is_pending());
         tokio::task::yield_now().await;
@@ -179,7 +179,7 @@ async fn all_who_ask_for_the_end_at_once_cost_two_questions_and_none_hears_of_be
     drop(goes);
     holding.answers.send_replace(true);
     assert_eq!(stays.await, Ok(Offset(COUNT + 2)));
-    log.set_away(true);
-    assert!(matches!(feed.end(EVENTS).await, Err(FeedError::Log(LogError::Away(_)))));
+    log.set_unavailable(true);
+    assert!(matches!(feed.end(EVENTS).await, Err(FeedError::Log(LogError::Unavailable(_)))));
     stop.cancel();
 }

@@ -1,34 +1,35 @@
-//! The fence and the writer's five rules, model-checked with `stateright`: every state within small bounds is looked at.
+//! The fence and the writer's rules (docs/protocol.md), model-checked with `stateright`: every state within small bounds is
+//! examined.
 //!
-//! What judges the modelled log is the shipped [`Fence`](teamlog_log::Fence), through real
-//! [`Stamp`](teamlog_log::Stamp)s and [`Position`](teamlog_log::Position)s. The writers are a model: they state what a
-//! writer has to do.
+//! The modelled log is judged by the shipped [`Fence`](teamlog_log::Fence), through real
+//! [`Stamp`](teamlog_log::Stamp)s and [`Position`](teamlog_log::Position)s. The writers are a model of what a writer has
+//! to do.
 //!
 //! # What is modelled
-//! - One partition. Appends are on their way until they land: in any order, late, never, or twice. A record that is
-//!   lost is one that never lands; a writer whose append failed or is unknown claims anew whenever it likes.
+//! - One partition. Appends are in flight until they land: in any order, late, never, or twice. A lost record
+//!   is one that never lands; a writer whose append failed or is unknown claims anew at any time.
 //! - Two or three nodes. Each may claim at any time, even several at once, lead without knowing that it was replaced,
-//!   pause (by not being the next to do something), crash, and claim again. Who should lead is nobody's business here.
+//!   pause (by not being the next to take a step), crash, and claim again. Which node should lead is not modelled.
 //! - Calls of clients. One name is created (even idempotency keys) and deleted (odd ones), so a command may be refused,
-//!   and what was true once need not be any more. A call begins when it first reaches a node that can do something with
-//!   it, which is the strictest reading for its answer; it may reach every node, several times, until it is answered:
-//!   that is what forwarding, retries and handing on after a lost claim come to. The client takes the first answer.
-//!   A second call with the same key is a retry that its client makes.
-//! - Readers that resume from the position behind any record.
+//!   and what was true once may be false later. A call begins when it first reaches a node that can decide it, which is
+//!   the strictest reading for its answer; it may reach every node, several times, until it is answered: that covers
+//!   forwarding, retries and handing on after a lost claim. The client takes the first answer.
+//!   A second call with one key is a client's retry.
+//! - Readers that resume from the position after any record.
 //!
-//! What is not: values, `log_id`s that differ and logs that were cut short, the two steps of the directory, keys that
-//! are confirmed from a lagging shard, deadlines, the spool. Kafka's own acknowledgement is not waited for beside the
-//! read-back: to wait longer leaves out steps but adds none. Only safety is checked, so nothing says that a writer gets
-//! on: one whose own record is read back as void has to claim anew for that, although no append of its failed.
+//! Not modelled: values, `log_id`s that differ, logs that were cut short (`tests/rewritten.rs` has those), the two steps of
+//! the directory, keys that are confirmed from a lagging shard, deadlines. Kafka's own acknowledgement is not waited for
+//! beside the read-back: a longer wait removes steps and adds none. Only safety is checked, not that a writer makes
+//! progress: a writer whose own record is read back as void has to claim anew to go on, although no append of its failed.
 //!
-//! A refusal speaks for its attempt alone: that another copy of a refused call is decided otherwise elsewhere is
-//! possible, and shown to be.
+//! A refusal is about its attempt alone: another copy of a refused call may be decided otherwise elsewhere, and a test
+//! shows that this happens.
 //!
 //! # What keeps it small
-//! Nodes are alike, so they send their first claims in the order of their numbers; calls with one key are alike, so they
-//! begin in order. What a node read matters only where it decides: a follower has read to the end when it claims (to
-//! claim on less is to have claimed earlier and to land later), and a void record changes nothing for a leader. What a
-//! restarted process has not read yet it would read before it decides.
+//! Nodes are interchangeable, so they send their first claims in the order of their numbers; so are calls with one key,
+//! which begin in order. A node's progress in reading matters only where it decides: a follower has read to the end when it
+//! claims (a claim on less is an earlier claim that lands later), and a void record changes nothing for a leader. A
+//! restarted process reads to the end before it decides.
 //!
 //! # Bounds
 //! Short ones in every run, long ones with `TEAMLOG_MODEL=long`, best with `--release`. Counted in distinct states; time
@@ -42,8 +43,8 @@
 //! | a second takeover | 124,172 in 3 s | 1,781,496 in 15 s |
 //! | three writers | 248,308 in 7 s | 2,298,333 in 29 s |
 //!
-//! Each rule is there because the model breaks without it; `cargo test -p teamlog-log --test model -- --nocapture` shows
-//! the shortest way.
+//! Without any one of the rules the model breaks; `cargo test -p teamlog-log --test model -- --nocapture` shows the
+//! shortest way.
 
 // Numbers of states and shortest ways are for people; the test harness keeps them unless asked.
 #![allow(clippy::print_stdout)]
@@ -64,7 +65,7 @@ use model::protocol::Protocol;
 use model::rules::Rules;
 use stateright::{Checker, HasDiscoveries, Model};
 
-/// Enough for a takeover, a gap and a retry.
+/// Bounds that are enough for a takeover, a gap and a retry.
 const SMALL: Protocol = Protocol {
     rules: Rules::DESIGN,
     writers: 2,
@@ -75,7 +76,7 @@ const SMALL: Protocol = Protocol {
     twice_max: 0,
 };
 
-/// Looks at every state within the bounds.
+/// Examines every state within the bounds.
 fn holds(protocol: Protocol) {
     let start = Instant::now();
     let checker = protocol.checker().spawn_bfs().join();
@@ -91,7 +92,7 @@ fn breaks(protocol: Protocol, property: &'static str, steps: usize) {
         let enough = HasDiscoveries::AnyOf(BTreeSet::from([property]));
         protocol.checker().finish_when(enough).target_max_depth(depth_max).spawn_bfs().join().discovery(property)
     };
-    // The checker ends some steps after its first find, and gives its last.
+    // The checker ends some steps after its first find, and returns its last one.
     let mut shortest = find(usize::MAX).unwrap_or_else(|| panic!("not found to break: {property}"));
     while let Some(shorter) = find(shortest.clone().into_states().len()) {
         shortest = shorter;

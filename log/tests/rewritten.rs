@@ -1,4 +1,4 @@
-//! Positions of a log that was cut short and written on: noticed where the two histories differ, good where they do not.
+//! Positions of a log that was cut short and written on: refused where the two histories differ, good where they do not.
 #![allow(clippy::unwrap_used)]
 
 use std::sync::Arc;
@@ -17,22 +17,22 @@ use uuid::Uuid;
 
 const EVENTS: TopicPartition = TopicPartition::events(Partition(0));
 
-/// One record of a history. From `Gap` on they are of no correct writer, or were lost, doubled or late.
+/// The next record of a history. Those from `Gap` on are not a correct writer's, or were lost, doubled or late.
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Claim,
     Event,
-    /// An event whose forerunner was lost.
+    /// An event after a lost one.
     Gap,
     /// The newest event once more, if there is one.
     Repeat,
-    /// An event of the epoch before.
+    /// An event of the previous epoch.
     Zombie,
     /// A claim that came second.
     LostClaim,
     /// A record from another program.
     Stray,
-    /// A record of an epoch that nobody has claimed.
+    /// A record of an epoch that was not claimed.
     Future,
 }
 
@@ -89,7 +89,7 @@ impl Writer {
                 self.seq += 2;
                 self.record(Stamp::Seq { epoch, seq: self.seq - 1 })
             }
-            // Of a number that it had not sent before: no writer sends one twice.
+            // With a new number: no writer sends one twice.
             Step::Zombie => self.record(Stamp::Seq { epoch: epoch.saturating_sub(1), seq: 1_000 + self.made }),
             Step::LostClaim => self.claim(epoch),
             Step::Stray => self.record(Stamp::Absent),
@@ -97,7 +97,7 @@ impl Writer {
         }
     }
 
-    /// Claims as one who has read what is left of a log.
+    /// Claims as a writer that has read the rest of a log.
     fn claim_after(&mut self, left: &[NewRecord]) -> NewRecord {
         self.epoch = judged(left).last().unwrap().0.epoch;
         self.write(Step::Claim)
@@ -120,19 +120,19 @@ fn judged(records: &[NewRecord]) -> Vec<(Position, Vec<Bytes>)> {
 
 fn feed(log: &Arc<FaultyLog>, from: Position, stop: &CancellationToken) -> Feed<Bytes> {
     let decode = Arc::new(|record: &Record| Ok(record.value.clone().unwrap_or_default()));
-    // Of some thirty records the ring holds the newest ten.
+    // The ring holds the newest ten of some thirty records.
     let config = FeedConfig { ring_bytes_max: 2_000, ..FeedConfig::default() };
     Feed::start(log.clone(), decode, config, vec![(EVENTS, from)], stop.clone())
 }
 
-/// Everything that takes up a position agrees whether it is of this log.
+/// Expects one result of all that takes up a position: the check, a scan, a reader, and a feed that starts there.
 async fn expect(feed: &Feed<Bytes>, log: &Arc<FaultyLog>, position: Position, wanted: &Result<(), FeedError>) {
     assert_eq!(&feed.check(EVENTS, &position).await, wanted, "{position:?}");
-    // A reader after the end of what the feed has read waits for more: whoever takes up such a position checks it.
+    // A reader after the feed's end waits for more records: a program that takes up such a position checks it first.
     if position.offset > log.end(EVENTS).await.unwrap() {
         return;
     }
-    // What is in the ring is compared with the ring, which only says that it differs.
+    // A position that the ring reaches is compared with the ring, which finds only that it differs.
     let like_wanted = |found: Result<(), FeedError>| match (&found, wanted) {
         (Err(FeedError::Rewritten { offset, .. }), Err(FeedError::OtherLog { .. })) => *offset == position.offset,
         _ => &found == wanted,
@@ -150,7 +150,7 @@ async fn expect(feed: &Feed<Bytes>, log: &Arc<FaultyLog>, position: Position, wa
     let own = self::feed(log, position, &stop);
     let read = own.wait_for(EVENTS, log.end(EVENTS).await.unwrap()).await;
     let stopped = if position.offset == log.end(EVENTS).await.unwrap() {
-        // There is nothing to wait for, and the check may not have been made yet.
+        // There is no record to wait for, and the check may not be finished yet.
         tokio::time::sleep(Duration::from_secs(60)).await;
         own.stopped(EVENTS).map_or(Ok(()), Err)
     } else {
@@ -165,7 +165,7 @@ async fn cut_and_written_on(before: &[Step], cut: usize, late: &[Step], after: &
     let old: Vec<_> = before.iter().map(|step| writer.write(*step)).collect();
     let cut = cut.min(old.len());
     let mut new = old[..cut].to_vec();
-    // What the writers of then still had on its way, and then one who has read what is left.
+    // Records that the lost end's writer still had in flight, and then a writer that has read the rest.
     for step in late {
         new.push(writer.write(*step));
     }
@@ -196,8 +196,8 @@ async fn cut_and_written_on(before: &[Step], cut: usize, late: &[Step], after: &
             Err(FeedError::Rewritten { source_partition: EVENTS, offset: position.offset })
         };
         assert!(offset > cut || wanted.is_ok(), "what was before the cut is still there");
-        // A position names all that counts below it. In an epoch that a gap has closed it does not say how much of that
-        // epoch counted; only records that the lost end's own writer still had on its way can make use of that.
+        // A position names all records that count below it, except in an epoch that a gap has closed: there it does not say
+        // how many of the epoch counted. That matters only for records of the lost end's writer that were in flight.
         let names_all = position.next_seq.is_some() || late.is_empty();
         assert!(!names_all || same.is_none_or(|(_, here)| *here == counted), "{position:?} names two histories");
         expect(&feed, &log, position, &wanted).await;
@@ -228,7 +228,8 @@ fn history(writer: &mut Writer) -> (Vec<NewRecord>, Position) {
     (records, end)
 }
 
-/// Cut short and written on by as many claims and records as were lost: offsets, epochs and numbers are alike.
+/// A history that was cut short and written on by as many claims and records as were lost: offsets, epochs and numbers
+/// are equal to those of before.
 fn rewritten(writer: &mut Writer, old: &[NewRecord]) -> Vec<NewRecord> {
     let mut new = old[..2].to_vec();
     let claim = writer.claim_after(&new);
@@ -254,18 +255,18 @@ async fn a_log_that_is_rewritten_beneath_a_process_is_noticed_once_it_answers_ag
         let feed = Feed::start(log.clone(), decode, FeedConfig::default(), from, stop.clone());
         feed.wait_for(EVENTS, end.offset).await.unwrap();
         feed.wait_for(other, end.offset).await.unwrap();
-        log.set_away(true);
+        log.set_unavailable(true);
         // Long enough for the reader to notice.
         tokio::time::sleep(Duration::from_secs(1)).await;
         log.cut(EVENTS, Offset::ZERO);
         for record in &new {
             log.append_raw(EVENTS, record.clone()).await;
         }
-        log.set_away(false);
-        // Of this one nothing was lost.
+        log.set_unavailable(false);
+        // This one lost nothing.
         log.append_raw(other, writer.write(Step::Stray)).await;
         feed.wait_for(other, end.offset.next()).await.unwrap();
-        // Every position that the process has is of the lost history; with the first record more it knows.
+        // Every position of the process is of the lost history. The next record makes it check.
         let more = log.append_raw(EVENTS, writer.write(Step::Event)).await;
         let waited = feed.wait_for(EVENTS, more.next()).await;
         assert_eq!(
@@ -278,7 +279,7 @@ async fn a_log_that_is_rewritten_beneath_a_process_is_noticed_once_it_answers_ag
     }
 }
 
-/// Years of one epoch: two records are read, not all.
+/// In a long epoch a check reads two records, not all.
 #[tokio::test]
 async fn a_check_costs_no_more_on_a_long_log() {
     let (mut writer, log) = (Writer::new(), FaultyLog::plain(1));
@@ -295,7 +296,7 @@ async fn a_check_costs_no_more_on_a_long_log() {
     for _ in 0..checks {
         feed.check(EVENTS, &end).await.unwrap();
     }
-    // To judge all of them would take some 100 ms each.
+    // A check that judged all records would take some 100 ms.
     assert!(began.elapsed() < Duration::from_millis(20 * checks), "{:?}", began.elapsed());
     let elsewhere = Position { claim_id: Uuid::from_u128(77), ..end };
     let rewritten = FeedError::Rewritten { source_partition: EVENTS, offset: end.offset };

@@ -98,7 +98,7 @@ async fn read(mut reader: Box<dyn teamlog_log::Reader>, waiting: Vec<Arc<Notify>
                     }
                 }
             }
-            Err(LogError::Away(_)) => {}
+            Err(LogError::Unavailable(_)) => {}
             // Nobody is told any more, and the appenders' own errors say why.
             Err(_) => return,
         }

@@ -81,7 +81,7 @@ pub(super) async fn end(log: &OpenLog, source: TopicPartition) -> anyhow::Result
 }
 
 fn no_answer() -> LogError {
-    LogError::Away("no answer in 10 s".to_owned())
+    LogError::Unavailable("no answer in 10 s".to_owned())
 }
 
 /// Calls `each` with every entry of a partition from its beginning to its present end, or for ever.

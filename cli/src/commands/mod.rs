@@ -42,7 +42,7 @@ pub(crate) fn status(error: &anyhow::Error) -> u8 {
 
 /// Transparent errors hide their inner one from the chain, so each is looked into.
 fn is_away(cause: &(dyn std::error::Error + 'static)) -> bool {
-    let log = |why: &LogError| matches!(why, LogError::Away(_));
+    let log = |why: &LogError| matches!(why, LogError::Unavailable(_));
     let feed = |why: &FeedError| matches!(why, FeedError::Log(why) if log(why));
     let db = |why: &DbError| matches!(why, DbError::Away { .. } | DbError::Contended { .. });
     let project = |why: &ProjectError| matches!(why, ProjectError::Db(why) if db(why));
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn a_part_that_is_away_is_told_from_everything_else() {
-        let away = || LogError::Away("no broker".to_owned());
+        let away = || LogError::Unavailable("no broker".to_owned());
         let db = || DbError::Away { replica: "dc1".to_owned(), why: "refused".to_owned() };
         for error in [
             anyhow::Error::new(away()).context("the log"),

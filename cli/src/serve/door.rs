@@ -121,7 +121,7 @@ impl Door {
             };
             match asked.await {
                 Ok(partitions) => return fitting(&partitions),
-                Err(LogError::Away(why)) => {
+                Err(LogError::Unavailable(why)) => {
                     if !std::mem::replace(&mut said, true) {
                         warn!(why, "the log is away; waiting for it");
                         self.announce()?;

@@ -220,7 +220,7 @@ async fn nothing_is_claimed_at_an_end_that_was_asked_for_when_it_was_chosen_befo
 async fn who_stands_by_is_not_moved_by_an_end_that_could_not_be_had() {
     let log = FaultyLog::plain(PARTITIONS);
     let (_node, odd, first) = asked_and_called_off(&log, false).await;
-    first.send(Err(LogError::Away("no end".to_owned()))).unwrap();
+    first.send(Err(LogError::Unavailable("no end".to_owned()))).unwrap();
     let asked_again = tokio::time::timeout(10 * SECOND, odd.next_ask()).await;
     assert!(asked_again.is_err(), "it is on its way to a claim");
 }

@@ -355,7 +355,7 @@ async fn with_the_log_away_commands_are_answered_at_their_deadline() {
     let log = FaultyLog::plain(PARTITIONS);
     let node = Node::start(&log);
     let (team, ada, general) = make_team(&node, "acme").await;
-    log.set_away(true);
+    log.set_unavailable(true);
     let soon = |text: &str| {
         let mut ask = request(team, Some(ada), Some(text.to_owned()), post(general, text));
         ask.deadline = Instant::now() + Duration::from_millis(500);
@@ -363,7 +363,7 @@ async fn with_the_log_away_commands_are_answered_at_their_deadline() {
     };
     let answer = node.ingest.submit(soon("first")).await;
     assert!(matches!(answer, Answer::Unknown | Answer::NotAccepted { .. }), "{answer:?}");
-    log.set_away(false);
+    log.set_unavailable(false);
     let mut ask = request(team, Some(ada), Some("first".to_owned()), post(general, "first"));
     ask.deadline = deadline();
     let answer = node.ingest.submit(ask).await;
@@ -378,14 +378,14 @@ async fn a_repeat_of_an_unknown_outcome_with_the_log_still_away_is_not_called_no
     let (team, ada, general) = make_team(&node, "acme").await;
     let tried =
         async |key: &str| node.ingest.submit(request(team, Some(ada), Some(key.to_owned()), post(general, key))).await;
-    log.set_away(true);
+    log.set_unavailable(true);
     let first = tried("first").await;
     assert!(matches!(first, Answer::Unknown), "{first:?}");
     let repeated = tried("first").await;
     assert!(matches!(repeated, Answer::Unknown), "it may be in the log, or come yet: {repeated:?}");
     let other = tried("other").await;
     assert!(matches!(other, Answer::NotAccepted { .. }), "it was never handed to the log: {other:?}");
-    log.set_away(false);
+    log.set_unavailable(false);
     let found = tried("first").await;
     assert!(matches!(found, Answer::Acked(_)), "{found:?}");
     node.end().await;
@@ -454,7 +454,7 @@ async fn a_repeat_of_a_try_whose_caller_went_away_is_not_called_not_done() {
     let node = Node::start(&log);
     let (team, ada, general) = make_team(&node, "acme").await;
     let tried = || request(team, Some(ada), Some("key".to_owned()), post(general, "key"));
-    log.set_away(true);
+    log.set_unavailable(true);
     let gone = tokio::time::timeout(Duration::from_millis(10), node.ingest.submit(tried())).await;
     assert!(gone.is_err());
     // Its record may be on its way for as long as that.

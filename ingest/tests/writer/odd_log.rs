@@ -94,7 +94,7 @@ impl Log for OddLog {
             let fate = fate.wait_for(|fate| *fate != Fate::InFlight).await.map_or(Fate::Refused, |fate| *fate);
             match fate {
                 Fate::Written => log.append(to, records).await,
-                _ => records.iter().map(|_| Appended::Failed(LogError::Away("no marks".to_owned()))).collect(),
+                _ => records.iter().map(|_| Appended::Failed(LogError::Unavailable("no marks".to_owned()))).collect(),
             }
         }
         .boxed()

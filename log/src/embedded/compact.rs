@@ -1,7 +1,7 @@
-//! Compaction: of a key's records only the newest stays, and of a deleted key, for a while, its tombstone.
+//! Compaction: only the newest record of a key stays; of a deleted key, its tombstone stays for a while.
 //!
-//! It runs in the writer's task between two commits, a bounded step at a time, so that it never contends for the
-//! file's write lock. Offsets keep their holes.
+//! Compaction runs in the writer's task between two commits, one bounded step at a time, so that it never contends for
+//! the file's write lock. The offsets of removed records become holes.
 
 use std::collections::VecDeque;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -10,13 +10,14 @@ use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 use tokio::time::Instant;
 
 use super::file::{BY_KEY, COMPACTED, TOMBSTONES, failed, from_sql, to_sql};
-use super::places::Places;
+use super::published::Published;
 use crate::{LogError, Offset, TopicPartition};
 
-/// Offsets that one step looks at, and tombstones that it drops.
+/// Records that one step looks at, and tombstones that it removes.
 const STEP_RECORDS: u64 = 256;
 
-/// The state of the rounds. Where a partition was clean to stands in the file, in the same transaction as the deletes.
+/// The state of the rounds. The offset up to which a partition is clean is stored in the file, in the transaction that
+/// deletes the records.
 pub(super) struct Compaction {
     every: Duration,
     tombstones_kept: Duration,
@@ -24,7 +25,7 @@ pub(super) struct Compaction {
     waiting: VecDeque<Range>,
 }
 
-/// What a round still has to do in one partition.
+/// The rest of a round in one partition.
 struct Range {
     of: TopicPartition,
     /// The end when the round began.
@@ -44,12 +45,12 @@ impl Compaction {
         !self.waiting.is_empty()
     }
 
-    /// Begins a round over every compacted partition; one that is still going on just goes on.
-    pub(super) fn begin(&mut self, places: &Places) {
+    /// Begins a round over every compacted partition, unless a round is still in progress.
+    pub(super) fn begin(&mut self, published: &Published) {
         self.next_round = Instant::now() + self.every;
         if self.waiting.is_empty() {
-            let compacted = places.all().filter(|of| of.topic.compacted());
-            self.waiting = compacted.map(|of| Range { of, to: places.end(of) }).collect();
+            let compacted = published.all().filter(|of| of.topic.compacted());
+            self.waiting = compacted.map(|of| Range { of, to: published.end(of) }).collect();
         }
     }
 
@@ -58,7 +59,7 @@ impl Compaction {
         self.waiting.clear();
     }
 
-    /// One bounded transaction of the round.
+    /// Runs one bounded transaction of the round.
     pub(super) async fn step(&mut self, conn: &mut SqliteConnection) -> Result<(), LogError> {
         while let Some(range) = self.waiting.front() {
             let from = clean_to(conn, range.of).await?;
@@ -88,7 +89,7 @@ async fn clean_to(conn: &mut SqliteConnection, of: TopicPartition) -> Result<Off
     Ok(clean.map_or(Offset::ZERO, from_sql))
 }
 
-/// The end of a step of at most [`STEP_RECORDS`] records that are there, however wide the holes between them.
+/// The end of a step that begins at `from` and covers at most [`STEP_RECORDS`] existing records, however wide the holes.
 async fn next_step(conn: &mut SqliteConnection, of: TopicPartition, from: Offset) -> Result<Offset, LogError> {
     let last: Option<i64> = sqlx::query_scalar(
         "SELECT max(offset) FROM (SELECT offset FROM records WHERE topic = ? AND partition = ? AND offset >= ?
@@ -104,8 +105,8 @@ async fn next_step(conn: &mut SqliteConnection, of: TopicPartition, from: Offset
     Ok(last.map_or(from, from_sql).next())
 }
 
-/// Every record older than another one of the same key that lies in `[from, to)` goes. What lies below `from` is clean,
-/// so a key has at most one record there and one step deletes at most twice what it looks at.
+/// Deletes every record that is older than a record of its key in `[from, to)`. Below `from` all is clean, so a key has
+/// at most one record there, and one step deletes at most twice the records that it looks at.
 async fn drop_superseded(
     conn: &mut SqliteConnection,
     of: TopicPartition,
@@ -145,7 +146,7 @@ async fn drop_superseded(
     tx.commit().await.map_err(failed)
 }
 
-/// Drops tombstones below `to` that are old enough, except the partition's newest record, which says where its end is.
+/// Deletes tombstones below `to` that are old enough, except the partition's newest record, from which its end is read.
 async fn drop_tombstones(
     conn: &mut SqliteConnection,
     of: TopicPartition,

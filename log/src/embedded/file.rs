@@ -12,18 +12,18 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row, SqliteConnection};
 use crate::limits::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX};
 use crate::{LogError, NewRecord, Offset, Record, Stamp, Topic, TopicPartition};
 
-/// The layout of the tables below; a file with another one is refused.
+/// The version of the tables below. A file of another version is refused.
 const FORMAT: i64 = 1;
 
-/// How long a statement waits for another process's lock: another writer, or a checkpoint of a reader that closes.
+/// How long a statement waits for another process's lock: that of another writer, or of a closing reader's checkpoint.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The condition of the indexes below. It stands in the queries that use them as well, word for word: only so does SQLite
-/// know that it may. It follows from the list of topics, and the indexes' names from it.
+/// The condition of the indexes below, made from the list of topics; the names of the indexes are made from it. Queries
+/// that use an index repeat the condition word for word, or SQLite does not use the index.
 pub(super) static COMPACTED: LazyLock<String> = LazyLock::new(|| format!("topic IN ({})", compacted_codes(", ")));
-/// The index by key. A file of a program that knew fewer compacted topics has it under another name.
+/// The name of the index by key. In a file of a program with fewer compacted topics it is another one.
 pub(super) static BY_KEY: LazyLock<String> = LazyLock::new(|| format!("by_key_{}", compacted_codes("_")));
-/// The index of tombstones by time, named likewise.
+/// The name of the index of tombstones by time.
 pub(super) static TOMBSTONES: LazyLock<String> = LazyLock::new(|| format!("tombstones_{}", compacted_codes("_")));
 
 fn compacted_codes(between: &str) -> String {
@@ -52,7 +52,7 @@ pub(super) fn options(path: &Path, read_only: bool) -> SqliteConnectOptions {
     options.create_if_missing(true).journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full)
 }
 
-/// Makes the tables if the file is new and returns the number of partitions, fixed when it was made.
+/// Creates the tables if the file is new. Returns the number of partitions, which is fixed when the file is created.
 pub(super) async fn prepare(conn: &mut SqliteConnection, partitions: u32) -> Result<u32, LogError> {
     let mut tx = conn.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
     for table in TABLES {
@@ -71,7 +71,7 @@ pub(super) async fn prepare(conn: &mut SqliteConnection, partitions: u32) -> Res
     meta(conn).await
 }
 
-/// Makes the indexes of compacted topics, and drops those of a program that knew fewer of them.
+/// Creates the indexes of compacted topics, and drops those of a program with fewer compacted topics.
 async fn prepare_indexes(conn: &mut SqliteConnection) -> Result<(), LogError> {
     let there: Vec<String> = sqlx::query_scalar(
         "SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name = 'records' AND sql IS NOT NULL",
@@ -107,10 +107,10 @@ pub(super) async fn meta(conn: &mut SqliteConnection) -> Result<u32, LogError> {
     value("partitions")
         .and_then(|count| u32::try_from(count).ok())
         .filter(|count| *count > 0)
-        .ok_or_else(|| LogError::Fatal("the file does not say how many partitions it has".into()))
+        .ok_or_else(|| LogError::Fatal("the file has no number of partitions".into()))
 }
 
-/// The first offset not written. Compaction leaves a partition's newest record alone, so this never goes back.
+/// The first offset not yet written. Compaction keeps a partition's newest record, so the end never goes back.
 pub(super) async fn end(conn: &mut SqliteConnection, of: TopicPartition) -> Result<Offset, LogError> {
     let newest: Option<i64> = sqlx::query_scalar("SELECT max(offset) FROM records WHERE topic = ? AND partition = ?")
         .bind(of.topic.code())
@@ -121,7 +121,7 @@ pub(super) async fn end(conn: &mut SqliteConnection, of: TopicPartition) -> Resu
     Ok(newest.map_or(Offset::ZERO, |newest| from_sql(newest).next()))
 }
 
-/// Records from `[from, end)`, as many as a batch takes; fewer than that are all that there are.
+/// Reads the records of `[from, end)`, as many as a batch takes. Fewer than that are all that there are.
 pub(super) async fn read(
     conn: &mut SqliteConnection,
     of: TopicPartition,
@@ -164,8 +164,8 @@ fn decode(row: &SqliteRow, of: TopicPartition) -> Result<Record, LogError> {
     })
 }
 
-/// The same text headers that go to Kafka, each as: length of the name (u8), name, length of the value (u32, big
-/// endian), value.
+/// Encodes the text headers of a record, which are those on Kafka. Each is: length of the name (u8), name, length of the
+/// value (u32, big endian), value.
 pub(super) fn join_headers(record: &NewRecord) -> Vec<u8> {
     let mut joined = Vec::with_capacity(96);
     let mut push = |name: &str, value: &[u8]| {
@@ -197,7 +197,7 @@ fn split_headers(mut joined: &[u8]) -> Option<Vec<(&str, &[u8])>> {
     Some(headers)
 }
 
-/// An offset as SQLite has it; one beyond its integers is beyond every end.
+/// An offset as an SQLite integer. An offset too large for it is beyond every end.
 pub(super) fn to_sql(offset: Offset) -> i64 {
     i64::try_from(offset.0).unwrap_or(i64::MAX)
 }
@@ -206,7 +206,8 @@ pub(super) fn from_sql(offset: i64) -> Offset {
     Offset(offset.cast_unsigned())
 }
 
-/// A lock or a pool that took too long may pass; anything else says that the file, the disk or this program is broken.
+/// Maps an error of the driver: a lock or a pool that took too long may pass; with any other error the file, the disk or
+/// this program is broken.
 pub(super) fn failed(error: sqlx::Error) -> LogError {
     let passes = match &error {
         sqlx::Error::PoolTimedOut => true,
@@ -216,7 +217,7 @@ pub(super) fn failed(error: sqlx::Error) -> LogError {
         }
         _ => false,
     };
-    if passes { LogError::Away(error.to_string()) } else { LogError::Fatal(error.to_string()) }
+    if passes { LogError::Unavailable(error.to_string()) } else { LogError::Fatal(error.to_string()) }
 }
 
 #[cfg(test)]
@@ -243,7 +244,7 @@ mod tests {
         }
     }
     #[tokio::test]
-    async fn a_file_of_a_program_that_knew_fewer_topics_is_brought_up() {
+    async fn a_file_of_a_program_that_knew_fewer_topics_gets_the_new_indexes() {
         let mut conn = SqliteConnection::connect("sqlite::memory:").await.unwrap();
         assert_eq!(prepare(&mut conn, 3).await.unwrap(), 3);
         for old in [

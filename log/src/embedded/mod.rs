@@ -1,11 +1,11 @@
 //! The embedded engine: one SQLite file, one writer, group commit.
 //!
-//! A record is durable once its transaction is (`synchronous=FULL`), and shown to readers only then, so nobody ever
-//! sees what a crash could take back. One process writes; any number of others may read beside it.
+//! A record is durable once its transaction is committed (`synchronous=FULL`), and readers get it only then, so no reader
+//! ever sees a record that a crash could take back. One process writes; any number of others may read at the same time.
 
 mod compact;
 mod file;
-mod places;
+mod published;
 mod queue;
 mod reader;
 mod writer;
@@ -23,35 +23,35 @@ use sqlx::{Connection, SqliteConnection, SqlitePool};
 use tokio::task::JoinHandle;
 
 use self::compact::Compaction;
-use self::places::Places;
+use self::published::Published;
 use self::queue::{Outcome, Queue};
 use self::reader::FileReader;
 use self::writer::Writer;
 use crate::limits::RECORD_BYTES_MAX;
 use crate::{Appended, Log, LogError, NewRecord, Offset, Reader, Topic, TopicPartition};
 
-/// How often a log that is open for reading only looks for what another process has written.
+/// How often a log that is open for reading only looks for records that another process has written.
 const POLL_EVERY: Duration = Duration::from_millis(100);
 
 /// Connections for reading, each with a thread of its own. A read holds one for a batch.
 const READ_CONNECTIONS: u32 = 4;
 
-/// How long a read waits for a connection before it says [`LogError::Away`].
+/// How long a read waits for a connection before it fails with [`LogError::Unavailable`].
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Settings of the embedded engine.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EmbeddedConfig {
-    /// Partitions of `events`, `marks` and `credentials` of a file that is made now. An existing one keeps its number.
+    /// Partitions of the partitioned topics of a file that is created now. An existing file keeps its number.
     pub partitions: u32,
-    /// Records that may wait or be in writing; past it `QueueFull`.
+    /// Records that may wait or be in writing; past that an append fails with `QueueFull`.
     pub queue_records_max: usize,
-    /// Bytes that may wait or be in writing; past it `QueueFull`.
+    /// Bytes that may wait or be in writing; past that an append fails with `QueueFull`.
     pub queue_bytes_max: usize,
-    /// Time between two rounds of compaction, in milliseconds.
+    /// Time between the beginnings of two rounds of compaction, in milliseconds.
     pub compact_every_ms: u64,
-    /// How long a tombstone stays, in milliseconds, so that readers that lag see it.
+    /// How long a tombstone is kept, in milliseconds, so that readers that lag see it.
     pub tombstones_kept_ms: u64,
 }
 
@@ -70,52 +70,52 @@ impl Default for EmbeddedConfig {
 /// The embedded engine.
 pub struct EmbeddedLog {
     queue: Arc<Queue>,
-    places: Arc<Places>,
+    published: Arc<Published>,
     pool: SqlitePool,
-    /// The writer, or in a log for reading only the one who looks for what others wrote.
+    /// The writer; in a log for reading only, the task that looks for new records.
     task: Mutex<Option<JoinHandle<()>>>,
     read_only: bool,
 }
 
 impl EmbeddedLog {
-    /// Opens the file for writing and makes it if it is not there.
+    /// Opens the file for writing, and creates it if it does not exist.
     ///
-    /// The caller sees to it that no other process has it open for writing.
+    /// The caller makes sure that no other process has it open for writing.
     ///
     /// # Errors
-    /// [`LogError::Fatal`] if the file cannot be opened, or was made by a newer program.
+    /// [`LogError::Fatal`] if the file cannot be opened, or is a newer program's.
     pub async fn open(path: &Path, config: EmbeddedConfig) -> Result<Arc<EmbeddedLog>, LogError> {
         if config.partitions == 0 {
             return Err(LogError::Topics("a log has at least one partition".into()));
         }
         let mut conn = SqliteConnection::connect_with(&file::options(path, false)).await.map_err(file::failed)?;
         let partitions = file::prepare(&mut conn, config.partitions).await?;
-        let places = Arc::new(ends(&mut conn, partitions).await?);
+        let published = Arc::new(ends(&mut conn, partitions).await?);
         let queue = Arc::new(Queue::new(config.queue_records_max, config.queue_bytes_max));
         let compaction = Compaction::new(
             Duration::from_millis(config.compact_every_ms.max(1)),
             Duration::from_millis(config.tombstones_kept_ms),
         );
-        let writer = Writer::new(path.to_owned(), conn, Arc::clone(&queue), Arc::clone(&places), compaction);
+        let writer = Writer::new(path.to_owned(), conn, Arc::clone(&queue), Arc::clone(&published), compaction);
         // A panic of the writer drops every caller's reply, which makes their outcome unknown.
         let task = tokio::spawn(writer.run());
-        Ok(Arc::new(EmbeddedLog { queue, places, pool: pool(path), task: Mutex::new(Some(task)), read_only: false }))
+        Ok(Arc::new(EmbeddedLog { queue, published, pool: pool(path), task: Mutex::new(Some(task)), read_only: false }))
     }
 
-    /// Opens an existing file for reading, beside the process that writes it or without one. Every append fails.
+    /// Opens an existing file for reading, whether a process writes to it or not. Every append fails.
     ///
     /// # Errors
-    /// [`LogError::Fatal`] if there is no such file, or it was made by a newer program.
+    /// [`LogError::Fatal`] if there is no such file, or it is a newer program's.
     pub async fn open_read_only(path: &Path) -> Result<Arc<EmbeddedLog>, LogError> {
         let mut conn = SqliteConnection::connect_with(&file::options(path, true)).await.map_err(file::failed)?;
         let partitions = file::meta(&mut conn).await?;
-        let places = Arc::new(ends(&mut conn, partitions).await?);
+        let published = Arc::new(ends(&mut conn, partitions).await?);
         let queue = Arc::new(Queue::new(0, 0));
-        let task = tokio::spawn(poll(conn, Arc::clone(&queue), Arc::clone(&places)));
-        Ok(Arc::new(EmbeddedLog { queue, places, pool: pool(path), task: Mutex::new(Some(task)), read_only: true }))
+        let task = tokio::spawn(poll(conn, Arc::clone(&queue), Arc::clone(&published)));
+        Ok(Arc::new(EmbeddedLog { queue, published, pool: pool(path), task: Mutex::new(Some(task)), read_only: true }))
     }
 
-    /// Refuses new records, writes those that wait, and closes the file. Readers end with [`LogError::Fatal`].
+    /// Rejects new records, writes those that wait, and closes the file. Readers end with [`LogError::Fatal`].
     pub async fn close(&self) {
         self.queue.close();
         let task = self.task.lock().take();
@@ -127,12 +127,12 @@ impl EmbeddedLog {
         self.pool.close().await;
     }
 
-    /// Splits a call's records into those that go on and the errors of those that cannot, each with its place.
+    /// Splits a call's records into the good ones, and for each input its error or none.
     fn refuse(&self, to: TopicPartition, records: Vec<NewRecord>) -> (Vec<NewRecord>, Vec<Option<LogError>>) {
         let whole = if self.read_only {
             Err(LogError::Fatal("it is open for reading only".into()))
         } else {
-            self.places.check(to)
+            self.published.check(to)
         };
         let mut good = Vec::with_capacity(records.len());
         let errors = records
@@ -155,7 +155,7 @@ impl EmbeddedLog {
 }
 
 impl Drop for EmbeddedLog {
-    /// The writer drains its queue and ends by itself.
+    /// Closes the queue. The writer drains it and ends.
     fn drop(&mut self) {
         self.queue.close();
     }
@@ -164,7 +164,7 @@ impl Drop for EmbeddedLog {
 #[async_trait]
 impl Log for EmbeddedLog {
     async fn partitions(&self, topic: Topic) -> Result<u32, LogError> {
-        Ok(self.places.partitions(topic))
+        Ok(self.published.partitions(topic))
     }
 
     fn append(&self, to: TopicPartition, records: Vec<NewRecord>) -> BoxFuture<'static, Vec<Appended>> {
@@ -180,12 +180,12 @@ impl Log for EmbeddedLog {
                     (taken, outcome.await.unwrap_or_else(died))
                 }
             };
-            let mut place = 0;
+            let mut index = 0;
             let appended = errors.into_iter().map(|error| match error {
                 Some(error) => Appended::Failed(error),
                 None => {
-                    place += 1;
-                    if place > taken { Appended::Failed(LogError::QueueFull) } else { nth(&outcome, place - 1) }
+                    index += 1;
+                    if index > taken { Appended::Failed(LogError::QueueFull) } else { nth(&outcome, index - 1) }
                 }
             });
             appended.collect()
@@ -193,9 +193,9 @@ impl Log for EmbeddedLog {
     }
 
     async fn end(&self, of: TopicPartition) -> Result<Offset, LogError> {
-        self.places.check(of)?;
+        self.published.check(of)?;
         if !self.read_only {
-            return Ok(self.places.end(of));
+            return Ok(self.published.end(of));
         }
         let mut conn = self.pool.acquire().await.map_err(file::failed)?;
         file::end(&mut conn, of).await
@@ -208,14 +208,14 @@ impl Log for EmbeddedLog {
                 return Err(LogError::BeyondEnd { source_partition: *of, wanted: *wanted, end });
             }
         }
-        Ok(Box::new(FileReader::new(Arc::clone(&self.places), self.pool.clone(), from)?))
+        Ok(Box::new(FileReader::new(Arc::clone(&self.published), self.pool.clone(), from)?))
     }
 }
 
-/// What became of the record at `place` of a job.
-fn nth(outcome: &Outcome, place: usize) -> Appended {
+/// The outcome of the record number `index` of a job.
+fn nth(outcome: &Outcome, index: usize) -> Appended {
     match outcome {
-        Outcome::At(first) => Appended::At(Offset(first.0 + place as u64)),
+        Outcome::At(first) => Appended::At(Offset(first.0 + index as u64)),
         Outcome::Failed(error) => Appended::Failed(error.clone()),
         Outcome::Unknown(error) => Appended::Unknown(error.clone()),
     }
@@ -228,16 +228,16 @@ fn pool(path: &Path) -> SqlitePool {
         .connect_lazy_with(file::options(path, true))
 }
 
-async fn ends(conn: &mut SqliteConnection, partitions: u32) -> Result<Places, LogError> {
-    let places = Places::new(partitions);
-    for of in places.all() {
-        places.set_end(of, file::end(conn, of).await?);
+async fn ends(conn: &mut SqliteConnection, partitions: u32) -> Result<Published, LogError> {
+    let published = Published::new(partitions);
+    for of in published.all() {
+        published.set_end(of, file::end(conn, of).await?);
     }
-    Ok(places)
+    Ok(published)
 }
 
-/// Looks for what another process has written, until the log is closed. A failure is logged once and tried again.
-async fn poll(mut conn: SqliteConnection, queue: Arc<Queue>, places: Arc<Places>) {
+/// Looks for records that another process has written, until the log is closed. A failure is logged once and retried.
+async fn poll(mut conn: SqliteConnection, queue: Arc<Queue>, published: Arc<Published>) {
     let mut failing = false;
     let mut version = None;
     while !queue.closed() {
@@ -245,7 +245,7 @@ async fn poll(mut conn: SqliteConnection, queue: Arc<Queue>, places: Arc<Places>
             () = queue.wake.notified() => continue,
             () = tokio::time::sleep(POLL_EVERY) => {}
         }
-        match poll_once(&mut conn, &places, &mut version).await {
+        match poll_once(&mut conn, &published, &mut version).await {
             Ok(()) => failing = false,
             Err(error) if !failing => {
                 failing = true;
@@ -254,19 +254,23 @@ async fn poll(mut conn: SqliteConnection, queue: Arc<Queue>, places: Arc<Places>
             Err(_) => {}
         }
     }
-    places.close();
+    published.close();
 }
 
-async fn poll_once(conn: &mut SqliteConnection, places: &Places, version: &mut Option<i64>) -> Result<(), LogError> {
-    // Changes with every commit of another connection, and costs nothing to ask.
+async fn poll_once(
+    conn: &mut SqliteConnection,
+    published: &Published,
+    version: &mut Option<i64>,
+) -> Result<(), LogError> {
+    // Changes with every commit of another connection, and costs nothing to read.
     let now: i64 = sqlx::query_scalar("PRAGMA data_version").fetch_one(&mut *conn).await.map_err(file::failed)?;
     if *version == Some(now) {
         return Ok(());
     }
-    for of in places.all() {
-        places.set_end(of, file::end(conn, of).await?);
+    for of in published.all() {
+        published.set_end(of, file::end(conn, of).await?);
     }
     *version = Some(now);
-    places.publish();
+    published.publish();
     Ok(())
 }

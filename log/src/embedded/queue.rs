@@ -7,7 +7,7 @@ use tokio::sync::{Notify, oneshot};
 
 use crate::{LogError, NewRecord, Offset, TopicPartition};
 
-/// What became of the records of one call, which share a transaction.
+/// The outcome of the records of one call, which share a transaction.
 pub(super) enum Outcome {
     /// Durable, from this offset on without a hole.
     At(Offset),
@@ -23,7 +23,7 @@ pub(super) struct Job {
     pub(super) reply: oneshot::Sender<Outcome>,
 }
 
-/// Bounded in records and bytes, both counted until the outcome is known.
+/// The queue, bounded in records and bytes. Both are counted until the outcome is known.
 pub(super) struct Queue {
     records_max: usize,
     bytes_max: usize,
@@ -34,7 +34,7 @@ pub(super) struct Queue {
 #[derive(Default)]
 struct Waiting {
     jobs: VecDeque<Job>,
-    /// Of those waiting and those being written.
+    /// Records that wait or are being written; `bytes` likewise.
     records: usize,
     bytes: usize,
     closed: bool,
@@ -45,10 +45,10 @@ impl Queue {
         Queue { records_max, bytes_max, waiting: Mutex::default(), wake: Notify::new() }
     }
 
-    /// Queues as many of `records`, from the first on, as find room, and returns how many, with what to wait for.
+    /// Queues as many of `records`, from the first on, as find room. Returns their number and the receiver of their outcome.
     ///
     /// # Errors
-    /// [`LogError::Away`] once the log is closing.
+    /// [`LogError::Unavailable`] once the log is closing.
     pub(super) fn push(
         &self,
         to: TopicPartition,
@@ -57,7 +57,7 @@ impl Queue {
         let (reply, outcome) = oneshot::channel();
         let mut waiting = self.waiting.lock();
         if waiting.closed {
-            return Err(LogError::Away("it is being closed".into()));
+            return Err(LogError::Unavailable("it is being closed".into()));
         }
         let (mut taken, mut bytes) = (0, 0);
         for record in &records {
@@ -78,7 +78,7 @@ impl Queue {
         Ok((taken, outcome))
     }
 
-    /// The oldest jobs, of about `records_max` records and `bytes_max` bytes together.
+    /// Takes the oldest jobs, of about `records_max` records and `bytes_max` bytes together.
     pub(super) fn take(&self, records_max: usize, bytes_max: usize) -> Vec<Job> {
         let mut waiting = self.waiting.lock();
         let (mut records, mut bytes, mut jobs) = (0, 0, Vec::new());
@@ -91,14 +91,14 @@ impl Queue {
         jobs
     }
 
-    /// Gives the room of a finished job back. Call before its caller is told, so that the caller may append again.
+    /// Frees the room of a finished job. To be called before the outcome is sent, so that the caller may append again.
     pub(super) fn release(&self, records: usize, bytes: usize) {
         let mut waiting = self.waiting.lock();
         waiting.records -= records;
         waiting.bytes -= bytes;
     }
 
-    /// Refuses new jobs from now on; those that wait are still written.
+    /// Rejects new jobs from now on. Jobs that wait are still written.
     pub(super) fn close(&self) {
         self.waiting.lock().closed = true;
         self.wake.notify_one();
@@ -108,7 +108,7 @@ impl Queue {
         self.waiting.lock().closed
     }
 
-    /// Records that wait or are being written.
+    /// The number of records that wait or are being written.
     pub(super) fn depth(&self) -> usize {
         self.waiting.lock().records
     }

@@ -1,4 +1,4 @@
-//! The one task that writes: everything queued goes in one transaction, many rows a statement, one fsync.
+//! The task that writes: all queued records go into one transaction, many rows a statement, with one fsync.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,40 +11,40 @@ use tokio::time::Instant;
 
 use super::compact::Compaction;
 use super::file;
-use super::places::Places;
+use super::published::Published;
 use super::queue::{Job, Outcome, Queue};
 use crate::{LogError, NewRecord, Offset, Record, TopicPartition};
 
-/// Records after which a transaction takes no more, so that the first one's caller does not wait for the last one's
-/// bytes.
+/// Records after which a transaction takes no more, so that the caller of the first does not wait for the bytes of the
+/// last.
 const COMMIT_RECORDS_MAX: usize = 4096;
-/// Bytes after which it takes no more.
+/// Bytes after which a transaction takes no more.
 const COMMIT_BYTES_MAX: usize = 8 << 20;
 
 /// Rows of the statements, largest first. Few different sizes, so that each is prepared once; the largest makes the
-/// cost of a statement (about 55 us through the driver, however many rows) vanish.
+/// cost of a statement (about 55 us through the driver, however many rows) negligible.
 const STATEMENT_ROWS: [usize; 5] = [128, 64, 16, 4, 1];
 
 /// Under load, compaction gets one bounded step this often.
 const COMPACTION_PAUSE: Duration = Duration::from_millis(50);
 
-/// How long the writer waits before it opens a file again that it could not open.
+/// The wait before a file that could not be opened is tried again.
 const REOPEN_PAUSE: Duration = Duration::from_millis(200);
 
 pub(super) struct Writer {
     path: PathBuf,
     conn: Option<SqliteConnection>,
     queue: Arc<Queue>,
-    places: Arc<Places>,
+    published: Arc<Published>,
     compaction: Compaction,
     inserts: Vec<(usize, Arc<str>)>,
 }
 
-/// How far a transaction came.
+/// The step at which a transaction failed.
 enum Broken {
-    /// Before its commit: nothing of it is, or ever will be, in the file.
+    /// Before its commit: none of its records is, or ever will be, in the file.
     Before(LogError),
-    /// In its commit: the frames may be in the write-ahead log, whole, for the next opening to find.
+    /// In its commit: the write-ahead log may hold all of it, and then the next opening finds it.
     Commit(LogError),
 }
 
@@ -53,7 +53,7 @@ impl Writer {
         path: PathBuf,
         conn: SqliteConnection,
         queue: Arc<Queue>,
-        places: Arc<Places>,
+        published: Arc<Published>,
         compaction: Compaction,
     ) -> Writer {
         let inserts = STATEMENT_ROWS
@@ -66,7 +66,7 @@ impl Writer {
                 (*rows, Arc::from(sql))
             })
             .collect();
-        Writer { path, conn: Some(conn), queue, places, compaction, inserts }
+        Writer { path, conn: Some(conn), queue, published, compaction, inserts }
     }
 
     /// Writes until the queue is closed and empty.
@@ -82,7 +82,7 @@ impl Writer {
             if idle && !self.compaction.pending() {
                 tokio::select! {
                     () = wake => {}
-                    () = tokio::time::sleep_until(self.compaction.next_round()) => self.compaction.begin(&self.places),
+                    () = tokio::time::sleep_until(self.compaction.next_round()) => self.compaction.begin(&self.published),
                 }
                 continue;
             }
@@ -101,7 +101,7 @@ impl Writer {
         {
             tracing::warn!(%error, "closing the log's file");
         }
-        self.places.close();
+        self.published.close();
     }
 
     async fn write(&mut self, jobs: Vec<Job>) {
@@ -117,7 +117,7 @@ impl Writer {
         let firsts: Vec<Offset> = jobs
             .iter()
             .map(|job| {
-                let end = ends.entry(job.to).or_insert_with(|| self.places.end(job.to));
+                let end = ends.entry(job.to).or_insert_with(|| self.published.end(job.to));
                 let first = *end;
                 end.0 += job.records.len() as u64;
                 first
@@ -127,17 +127,17 @@ impl Writer {
         match commit(conn, &self.inserts, &jobs, &firsts, timestamp_ms).await {
             Ok(()) => {
                 for (job, first) in jobs.iter().zip(&firsts) {
-                    self.places.keep(job.to, landed(&job.records, *first, timestamp_ms));
+                    self.published.keep(job.to, landed(&job.records, *first, timestamp_ms));
                 }
                 for (of, end) in ends {
-                    self.places.set_end(of, end);
+                    self.published.set_end(of, end);
                 }
-                self.places.publish();
+                self.published.publish();
                 let mut firsts = firsts.into_iter();
                 self.settle(jobs, |_| Outcome::At(firsts.next().unwrap_or_default()));
             }
             Err(broken) => {
-                // Dropping the connection rolls back what was not committed; the next one asks the file how far it is.
+                // Dropping the connection rolls back an open transaction; the next connection reads the ends from the file.
                 self.conn = None;
                 self.settle(jobs, |_| match &broken {
                     Broken::Before(error) => Outcome::Failed(error.clone()),
@@ -151,29 +151,29 @@ impl Writer {
         for job in jobs {
             let outcome = outcome(&job);
             self.queue.release(job.records.len(), job.bytes);
-            // A caller who dropped its future does not want to know.
+            // The caller may have dropped its future.
             let _ = job.reply.send(outcome);
         }
     }
 
-    /// Opens the file again after a failure and takes the ends from it: a commit that failed may have landed.
+    /// Opens the file again after a failure, and reads the ends from it: a commit that failed may have landed.
     async fn reopen(&mut self) -> Result<(), LogError> {
         let mut conn = SqliteConnection::connect_with(&file::options(&self.path, false)).await.map_err(file::failed)?;
-        for of in self.places.all() {
+        for of in self.published.all() {
             let end = file::end(&mut conn, of).await?;
-            if end != self.places.end(of) {
-                self.places.forget(of);
-                self.places.set_end(of, end);
+            if end != self.published.end(of) {
+                self.published.forget(of);
+                self.published.set_end(of, end);
             }
         }
-        self.places.publish();
+        self.published.publish();
         self.conn = Some(conn);
         Ok(())
     }
 
     async fn compact(&mut self) {
         if self.compaction.next_round() <= Instant::now() {
-            self.compaction.begin(&self.places);
+            self.compaction.begin(&self.published);
         }
         if let Some(conn) = self.conn.as_mut()
             && let Err(error) = self.compaction.step(conn).await

@@ -61,7 +61,7 @@ pub(super) async fn check_positions(log: &dyn Log, positions: &[(TopicPartition,
 type Stamps = Result<HashMap<TopicPartition, Stamp>, LogError>;
 
 fn is_final(stamps: &Stamps) -> bool {
-    matches!(stamps, Err(why) if !matches!(why, LogError::Away(_)))
+    matches!(stamps, Err(why) if !matches!(why, LogError::Unavailable(_)))
 }
 
 /// One position, and what has been learnt of its partition.

@@ -1,46 +1,46 @@
-//! One question for a partition's end shared by all who ask at the same time.
+//! The end of a partition, from one request to the log that all concurrent callers share.
 
 use parking_lot::Mutex;
 
 use crate::{LogError, Offset};
 
-/// The questions of one partition: one at a time.
+/// The requests for the end of one partition, one at a time.
 #[derive(Default)]
 pub(super) struct Ends {
-    /// Held by whoever asks the log.
+    /// Held during a request to the log.
     turn: tokio::sync::Mutex<()>,
-    asked: Mutex<Asked>,
+    requests: Mutex<Requests>,
 }
 
 #[derive(Default)]
-struct Asked {
-    /// Questions that were begun.
+struct Requests {
+    /// The number of requests that were begun.
     begun: u64,
-    /// The newest one that was answered, by its number.
+    /// The newest request that was answered: its number and the answer.
     answered: Option<(u64, Result<Offset, LogError>)>,
 }
 
 impl Ends {
-    /// The end at some moment of this call. A question that was under way before may have been answered by what was true
-    /// before: so those who come meanwhile wait for the next one, which one of them asks for all.
+    /// Returns the end at some moment during this call. A request that was in flight before the call may return an older end, so
+    /// callers that arrive meanwhile wait for the next request, which one of them makes for all.
     pub(super) async fn end(
         &self,
-        question: impl Future<Output = Result<Offset, LogError>>,
+        request: impl Future<Output = Result<Offset, LogError>>,
     ) -> Result<Offset, LogError> {
-        let before = self.asked.lock().begun;
+        let before = self.requests.lock().begun;
         let _turn = self.turn.lock().await;
         let number = {
-            let mut asked = self.asked.lock();
-            if let Some((number, answer)) = &asked.answered
+            let mut requests = self.requests.lock();
+            if let Some((number, answer)) = &requests.answered
                 && *number > before
             {
                 return answer.clone();
             }
-            asked.begun += 1;
-            asked.begun
+            requests.begun += 1;
+            requests.begun
         };
-        let answer = question.await;
-        self.asked.lock().answered = Some((number, answer.clone()));
+        let answer = request.await;
+        self.requests.lock().answered = Some((number, answer.clone()));
         answer
     }
 }

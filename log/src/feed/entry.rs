@@ -1,4 +1,4 @@
-//! One record, judged and decoded.
+//! A record, judged and decoded.
 
 use std::{fmt, sync::Arc};
 
@@ -7,52 +7,53 @@ use uuid::Uuid;
 
 use crate::{BARRIER_SCHEMA, Fence, Offset, Position, Record, Stamp, TopicPartition, Verdict, VoidReason};
 
-/// A record as everybody in the process sees it.
+/// A record as the whole process sees it: judged and decoded once.
 #[derive(Debug)]
 pub struct Entry<E> {
-    /// Where it comes from.
+    /// Its partition.
     pub source: TopicPartition,
     /// Its offset.
     pub offset: Offset,
-    /// The position behind it. Its `offset` is this entry's plus one.
+    /// The position after it. The `offset` of that is this entry's plus one.
     pub after: Position,
-    /// What it is.
+    /// Its content.
     pub body: Body<E>,
     /// Milliseconds since 1970, from the record.
     pub timestamp_ms: i64,
-    /// Bytes of key and value as they lie in the log.
+    /// Bytes of key and value in the log.
     pub bytes: usize,
 }
 
-/// What a record turned out to be.
+/// The content of an entry.
 #[derive(Debug)]
 pub enum Body<E> {
-    /// It counts.
+    /// An event that counts.
     Event(Arc<E>),
-    /// It counts and says that its key is gone (topics that are not fenced).
+    /// A tombstone: its key is gone (in topics that are not fenced).
     Tombstone(Option<Bytes>),
     /// A claim that counts.
     Claim {
         /// The epoch that it opens.
         epoch: u64,
-        /// What its sender knows it by.
+        /// Its id, new for each claim.
         claim: Uuid,
     },
     /// A barrier that counts.
     Barrier,
-    /// It does not count.
+    /// A record that does not count.
     Void(VoidReason),
-    /// It counts, but this program cannot read it: a newer one's, or broken. Who would lose by skipping it must stop.
+    /// A record that counts and that this program cannot decode: a newer program's, or a broken one. A reader whose state
+    /// would miss it must stop.
     Undecodable(Undecodable),
 }
 
-/// Why an event that counts cannot be read.
+/// The reason why an event that counts cannot be decoded.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 #[error("{why}")]
 pub struct Undecodable {
-    /// The schema that it names, if it names one.
+    /// The schema id in its value, if there is one.
     pub schema_id: Option<u32>,
-    /// The decoder's words.
+    /// The decoder's error text.
     pub why: String,
 }
 
@@ -68,7 +69,7 @@ pub fn decoder<E, W: fmt::Display>(read: impl Fn(&[u8]) -> Result<E, W> + Send +
 }
 
 impl<E> Entry<E> {
-    /// The event, if it is one.
+    /// The event of an entry that is one.
     pub fn event(&self) -> Option<&Arc<E>> {
         match &self.body {
             Body::Event(event) => Some(event),
@@ -92,7 +93,7 @@ impl<E> Entry<E> {
     }
 }
 
-/// Judges the next record of `source` and decodes what counts.
+/// Judges the next record of `source`, and decodes it if it counts.
 pub(super) fn judge<E>(source: TopicPartition, fence: &mut Fence, record: &Record, decode: &Decoder<E>) -> Entry<E> {
     let body = if source.topic.fenced() {
         match (fence.judge(record.offset, record.stamp), record.stamp) {
@@ -106,8 +107,8 @@ pub(super) fn judge<E>(source: TopicPartition, fence: &mut Fence, record: &Recor
     } else {
         decoded(record, decode)
     };
-    let behind = record.offset.next();
-    let after = if source.topic.fenced() { fence.position(behind) } else { Position::bare(behind) };
+    let next = record.offset.next();
+    let after = if source.topic.fenced() { fence.position(next) } else { Position::bare(next) };
     Entry { source, offset: record.offset, after, body, timestamp_ms: record.timestamp_ms, bytes: record.bytes() }
 }
 

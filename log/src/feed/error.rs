@@ -7,7 +7,7 @@ use crate::{LogError, Offset, TopicPartition};
 /// Why a partition cannot be read any further, or not from a position.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum FeedError {
-    /// The log's own error; [`LogError::Away`] may pass.
+    /// The log's own error; [`LogError::Unavailable`] may pass.
     #[error(transparent)]
     Log(#[from] LogError),
     /// The position is of another log: this one was made anew.
@@ -54,7 +54,7 @@ pub enum FeedError {
 impl FeedError {
     /// Whether trying again may help.
     pub fn may_pass(&self) -> bool {
-        matches!(self, FeedError::Log(LogError::Away(_)))
+        matches!(self, FeedError::Log(LogError::Unavailable(_)))
     }
 }
 

@@ -1,7 +1,7 @@
-//! The one reader of a partition in a process: one fence, one decode, one ring of recent entries for everybody.
+//! The reader of each partition in a process: one fence, one decode, one ring of recent entries that all share.
 //!
-//! The writer's read-back, projectors, live teams and sessions all read from here. Who falls out of the ring reads the
-//! log by itself ([`Subscriber`]) or in company ([`Feed::scan`]) and rejoins.
+//! The writer's read-back, projectors, live teams and sessions all read from here. A reader that falls out of the ring
+//! reads the log on its own ([`Subscriber`]) or by a shared scan ([`Feed::scan`]) and then rejoins.
 
 mod check;
 mod ends;

@@ -48,8 +48,8 @@ impl<E: Send + Sync + 'static> Reading<E> {
                         return self.stop_all(&why);
                     }
                 }
-                Err(LogError::Away(why)) => {
-                    warn!(why, "the log is away; the feed keeps trying");
+                Err(LogError::Unavailable(why)) => {
+                    warn!(why, "the log is unavailable; the feed keeps trying");
                     tokio::time::sleep(RETRY).await;
                 }
                 Err(why) => return self.stop_all(&why.into()),
@@ -96,11 +96,11 @@ impl<E: Send + Sync + 'static> Reading<E> {
 
     /// Reads until the reader's final error.
     async fn read(&mut self, mut reader: Box<dyn Reader>) -> Option<FeedError> {
-        let mut away = false;
+        let mut unavailable = false;
         loop {
             match reader.next().await {
                 Ok(batch) => {
-                    if std::mem::take(&mut away) {
+                    if std::mem::take(&mut unavailable) {
                         info!("the log answers again");
                     }
                     if self.unsure.remove(&batch.source) {
@@ -108,9 +108,9 @@ impl<E: Send + Sync + 'static> Reading<E> {
                     }
                     self.take(batch).await;
                 }
-                Err(LogError::Away(why)) => {
-                    if !std::mem::replace(&mut away, true) {
-                        warn!(why, "the log is away; the feed keeps trying");
+                Err(LogError::Unavailable(why)) => {
+                    if !std::mem::replace(&mut unavailable, true) {
+                        warn!(why, "the log is unavailable; the feed keeps trying");
                         self.unsure.extend(self.fences.keys());
                     }
                     tokio::time::sleep(RETRY).await;

@@ -1,4 +1,4 @@
-//! One scan of a partition shared by all who fell out of its ring.
+//! A scan of a partition, shared by all readers that fell out of its ring.
 
 use std::{
     collections::HashMap,
@@ -12,12 +12,11 @@ use tokio::time::Instant;
 use super::{Entry, FeedError, check::check_position, entry::judge, shared::Shared};
 use crate::{Fence, Offset, Position, TopicPartition};
 
-/// A scan that is no larger than a ring is kept for so long behind its last use. Those who come back after a restart, or
-/// after they were told to come a little later, then find one scan, not one each time that nobody holds the last one. Past
-/// the longest wait that a client is told (10 s).
+/// How long a scan that is no larger than a ring is kept after its last use. Clients that reconnect after a restart, or
+/// retry after a while, then share one scan. Longer than the longest wait that a client is given (10 s).
 const KEPT: Duration = Duration::from_secs(15);
 
-/// What one scan found: the entries of `[from, to)`, where `to` was the ring's start when it ended.
+/// The result of a scan: the entries of `[from, to)`, where `to` was the ring's start when the scan ended.
 struct Scan<E> {
     from: Position,
     entries: Vec<Arc<Entry<E>>>,
@@ -25,15 +24,16 @@ struct Scan<E> {
     bytes: usize,
 }
 
-/// The newest scan, alive as long as somebody uses it, or a little longer: scans cost no memory when nobody reconnects.
+/// The newest scan of a partition. It lives as long as a reader uses it, and for [`KEPT`] after that, so scans take no
+/// memory while no client reconnects.
 struct Slot<E> {
-    /// Held while a scan runs: the others wait here and then find its result.
+    /// Locked while a scan runs: the other readers wait for the lock and then use its result.
     running: tokio::sync::Mutex<Weak<Scan<E>>>,
-    /// The same, if it is small, with its last use.
+    /// The scan of `running`, if it is small, with its last use.
     kept: Mutex<Option<(Arc<Scan<E>>, Instant)>>,
-    /// Where those who wait want to begin; the next scan begins at the lowest.
+    /// The positions of the readers that wait. The next scan begins at the lowest.
     wanted: Mutex<Vec<Position>>,
-    /// From here back is more than a scan may hold, for good: the log only grows.
+    /// The highest offset from which a scan was too large. Lower ones are too large for good: the log only grows.
     too_far: Mutex<Option<Offset>>,
 }
 
@@ -48,7 +48,7 @@ impl<E> Default for Scans<E> {
 }
 
 impl<E: Send + Sync + 'static> Scans<E> {
-    /// The entries from `from` on, at least to where the ring began when this was called.
+    /// Returns the entries from `from` on, at least up to the ring's start at the call.
     pub(super) async fn older(
         &self,
         shared: &Shared<E>,
@@ -66,7 +66,7 @@ impl<E: Send + Sync + 'static> Scans<E> {
                 slot.check(shared, source, &from)?;
                 let lowest = slot.lowest().unwrap_or(from);
                 let scan = match slot.read(shared, source, lowest).await {
-                    // Another one's place cannot be served: that is no reason to refuse this one.
+                    // Another reader's position cannot be served; this one may be.
                     Err(why) if lowest != from && !why.may_pass() => slot.read(shared, source, from).await?,
                     scan => scan?,
                 };
@@ -93,7 +93,7 @@ impl<E: Send + Sync + 'static> Scans<E> {
 }
 
 impl<E: Send + Sync + 'static> Slot<E> {
-    /// Fails at once for what failed before: who asks again and again costs nothing.
+    /// Fails at once for a position that was too far back before, so that retries cost nothing.
     fn check(&self, shared: &Shared<E>, source: TopicPartition, from: &Position) -> Result<(), FeedError> {
         if self.too_far.lock().is_some_and(|too_far| from.offset <= too_far) {
             let bytes_max = shared.config.scan_bytes_max;
@@ -102,7 +102,7 @@ impl<E: Send + Sync + 'static> Slot<E> {
         Ok(())
     }
 
-    /// The lowest place of those who wait and may be served.
+    /// The lowest position of a waiting reader that may be served.
     fn lowest(&self) -> Option<Position> {
         let too_far = *self.too_far.lock();
         let wanted = self.wanted.lock();
@@ -122,13 +122,13 @@ impl<E: Send + Sync + 'static> Slot<E> {
     fn keep(self: &Arc<Self>, scan: &Arc<Scan<E>>) {
         let was_empty = self.kept.lock().replace((scan.clone(), Instant::now())).is_none();
         if was_empty {
-            // Ends by itself, or with the runtime.
+            // The task ends by itself, or with the runtime.
             tokio::spawn(forget(Arc::downgrade(self)));
         }
     }
 }
 
-/// Lets go what is kept once nobody has used it for long enough.
+/// Drops the kept scan once it was not used for [`KEPT`].
 async fn forget<E>(slot: Weak<Slot<E>>) {
     let mut until = Instant::now() + KEPT;
     loop {
@@ -145,7 +145,7 @@ async fn forget<E>(slot: Weak<Slot<E>>) {
     }
 }
 
-/// Takes its wish back when it is dropped, also by a caller that went away.
+/// The entry of a waiting reader in `wanted`. Removed on drop, so also if the caller is cancelled.
 struct Waiting<'a, E> {
     slot: &'a Slot<E>,
     from: Position,
@@ -161,7 +161,7 @@ impl<'a, E> Waiting<'a, E> {
 impl<E> Drop for Waiting<'_, E> {
     fn drop(&mut self) {
         let mut wanted = self.slot.wanted.lock();
-        if let Some(at) = wanted.iter().position(|one| *one == self.from) {
+        if let Some(at) = wanted.iter().position(|position| *position == self.from) {
             wanted.swap_remove(at);
         }
     }
@@ -173,7 +173,7 @@ impl<E> Scan<E> {
         self.from.offset <= from.offset && end >= reach
     }
 
-    /// The entries from a position on; none if it is of another history than this scan.
+    /// The entries from a position on; none if the position is of another history than this scan.
     fn entries_from(&self, from: &Position) -> Option<Vec<Arc<Entry<E>>>> {
         let first = self.entries.partition_point(|entry| entry.offset < from.offset);
         let here = if first == 0 { self.from } else { self.entries[first - 1].after };
@@ -182,7 +182,7 @@ impl<E> Scan<E> {
     }
 }
 
-/// Reads from a position to where the ring begins by then.
+/// Reads from a position up to the ring's start, which moves on meanwhile.
 async fn read<E: Send + Sync + 'static>(
     shared: &Shared<E>,
     source: TopicPartition,

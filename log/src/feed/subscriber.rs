@@ -1,4 +1,4 @@
-//! A reader of a partition at its own pace: from the ring, and by itself where the ring does not reach back.
+//! A reader of one partition at its own pace: from the ring, and from the log where the ring does not reach back.
 
 use std::sync::Arc;
 
@@ -7,17 +7,17 @@ use tokio::sync::watch;
 use super::{Entry, FeedError, check::check_position, entry::judge, ring::Found, shared::Shared};
 use crate::{Fence, Offset, Position, Reader, TopicPartition};
 
-/// Entries that one call gives at most.
+/// Entries that one call returns at most.
 const ENTRIES_MAX: usize = 1024;
 
-/// Reads one partition from a position on.
+/// A reader of one partition, from a position on.
 pub struct Subscriber<E> {
     shared: Arc<Shared<E>>,
     source: TopicPartition,
-    /// Everything below has been given out.
+    /// Every entry below was returned.
     position: Position,
     progress: Option<watch::Receiver<Offset>>,
-    /// Set while it reads the log by itself.
+    /// Set while it reads the log, and not the ring.
     own: Option<(Box<dyn Reader>, Fence)>,
 }
 
@@ -27,19 +27,19 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
         Subscriber { shared, source, position, progress, own: None }
     }
 
-    /// Everything below has been given out.
+    /// The position after the last entry that was returned.
     pub fn position(&self) -> Position {
         self.position
     }
 
-    /// The next entries, at least one; waits for them. Never beyond what the feed has read. Cancel safe.
+    /// Waits for the next entries, and returns at least one. Never returns an entry that the feed has not read. Cancel safe.
     ///
     /// # Errors
-    /// [`FeedError::may_pass`] tells whether to call again.
+    /// [`FeedError::may_pass`] says whether to call again.
     pub async fn next(&mut self) -> Result<Vec<Arc<Entry<E>>>, FeedError> {
         loop {
             if let Some(progress) = &mut self.progress {
-                // Seen before the ring is read, so that no change between the two is missed.
+                // Marked as seen before the ring is read, so that no change in between is missed.
                 progress.borrow_and_update();
             }
             let (found, stopped) = {
@@ -49,7 +49,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
             match found {
                 Found::Entries(entries) if !entries.is_empty() => {
                     self.own = None;
-                    return Ok(self.give(entries));
+                    return Ok(self.advance(entries));
                 }
                 Found::Entries(_) | Found::Ahead => {
                     if let Some(why) = stopped {
@@ -61,9 +61,9 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
                     }
                 }
                 Found::FellOut => {
-                    let entries = self.read_by_itself().await?;
+                    let entries = self.read_log().await?;
                     if !entries.is_empty() {
-                        return Ok(self.give(entries));
+                        return Ok(self.advance(entries));
                     }
                 }
                 Found::Rewritten => {
@@ -73,14 +73,14 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
         }
     }
 
-    fn give(&mut self, entries: Vec<Arc<Entry<E>>>) -> Vec<Arc<Entry<E>>> {
+    fn advance(&mut self, entries: Vec<Arc<Entry<E>>>) -> Vec<Arc<Entry<E>>> {
         if let Some(last) = entries.last() {
             self.position = last.after;
         }
         entries
     }
 
-    async fn read_by_itself(&mut self) -> Result<Vec<Arc<Entry<E>>>, FeedError> {
+    async fn read_log(&mut self) -> Result<Vec<Arc<Entry<E>>>, FeedError> {
         let shared = &self.shared;
         let (reader, fence) = match &mut self.own {
             Some(own) => own,
@@ -91,7 +91,7 @@ impl<E: Send + Sync + 'static> Subscriber<E> {
             }
         };
         let batch = reader.next().await?;
-        // No further than the feed: who counts on its ring to have what others saw here would else miss what lies between.
+        // No further than the feed: readers rely on the ring to have every entry that another reader got from here.
         let end = shared.partition(self.source)?.ring.read().end_offset();
         let below = batch.records.partition_point(|record| record.offset < end);
         let (below, beyond) = batch.records.split_at(below);

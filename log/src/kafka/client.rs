@@ -1,4 +1,4 @@
-//! How librdkafka's clients are set up, and what their errors mean to us.
+//! The settings of librdkafka's clients, and the meaning of their errors.
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
@@ -9,8 +9,8 @@ use super::config::KafkaConfig;
 use crate::LogError;
 use crate::limits::{BATCH_BYTES_MAX, KAFKA_MESSAGE_BYTES_MAX};
 
-/// Keeps librdkafka's own words at debug: that the brokers are away is for the operation that fails to say, once, and
-/// not for each of a dozen clients at every attempt to connect.
+/// A client context that logs librdkafka's own messages at debug level. That the brokers are unavailable is reported by the
+/// operation that fails, once, and not by each of a dozen clients at every attempt to connect.
 #[derive(Clone)]
 pub(super) struct Quiet;
 
@@ -26,7 +26,7 @@ impl ClientContext for Quiet {
 
 impl ConsumerContext for Quiet {}
 
-/// What all clients have in common. Connections come back within a second of their broker's return.
+/// The settings of all clients. Connections are made again within a second of their broker's return.
 pub(super) fn common(config: &KafkaConfig) -> ClientConfig {
     let mut client = ClientConfig::new();
     client
@@ -38,7 +38,7 @@ pub(super) fn common(config: &KafkaConfig) -> ClientConfig {
         .set("reconnect.backoff.ms", "50")
         .set("reconnect.backoff.max.ms", "1000")
         .set("topic.metadata.refresh.interval.ms", "30000")
-        // How long a topic may be unknown before it is an error: long enough for a creation to get around.
+        // How long a topic may be unknown before it is an error: long enough for a creation to reach every broker.
         .set("topic.metadata.propagation.max.ms", "5000")
         .set_log_level(RDKafkaLogLevel::Warning);
     client
@@ -55,8 +55,8 @@ pub(super) fn producing(config: &KafkaConfig) -> ClientConfig {
         .set("request.timeout.ms", config.request_timeout_ms.max(1_000).to_string())
         .set("retry.backoff.ms", "50")
         .set("message.max.bytes", KAFKA_MESSAGE_BYTES_MAX.to_string())
-        // Our own bound comes first: theirs counts headers and overhead too, each producer may get all the load, and it
-        // still counts a batch of records whose reports it is giving while we have told of them and take as many again.
+        // The bound of `Room` is to be reached first. librdkafka's counts headers and overhead too, each producer may get
+        // all the load, and a batch still counts there while its reports are delivered and its room is taken again.
         .set("queue.buffering.max.messages", (2 * config.queue_records_max + 1).to_string())
         .set("queue.buffering.max.kbytes", (config.queue_bytes_max / 256 + 65_536).min(2_147_483_647).to_string());
     client
@@ -65,7 +65,7 @@ pub(super) fn producing(config: &KafkaConfig) -> ClientConfig {
 pub(super) fn consuming(config: &KafkaConfig) -> ClientConfig {
     let mut client = common(config);
     client
-        // librdkafka assigns partitions only to members of a group; this one is never joined and commits nothing.
+        // librdkafka assigns partitions only to clients with a group; this group is never joined and commits nothing.
         .set("group.id", format!("{}reader", config.prefix))
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
@@ -76,7 +76,7 @@ pub(super) fn consuming(config: &KafkaConfig) -> ClientConfig {
         .set("check.crcs", "true")
         .set("fetch.wait.max.ms", config.fetch_wait_ms.to_string())
         .set("fetch.error.backoff.ms", "100")
-        // By default a consumer whose queue was full sleeps for a second before it fetches again.
+        // By default a consumer with a full queue sleeps for a second before it fetches again.
         .set("fetch.queue.backoff.ms", "5")
         .set("queued.min.messages", "10000")
         .set("queued.max.messages.kbytes", "16384")
@@ -84,7 +84,7 @@ pub(super) fn consuming(config: &KafkaConfig) -> ClientConfig {
     client
 }
 
-/// What an error of a request says: mostly that the brokers do not answer, and that may pass.
+/// Maps the error of a request. Most say that the brokers do not answer, which may pass.
 pub(super) fn failed(error: &KafkaError) -> LogError {
     let text = error.to_string();
     let code = match error {
@@ -95,12 +95,12 @@ pub(super) fn failed(error: &KafkaError) -> LogError {
     match code {
         Some(code) if is_fatal(code) => LogError::Fatal(text),
         Some(RDKafkaErrorCode::PolicyViolation | RDKafkaErrorCode::InvalidTopic) => LogError::Topics(text),
-        Some(_) => LogError::Away(text),
+        Some(_) => LogError::Unavailable(text),
         None => LogError::Fatal(text),
     }
 }
 
-/// Errors that no waiting heals.
+/// Whether an error does not pass by itself.
 fn is_fatal(code: RDKafkaErrorCode) -> bool {
     matches!(
         code,

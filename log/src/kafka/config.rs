@@ -8,31 +8,31 @@ use serde::{Deserialize, Serialize};
 pub struct KafkaConfig {
     /// `host:port`, several with commas between them.
     pub brokers: String,
-    /// What every topic's name begins with.
+    /// The prefix of every topic's name.
     pub prefix: String,
-    /// Partitions of `events`, `marks` and `credentials`; used only when the topics are made.
+    /// Partitions of the partitioned topics; used only when the topics are created.
     pub partitions: u32,
-    /// Copies of each partition; used only when the topics are made.
+    /// Replicas of each partition; used only when the topics are created.
     pub replication: u32,
-    /// Producers. Exactly one serves a given partition; more of them keep one partition's trouble from the others.
+    /// Producers. Each partition has exactly one; with several, a partition's failure affects fewer others.
     pub producers: usize,
     /// How batches are compressed.
     pub compression: Compression,
     /// How long a producer waits for more records for a batch, in milliseconds. 0 has the lowest latency, 2 the best
     /// rate under load.
     pub linger_ms: u32,
-    /// Records whose outcome may be open; past it `QueueFull`.
+    /// Records whose outcome may be open; past that an append fails with `QueueFull`.
     pub queue_records_max: usize,
-    /// Bytes of records whose outcome may be open; past it `QueueFull`.
+    /// Bytes of records whose outcome may be open; past that an append fails with `QueueFull`.
     pub queue_bytes_max: usize,
-    /// After this time without an acknowledgement, retries included, a record's outcome is unknown, in milliseconds.
+    /// The time without an acknowledgement, retries included, after which a record's outcome is unknown, in milliseconds.
     /// Longer than the election of a partition's leader.
     pub delivery_timeout_ms: u64,
-    /// After this time without an answer a question to the brokers ends with `Away`, in milliseconds.
+    /// The time without an answer after which a request to the brokers fails with `Unavailable`, in milliseconds.
     pub request_timeout_ms: u64,
     /// How long a broker may hold a fetch that finds nothing, in milliseconds. A record that arrives ends the wait.
     pub fetch_wait_ms: u32,
-    /// What the brokers' logs and metrics call this process.
+    /// The name of this process in the brokers' logs and metrics.
     pub client_id: String,
 }
 

@@ -1,7 +1,7 @@
 //! The engine on Kafka.
 //!
-//! What librdkafka reports is sorted into what surely is not in the log and what may be; there is no cleverness beyond
-//! that, for the fence and the writer's next claim settle the rest.
+//! Reports of librdkafka are mapped to "not in the log" and "possibly in the log", and no further: the fence and the
+//! writer's next claim settle the rest.
 
 mod client;
 mod config;
@@ -35,7 +35,8 @@ pub struct KafkaLog {
 }
 
 impl KafkaLog {
-    /// Sets the clients up. They connect by themselves, now or when the brokers come; operations say `Away` until then.
+    /// Makes the clients. They connect by themselves, now or once the brokers are available; until then operations fail with
+    /// `Unavailable`.
     ///
     /// # Errors
     /// [`LogError::Fatal`] if librdkafka refuses the settings.
@@ -46,11 +47,11 @@ impl KafkaLog {
         Ok(Arc::new(KafkaLog { config, names, producers, query }))
     }
 
-    /// Creates the topics that are missing. Safe to repeat.
+    /// Creates the topics that do not exist. Safe to repeat.
     ///
     /// # Errors
-    /// [`LogError::Topics`] if one that is there has another number of partitions than configured, or the brokers
-    /// cannot make it so (more replicas than brokers); [`LogError::Away`].
+    /// [`LogError::Topics`] if an existing topic has another number of partitions than configured, or the brokers cannot
+    /// create one as configured (more replicas than brokers); [`LogError::Unavailable`].
     pub async fn create_topics(&self) -> Result<(), LogError> {
         if self.config.partitions == 0 || self.config.replication == 0 {
             return Err(LogError::Topics("a topic has at least one partition and one replica".into()));
@@ -58,8 +59,8 @@ impl KafkaLog {
         topics::create(&self.config, Arc::clone(&self.names)).await
     }
 
-    /// Refuses new records and waits for the outcome of those on their way, at most for the delivery timeout and a
-    /// little. Readers go on.
+    /// Rejects new records and waits for the outcome of those in flight, at most one second longer than the delivery timeout.
+    /// Readers go on.
     pub async fn close(&self) {
         self.producers.close();
         let producers = Arc::clone(&self.producers);
@@ -69,7 +70,7 @@ impl KafkaLog {
     }
 
     fn refuse(&self, to: TopicPartition, record: &NewRecord) -> Option<LogError> {
-        // Unknown as long as nobody asked; then librdkafka finds out.
+        // The number is not known before the first request for it; then librdkafka rejects the record.
         if let Some(count) = self.query.known_partitions(to.topic)
             && to.partition.0 >= count
         {
@@ -82,7 +83,7 @@ impl KafkaLog {
 }
 
 impl Drop for KafkaLog {
-    /// What is on its way still goes out. Waiting for it must not hold up the runtime.
+    /// Sends the records in flight, in a thread of its own, for the wait must not block the runtime.
     fn drop(&mut self) {
         self.producers.close();
         let producers = Arc::clone(&self.producers);

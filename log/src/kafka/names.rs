@@ -2,7 +2,7 @@
 
 use crate::Topic;
 
-/// What the topics are called on the brokers.
+/// The names of the topics on the brokers.
 pub(super) struct Names([String; Topic::ALL.len()]);
 
 impl Names {
@@ -11,11 +11,11 @@ impl Names {
     }
 
     pub(super) fn of(&self, topic: Topic) -> &str {
-        let place = Topic::ALL.iter().position(|one| *one == topic).unwrap_or(0);
-        &self.0[place]
+        let index = Topic::ALL.iter().position(|one| *one == topic).unwrap_or(0);
+        &self.0[index]
     }
 
     pub(super) fn topic(&self, name: &str) -> Option<Topic> {
-        self.0.iter().position(|one| one == name).map(|place| Topic::ALL[place])
+        self.0.iter().position(|one| one == name).map(|index| Topic::ALL[index])
     }
 }

@@ -1,4 +1,4 @@
-//! Appending: a few idempotent producers, exactly one for a partition, and what their delivery reports mean.
+//! Appending: a few idempotent producers, exactly one for a partition, and the meaning of their delivery reports.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,14 +18,14 @@ use crate::{Appended, LogError, NewRecord, Offset, TopicPartition};
 
 type Client = ThreadedProducer<Reports>;
 
-/// The producers. librdkafka's drains all its partitions when a message of one timed out, hence several.
+/// The producers. One of librdkafka's drains all of its partitions when a message of one timed out: hence several.
 pub(super) struct Producers {
     config: KafkaConfig,
     slots: Vec<RwLock<Arc<Client>>>,
     room: Arc<Room>,
 }
 
-/// The bounded room for records whose outcome is not known.
+/// The bounded room for records in flight.
 struct Room {
     records_max: usize,
     bytes_max: usize,
@@ -39,7 +39,7 @@ struct Used {
     closed: bool,
 }
 
-/// One call of `append`: it ends when the last of its records does.
+/// A call of `append`, which ends with the last of its records.
 struct Call {
     state: Mutex<CallState>,
 }
@@ -50,16 +50,16 @@ struct CallState {
     reply: Option<oneshot::Sender<Vec<Appended>>>,
 }
 
-/// Goes through librdkafka with a record and comes back with its report.
+/// The ticket of a record, which librdkafka carries and returns with the record's report.
 pub(super) struct Ticket {
     call: Arc<Call>,
     room: Arc<Room>,
-    place: usize,
+    index: usize,
     record_bytes: usize,
     queue_bytes: usize,
 }
 
-/// Settles tickets from the producer's polling thread.
+/// A producer context that settles tickets, from the producer's polling thread.
 pub(super) struct Reports;
 
 impl Producers {
@@ -71,8 +71,8 @@ impl Producers {
         Ok(Producers { config: config.clone(), slots: slots?, room: Arc::new(room) })
     }
 
-    /// Hands records to the partition's producer, in order, before it returns. `errors` says of each input whether it
-    /// was refused before; `records` are the others.
+    /// Gives records to the partition's producer, in order, before it returns. `errors` has the error of each input that was
+    /// refused before; `records` are the others.
     pub(super) fn append(
         &self,
         to: TopicPartition,
@@ -82,14 +82,14 @@ impl Producers {
     ) -> oneshot::Receiver<Vec<Appended>> {
         let (reply, outcome) = oneshot::channel();
         let (taken, no_room) = self.room.take(records);
-        let mut places = Vec::with_capacity(taken);
+        let mut indexes = Vec::with_capacity(taken);
         let outcomes: Vec<Option<Appended>> = errors
             .into_iter()
             .enumerate()
-            .map(|(place, error)| match error {
+            .map(|(index, error)| match error {
                 Some(error) => Some(Appended::Failed(error)),
-                None if places.len() < taken => {
-                    places.push(place);
+                None if indexes.len() < taken => {
+                    indexes.push(index);
                     None
                 }
                 None => Some(Appended::Failed(no_room.clone())),
@@ -103,11 +103,11 @@ impl Producers {
         let call = Arc::new(Call { state: Mutex::new(state) });
         let slot = &self.slots[self.slot(to)];
         let producer = Arc::clone(&slot.read());
-        for (place, record) in places.into_iter().zip(records) {
+        for (index, record) in indexes.into_iter().zip(records) {
             let ticket = Box::new(Ticket {
                 call: Arc::clone(&call),
                 room: Arc::clone(&self.room),
-                place,
+                index,
                 record_bytes: bytes(record),
                 queue_bytes: queue_bytes(record),
             });
@@ -126,14 +126,14 @@ impl Producers {
         outcome
     }
 
-    /// Exactly one producer for a partition. The topics' numbers keep the single-partition ones apart from the rest.
+    /// The index of a partition's producer. It depends on the topic too, so that partition 0 of all topics is spread.
     fn slot(&self, to: TopicPartition) -> usize {
         let number = u64::from(to.partition.0) * 31 + to.topic as u64;
         usize::try_from(number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33).unwrap_or(0) % self.slots.len()
     }
 
-    /// A producer with a fatal error takes nothing any more. What it still held ends as unknown, so the partition's
-    /// writer claims anew, and the fence sorts out whatever of the old one lands late.
+    /// Replaces a producer that had a fatal error, and takes no record any more. Its records in flight end as unknown, so each
+    /// writer of theirs claims anew, and the fence makes void what lands late.
     fn replace(&self, slot: &RwLock<Arc<Client>>, broken: &Arc<Client>) {
         let mut current = slot.write();
         if !Arc::ptr_eq(&current, broken) {
@@ -150,23 +150,23 @@ impl Producers {
         }
     }
 
-    /// Refuses new records.
+    /// Rejects new records.
     pub(super) fn close(&self) {
         self.room.used.lock().closed = true;
     }
 
-    /// Waits until every record's outcome is known. Blocking, at most for the delivery timeout and a little.
+    /// Waits until every record's outcome is known. Blocks at most one second longer than the delivery timeout.
     pub(super) fn flush(&self) {
         let patience = Duration::from_millis(self.config.delivery_timeout_ms) + Duration::from_secs(1);
         for slot in &self.slots {
             let producer = Arc::clone(&slot.read());
             if let Err(error) = producer.flush(patience) {
-                tracing::warn!(%error, "records were still on their way as the log was closed");
+                tracing::warn!(%error, "records were still in flight when the log was closed");
             }
         }
     }
 
-    /// Records whose outcome is not known.
+    /// The number of records in flight.
     pub(super) fn depth(&self) -> usize {
         self.room.used.lock().records
     }
@@ -177,11 +177,11 @@ fn client(config: &KafkaConfig) -> Result<Client, LogError> {
 }
 
 impl Room {
-    /// Takes room for as many of `records`, from the first on, as there is, and says why not for the rest.
+    /// Takes room for as many of `records`, from the first on, as there is. Returns their number and the error of the rest.
     fn take(&self, records: &[NewRecord]) -> (usize, LogError) {
         let mut used = self.used.lock();
         if used.closed {
-            return (0, LogError::Away("it is being closed".into()));
+            return (0, LogError::Unavailable("it is being closed".into()));
         }
         let mut taken = 0;
         for record in records {
@@ -205,15 +205,15 @@ impl Room {
 
 impl Ticket {
     fn settle(self, appended: Appended) {
-        // Before the caller is told, so that it may append again.
+        // Before the outcome is sent, so that the caller may append again.
         self.room.give_back(self.queue_bytes);
         let mut state = self.call.state.lock();
-        state.outcomes[self.place] = Some(appended);
+        state.outcomes[self.index] = Some(appended);
         state.left -= 1;
         if state.left == 0 {
             let outcomes = std::mem::take(&mut state.outcomes).into_iter().flatten().collect();
             if let Some(reply) = state.reply.take() {
-                // A caller who dropped its future does not want to know.
+                // The caller may have dropped its future.
                 let _ = reply.send(outcomes);
             }
         }
@@ -235,10 +235,10 @@ impl ProducerContext for Reports {
 
     fn delivery(&self, result: &DeliveryResult<'_>, ticket: Box<Ticket>) {
         let appended = match result {
-            // Without an offset it is a retry that the broker had already: in the log, nobody knows where.
+            // A report without an offset is of a retry that the broker had already: in the log, at an unknown offset.
             Ok(message) => match u64::try_from(message.offset()) {
                 Ok(offset) => Appended::At(Offset(offset)),
-                Err(_) => Appended::Unknown(LogError::Away("the broker did not say at which offset".into())),
+                Err(_) => Appended::Unknown(LogError::Unavailable("the broker did not say at which offset".into())),
             },
             Err((error, _)) => reported(error, ticket.record_bytes),
         };
@@ -246,8 +246,8 @@ impl ProducerContext for Reports {
     }
 }
 
-/// What a delivery report with an error says. librdkafka retries by itself, so even a record that "was purged from the
-/// queue" may have been sent before: only what a broker must refuse at every attempt has surely not landed.
+/// Maps a delivery report with an error. librdkafka retries by itself, so even a record that "was purged from the queue"
+/// may have been sent before: only a record that a broker must refuse at every attempt has surely not landed.
 fn reported(error: &KafkaError, bytes: usize) -> Appended {
     match error.rdkafka_error_code() {
         Some(RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::InvalidMessageSize) => {
@@ -257,11 +257,11 @@ fn reported(error: &KafkaError, bytes: usize) -> Appended {
             Appended::Failed(LogError::Topics(format!("a record has no partition to go to: {error}")))
         }
         Some(RDKafkaErrorCode::InvalidRecord) => Appended::Failed(LogError::Fatal(error.to_string())),
-        Some(_) | None => Appended::Unknown(LogError::Away(error.to_string())),
+        Some(_) | None => Appended::Unknown(LogError::Unavailable(error.to_string())),
     }
 }
 
-/// What it says that librdkafka did not take a record.
+/// Maps the error of a record that librdkafka did not take.
 fn unsent(error: &KafkaError, to: TopicPartition, bytes: usize) -> LogError {
     match error.rdkafka_error_code() {
         Some(RDKafkaErrorCode::QueueFull) => LogError::QueueFull,
@@ -269,7 +269,7 @@ fn unsent(error: &KafkaError, to: TopicPartition, bytes: usize) -> LogError {
         Some(RDKafkaErrorCode::UnknownTopic | RDKafkaErrorCode::UnknownPartition) => {
             LogError::Topics(format!("there is no {to}"))
         }
-        Some(RDKafkaErrorCode::Fatal) => LogError::Away("the producer had to be replaced".into()),
+        Some(RDKafkaErrorCode::Fatal) => LogError::Unavailable("the producer had to be replaced".into()),
         Some(_) | None => LogError::Fatal(error.to_string()),
     }
 }

@@ -1,5 +1,5 @@
-//! Questions to the brokers: how many partitions, where do they begin and end. librdkafka asks them blocking, so they
-//! run off the runtime, a few at a time, each with a deadline.
+//! Requests to the brokers: the number of partitions, their beginnings and ends. librdkafka blocks on them, so they run off
+//! the runtime, a few at a time, each with a deadline.
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -16,10 +16,10 @@ use super::config::KafkaConfig;
 use super::names::Names;
 use crate::{LogError, Offset, Topic, TopicPartition};
 
-/// Threads that may wait for the brokers at once.
+/// Threads that may wait for the brokers at the same time.
 const AT_ONCE: usize = 8;
 
-/// Between two looks at a partition that has no leader at the moment.
+/// The pause before a partition without a leader is looked at again.
 const LEADER_PAUSE: Duration = Duration::from_millis(20);
 
 pub(super) struct Query {
@@ -42,7 +42,7 @@ impl Query {
         })
     }
 
-    /// The number of partitions, if it has been asked for before: it never changes.
+    /// The number of partitions, if it was requested before. It never changes.
     pub(super) fn known_partitions(&self, topic: Topic) -> Option<u32> {
         self.counts[index(topic)].get().copied()
     }
@@ -52,7 +52,7 @@ impl Query {
             return Ok(count);
         }
         let name = self.names.of(topic).to_owned();
-        let count = self.ask(move |consumer, timeout| count_partitions(consumer, &name, timeout)).await?;
+        let count = self.run(move |consumer, timeout| count_partitions(consumer, &name, timeout)).await?;
         Ok(*self.counts[index(topic)].get_or_init(|| count))
     }
 
@@ -63,7 +63,7 @@ impl Query {
         if of.partition.0 < count { Ok(()) } else { Err(no_such(of, count)) }
     }
 
-    /// The first offset that is left and the first that is not written, of each partition.
+    /// Returns the first offset that is left and the first not yet written, of each partition.
     pub(super) async fn bounds(
         &self,
         of: Vec<TopicPartition>,
@@ -72,8 +72,8 @@ impl Query {
             self.check(*one).await?;
         }
         let names = Arc::clone(&self.names);
-        self.ask(move |consumer, timeout| {
-            // The start first: both only grow, so no answer has the start behind the end.
+        self.run(move |consumer, timeout| {
+            // The start first: both only grow, so the start is never after the end.
             let starts = offsets(consumer, &names, &of, KafkaOffset::Beginning, timeout)?;
             let ends = offsets(consumer, &names, &of, KafkaOffset::End, timeout)?;
             Ok(of.iter().zip(starts.into_iter().zip(ends)).map(|(one, bounds)| (*one, bounds)).collect())
@@ -84,41 +84,41 @@ impl Query {
     pub(super) async fn end(&self, of: TopicPartition) -> Result<Offset, LogError> {
         self.check(of).await?;
         let names = Arc::clone(&self.names);
-        self.ask(move |consumer, timeout| {
+        self.run(move |consumer, timeout| {
             let ends = offsets(consumer, &names, &[of], KafkaOffset::End, timeout)?;
-            ends.first().copied().ok_or_else(|| LogError::Away(format!("no answer for {of}")))
+            ends.first().copied().ok_or_else(|| LogError::Unavailable(format!("no answer for {of}")))
         })
         .await
     }
 
-    /// Runs a blocking question. The time for a thread counts towards its deadline.
-    async fn ask<T: Send + 'static>(
+    /// Runs a blocking request. The wait for a thread counts towards its deadline.
+    async fn run<T: Send + 'static>(
         &self,
-        question: impl FnOnce(&BaseConsumer<Quiet>, Duration) -> Result<T, LogError> + Send + 'static,
+        request: impl FnOnce(&BaseConsumer<Quiet>, Duration) -> Result<T, LogError> + Send + 'static,
     ) -> Result<T, LogError> {
         let deadline = Instant::now() + self.timeout;
         let permit = tokio::time::timeout_at(deadline, Arc::clone(&self.permits).acquire_owned())
             .await
-            .map_err(|_| LogError::Away("too many questions wait for the brokers".into()))?
-            .map_err(|_| LogError::Away("it is being closed".into()))?;
+            .map_err(|_| LogError::Unavailable("too many requests wait for the brokers".into()))?
+            .map_err(|_| LogError::Unavailable("it is being closed".into()))?;
         let consumer = Arc::clone(&self.consumer);
-        let asked = tokio::task::spawn_blocking(move || {
-            // Nobody else takes the client's error events off its queue.
+        let answer = tokio::task::spawn_blocking(move || {
+            // The client's error events pile up in its queue unless they are taken here.
             while consumer.poll(Duration::ZERO).is_some() {}
             let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
-            let answer = question(&consumer, left);
+            let answer = request(&consumer, left);
             drop(permit);
             answer
         });
-        asked.await.map_err(|error| LogError::Fatal(error.to_string()))?
+        answer.await.map_err(|error| LogError::Fatal(error.to_string()))?
     }
 }
 
-/// The partitions of a topic as a broker has them now.
+/// The number of partitions of a topic, from a broker's metadata.
 pub(super) fn count_partitions(consumer: &BaseConsumer<Quiet>, name: &str, timeout: Duration) -> Result<u32, LogError> {
     let metadata = consumer.fetch_metadata(Some(name), timeout).map_err(|error| failed(&error))?;
     let Some(topic) = metadata.topics().iter().find(|topic| topic.name() == name) else {
-        return Err(LogError::Away(format!("no answer for the topic {name}")));
+        return Err(LogError::Unavailable(format!("no answer for the topic {name}")));
     };
     match topic.error().map(RDKafkaErrorCode::from) {
         None => {}
@@ -128,14 +128,14 @@ pub(super) fn count_partitions(consumer: &BaseConsumer<Quiet>, name: &str, timeo
         Some(code) => return Err(failed(&KafkaError::MetadataFetch(code))),
     }
     let count = u32::try_from(topic.partitions().len()).unwrap_or(0);
-    if count == 0 { Err(LogError::Away(format!("the topic {name} is being made"))) } else { Ok(count) }
+    if count == 0 { Err(LogError::Unavailable(format!("the topic {name} is being made"))) } else { Ok(count) }
 }
 
 pub(super) fn no_such(of: TopicPartition, count: u32) -> LogError {
     LogError::Topics(format!("there is no {of}: the topic has {count} partitions"))
 }
 
-/// `which` offset of each partition, asked again while a partition has no leader, as long as `timeout` lasts.
+/// The offset `which` of each partition. Retries while a partition has no leader, at most for `timeout`.
 fn offsets(
     consumer: &BaseConsumer<Quiet>,
     names: &Names,
@@ -147,7 +147,7 @@ fn offsets(
     loop {
         let left = deadline.saturating_duration_since(std::time::Instant::now()).max(Duration::from_millis(1));
         match offsets_once(consumer, names, of, which, left) {
-            Err(LogError::Away(_)) if std::time::Instant::now() + LEADER_PAUSE < deadline => {
+            Err(LogError::Unavailable(_)) if std::time::Instant::now() + LEADER_PAUSE < deadline => {
                 std::thread::sleep(LEADER_PAUSE);
             }
             answer => return answer,
@@ -155,8 +155,8 @@ fn offsets(
     }
 }
 
-/// By way of the lookup by time, for which the beginning and the end are special times: unlike the query for watermarks
-/// it asks for any number of partitions at once.
+/// Looks the offsets up by time, for which the beginning and the end are special times. Unlike the query for watermarks,
+/// one request serves any number of partitions.
 fn offsets_once(
     consumer: &BaseConsumer<Quiet>,
     names: &Names,
@@ -172,17 +172,17 @@ fn offsets_once(
     let found = |one: &TopicPartition| {
         let element = answer
             .find_partition(names.of(one.topic), number(*one))
-            .ok_or_else(|| LogError::Away(format!("no answer for {one}")))?;
+            .ok_or_else(|| LogError::Unavailable(format!("no answer for {one}")))?;
         element.error().map_err(|error| failed(&error))?;
         match element.offset() {
             KafkaOffset::Offset(offset) => Ok(Offset(u64::try_from(offset).unwrap_or(0))),
-            other => Err(LogError::Away(format!("{other:?} is no offset of {one}"))),
+            other => Err(LogError::Unavailable(format!("{other:?} is no offset of {one}"))),
         }
     };
     of.iter().map(found).collect()
 }
 
-/// A partition's number as librdkafka has it.
+/// A partition's number as an integer of librdkafka.
 pub(super) fn number(of: TopicPartition) -> i32 {
     i32::try_from(of.partition.0).unwrap_or(i32::MAX)
 }

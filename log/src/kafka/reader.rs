@@ -1,4 +1,4 @@
-//! Reading: one consumer a reader, with its partitions assigned by hand.
+//! Reading: each reader has a consumer, to which its partitions are assigned directly.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -23,18 +23,18 @@ pub(super) struct KafkaReader {
     consumer: Option<StreamConsumer<Quiet>>,
     query: Arc<Query>,
     names: Arc<Names>,
-    /// The next offset of each partition that is neither handed out nor in `ready`.
+    /// The next offset of each partition that is neither returned nor in `ready`.
     cursors: BTreeMap<TopicPartition, Offset>,
-    /// What came along with an earlier batch.
+    /// Batches that were fetched together with an earlier one.
     ready: VecDeque<Batch>,
-    /// What is to be said once `ready` is empty.
+    /// The error to return once `ready` is empty.
     pending: Option<Trouble>,
 }
 
 enum Trouble {
-    /// To be handed out.
+    /// An error to return.
     Error(LogError),
-    /// The consumer has stopped at an offset that is not there.
+    /// The consumer has stopped at an offset that does not exist.
     OutOfRange(String),
 }
 
@@ -51,7 +51,7 @@ impl KafkaReader {
         check(&query, &mut cursors).await?;
         let config = consuming(config);
         let list = assignment(&names, &cursors)?;
-        // Starting its threads takes a while.
+        // The consumer starts threads, which takes a while.
         let made = tokio::task::spawn_blocking(move || {
             let consumer: StreamConsumer<Quiet> =
                 config.create_with_context(Quiet).map_err(|error| LogError::Fatal(error.to_string()))?;
@@ -62,7 +62,7 @@ impl KafkaReader {
         Ok(KafkaReader { consumer: Some(consumer), query, names, cursors, ready: VecDeque::new(), pending: None })
     }
 
-    /// What is left once the consumer said that an offset is not there: say which, or go on.
+    /// Finds out which offset does not exist after the consumer has stopped: fails with it, or goes on.
     async fn recover(&mut self, reason: String) -> Result<(), LogError> {
         let mut cursors = self.cursors.clone();
         check(&self.query, &mut cursors).await?;
@@ -77,7 +77,7 @@ impl KafkaReader {
         Ok(())
     }
 
-    /// Takes what has been fetched, without waiting, and sorts it by partition.
+    /// Takes the records that were fetched, without waiting, and sorts them by partition.
     fn gather(&mut self, (source, record): (TopicPartition, Record)) {
         let mut groups = Groups::default();
         groups.add(source, record, &mut self.cursors);
@@ -102,7 +102,7 @@ impl KafkaReader {
     }
 }
 
-/// What one call of `gather` found: a batch a partition, bounded together.
+/// The result of one call of `gather`: a batch for each partition, bounded together.
 #[derive(Default)]
 struct Groups {
     batches: Vec<Batch>,
@@ -112,11 +112,11 @@ struct Groups {
 
 impl Groups {
     fn add(&mut self, source: TopicPartition, record: Record, cursors: &mut BTreeMap<TopicPartition, Offset>) {
-        // Counted even if it is dropped, so that gathering ends.
+        // Counted even if the record is dropped, so that gathering ends.
         self.records += 1;
         self.bytes += record.bytes();
         let Some(next) = cursors.get_mut(&source) else { return };
-        // Fetched before an assignment that began further back.
+        // Fetched again after an assignment that began further back.
         if record.offset < *next {
             return;
         }
@@ -139,11 +139,11 @@ impl Reader for KafkaReader {
                 None => {}
                 Some(Trouble::Error(error)) => return Err(error),
                 Some(Trouble::OutOfRange(reason)) => {
-                    // Put back first: a caller that drops this future must hear of it the next time.
+                    // Put back first: if this future is dropped, the next call must return the error.
                     self.pending = Some(Trouble::OutOfRange(reason.clone()));
                     self.recover(reason.clone()).await?;
                     self.pending = None;
-                    return Err(LogError::Away(reason));
+                    return Err(LogError::Unavailable(reason));
                 }
             }
             let Some(consumer) = &self.consumer else { return Err(LogError::Fatal("it was closed".into())) };
@@ -161,7 +161,7 @@ impl Reader for KafkaReader {
 }
 
 impl Drop for KafkaReader {
-    /// Ending a consumer waits for its threads, which must not hold up the runtime.
+    /// Ends the consumer in a thread of its own, for it waits for its threads and must not block the runtime.
     fn drop(&mut self) {
         if let Some(consumer) = self.consumer.take() {
             std::thread::spawn(move || drop(consumer));
@@ -169,8 +169,8 @@ impl Drop for KafkaReader {
     }
 }
 
-/// Compares cursors with where the partitions begin and end. In a compacted topic what is gone has been superseded, so
-/// there a cursor before the beginning moves up to it.
+/// Compares cursors with the beginnings and ends of the partitions. In a compacted topic records that are gone were
+/// superseded, so there a cursor before the beginning moves up to it.
 async fn check(query: &Query, cursors: &mut BTreeMap<TopicPartition, Offset>) -> Result<(), LogError> {
     if cursors.is_empty() {
         return Ok(());
@@ -225,10 +225,10 @@ fn decode(names: &Names, message: &BorrowedMessage<'_>) -> Option<(TopicPartitio
 
 fn stamp(message: &BorrowedMessage<'_>) -> Stamp {
     let Some(headers) = message.headers() else { return Stamp::Absent };
-    let named = (0..headers.count()).filter_map(|place| {
-        // The client panics on a header whose name is not UTF-8. It cannot be one of ours, and a stray record must
-        // not end a reader.
-        let header = catch_unwind(AssertUnwindSafe(|| headers.get(place))).ok()?;
+    let named = (0..headers.count()).filter_map(|index| {
+        // The client panics on a header whose name is not UTF-8. Such a header is no writer's of this project, and a stray
+        // record must not end a reader.
+        let header = catch_unwind(AssertUnwindSafe(|| headers.get(index))).ok()?;
         Some((header.key, header.value.unwrap_or_default()))
     });
     Stamp::from_headers(named)

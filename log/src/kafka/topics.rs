@@ -1,4 +1,4 @@
-//! How the topics are made on the brokers.
+//! The creation of the topics on the brokers.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,13 +14,13 @@ use super::query::count_partitions;
 use crate::limits::KAFKA_MESSAGE_BYTES_MAX;
 use crate::{Kept, LogError, Topic};
 
-/// How long the heartbeats of nodes that are gone for good stay.
+/// How long the heartbeats of nodes that are gone for good are kept.
 const NODES_KEPT: Duration = Duration::from_secs(3600);
 
-/// How long a created topic may take to be known to the brokers, beyond the creation itself.
+/// How long the brokers may take to know a topic after its creation.
 const SETTLING: Duration = Duration::from_secs(10);
 
-/// Creates what is missing and checks what is there.
+/// Creates the topics that do not exist, and checks the others.
 pub(super) async fn create(config: &KafkaConfig, names: Arc<Names>) -> Result<(), LogError> {
     let admin: AdminClient<Quiet> =
         common(config).create_with_context(Quiet).map_err(|error| LogError::Fatal(error.to_string()))?;
@@ -30,7 +30,7 @@ pub(super) async fn create(config: &KafkaConfig, names: Arc<Names>) -> Result<()
     let timeout = Duration::from_millis(config.request_timeout_ms);
     let options = AdminOptions::new().request_timeout(Some(timeout)).operation_timeout(Some(timeout));
     let created = admin.create_topics(&topics, &options).await.map_err(|error| failed(&error));
-    // Its threads end only when it does, and that blocks.
+    // The client's threads end when it is dropped, which blocks.
     tokio::task::spawn_blocking(move || drop(admin));
     for result in created? {
         match result {
@@ -80,7 +80,7 @@ fn refused(name: &str, code: RDKafkaErrorCode) -> LogError {
     }
 }
 
-/// Numbers as the text that `NewTopic` borrows.
+/// Settings as the text that `NewTopic` borrows.
 struct Texts {
     message_bytes_max: String,
     nodes_kept_ms: String,
@@ -92,7 +92,7 @@ impl Texts {
         Texts {
             message_bytes_max: KAFKA_MESSAGE_BYTES_MAX.to_string(),
             nodes_kept_ms: NODES_KEPT.as_millis().to_string(),
-            // With fewer than three replicas the loss of one would stop all writing.
+            // With fewer than three replicas, the loss of one would stop all writing.
             in_sync_min: if config.replication >= 3 { "2" } else { "1" },
         }
     }
@@ -115,8 +115,8 @@ impl Texts {
                 .set("retention.bytes", "-1")
                 .set("message.timestamp.type", "CreateTime"),
             Kept::Newest => new.set("cleanup.policy", "compact").set("message.timestamp.type", "CreateTime"),
-            // The newest segment is never compacted, so it is ended often. Two processes that begin one consumer at a time
-            // go by which record came first: it stays at least as long as that can take.
+            // The newest segment is never compacted, so it is ended often. If two processes begin one consumer at the same time,
+            // the record that came first decides: it stays at least as long as that can take.
             Kept::NewestSoon => new
                 .set("cleanup.policy", "compact")
                 .set("segment.ms", "3600000")

@@ -1,4 +1,4 @@
-//! What every engine must do, case by case. [`conformance!`](crate::conformance) makes a test of each.
+//! The cases that every engine must pass. [`conformance!`](crate::conformance) makes a test of each.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -20,7 +20,7 @@ pub const PARTITIONS: u32 = 4;
 /// Records that a subject's queue takes.
 pub const QUEUE_RECORDS_MAX: usize = 1_000;
 
-/// No case waits longer than this for one thing.
+/// The longest wait of a case for one result.
 const DEADLINE: Duration = Duration::from_secs(30);
 
 /// A new, empty log of an engine, with [`PARTITIONS`] partitions and room for [`QUEUE_RECORDS_MAX`] records.
@@ -29,15 +29,15 @@ pub trait Subject: Send {
     /// The log.
     fn log(&self) -> Arc<dyn Log>;
 
-    /// Ends the engine in good order and opens the same log again.
+    /// Closes the engine and opens its log again.
     async fn restart(&mut self);
 
     /// Deletes everything, and opens an empty log in its place.
     async fn replace(&mut self);
 }
 
-/// Makes a test of every case, over `$make`: an `async fn() -> Option<impl Subject>`. None leaves the case out; `$make`
-/// says why.
+/// Makes a test of every case, over `$make`: an `async fn() -> Option<impl Subject>`. If it returns none, the case is left
+/// out; `$make` prints the reason.
 #[macro_export]
 macro_rules! conformance {
     ($make:path) => {
@@ -60,7 +60,7 @@ macro_rules! conformance {
     };
 }
 
-/// `events` has its partitions, `directory` and `nodes` one.
+/// Each topic has its number of partitions.
 pub async fn partitions_are_fixed(subject: &mut impl Subject) {
     let log = subject.log();
     for topic in Topic::ALL {
@@ -99,7 +99,7 @@ pub async fn calls_keep_their_order(subject: &mut impl Subject) {
     }
 }
 
-/// Key, value and every kind of stamp come back as they went in.
+/// Key, value and every kind of stamp are read as they were appended.
 pub async fn headers_survive(subject: &mut impl Subject) {
     let log = subject.log();
     let (claim, log_id) = (Uuid::from_u128(7), Uuid::from_u128(u128::MAX));
@@ -143,10 +143,10 @@ pub async fn tombstones_survive(subject: &mut impl Subject) {
     assert_eq!(last, BTreeMap::from(wanted));
 }
 
-/// One reader over several partitions, each from its own offset, gets each partition's tail whole and in order.
+/// A reader over several partitions, each from its own offset, gets each partition's tail whole and in order.
 pub async fn a_reader_starts_anywhere(subject: &mut impl Subject) {
     let log = subject.log();
-    // More than an engine keeps in memory, so that both the old and the new is read.
+    // More than an engine keeps in memory, so that old and new records are read.
     let total = 1_500_u64;
     for start in (0..total).step_by(500) {
         for partition in 0..3 {
@@ -161,7 +161,7 @@ pub async fn a_reader_starts_anywhere(subject: &mut impl Subject) {
     while next.iter().any(|(of, offset)| *offset < total && *of != events(3)) {
         let batch = next_batch(&mut *reader).await;
         assert!(!batch.records.is_empty());
-        let expected = next.get_mut(&batch.source).expect("a partition that was asked for");
+        let expected = next.get_mut(&batch.source).expect("a requested partition");
         for record in batch.records {
             assert_eq!((record.offset.0, record.value), (*expected, Some(payload(*expected))));
             *expected += 1;
@@ -170,7 +170,7 @@ pub async fn a_reader_starts_anywhere(subject: &mut impl Subject) {
     assert_eq!(next[&events(3)], 0);
 }
 
-/// The end itself is fine, the offset behind it is not.
+/// A reader may start at the end, and not after it.
 pub async fn beyond_the_end_is_refused(subject: &mut impl Subject) {
     let log = subject.log();
     within(log.append(events(0), vec![seq(0), seq(1)])).await;
@@ -182,7 +182,7 @@ pub async fn beyond_the_end_is_refused(subject: &mut impl Subject) {
     }
 }
 
-/// A partition that is not there is an error of the topic, not a wait.
+/// A partition that does not exist is an error of the topic, not a wait.
 pub async fn an_unknown_partition_is_refused(subject: &mut impl Subject) {
     let log = subject.log();
     let nowhere = events(PARTITIONS);
@@ -193,7 +193,7 @@ pub async fn an_unknown_partition_is_refused(subject: &mut impl Subject) {
     assert!(matches!(reader.err(), Some(LogError::Topics(_))));
 }
 
-/// A reader that waits at the end gets what comes, whichever of its partitions it comes to.
+/// A reader that waits at the end gets new records of any of its partitions.
 pub async fn an_append_wakes_readers(subject: &mut impl Subject) {
     let log = subject.log();
     let mut reader = open(&log, &[(events(0), 0), (events(3), 0)]).await;
@@ -207,7 +207,7 @@ pub async fn an_append_wakes_readers(subject: &mut impl Subject) {
             assert_eq!(batch.source, events(partition));
             let got: Vec<u64> = batch.records.iter().map(|record| record.offset.0).collect();
             assert_eq!(got, [turn]);
-            // Acknowledged, so an end that is asked for now includes it.
+            // The record is acknowledged, so an end that is requested now includes it.
             assert_eq!(within(log.end(events(partition))).await, Ok(Offset(turn + 1)));
         }
     }
@@ -227,7 +227,7 @@ pub async fn readers_are_independent(subject: &mut impl Subject) {
     assert!(from_second.iter().map(|record| record.offset.0).eq(40..200));
 }
 
-/// `next` may be dropped at any await; the next call goes on where the last batch ended.
+/// `next` may be dropped at any await. The next call goes on where the last batch ended.
 pub async fn a_dropped_next_loses_nothing(subject: &mut impl Subject) {
     let log = subject.log();
     let total = 2_000;
@@ -247,7 +247,7 @@ pub async fn a_dropped_next_loses_nothing(subject: &mut impl Subject) {
             let patience = Duration::from_micros(u64::from(dropped % 7) * 100);
             match tokio::time::timeout(patience, reader.next()).await {
                 Err(_) => dropped += 1,
-                Ok(Err(LogError::Away(_))) => {}
+                Ok(Err(LogError::Unavailable(_))) => {}
                 Ok(Err(error)) => panic!("{error}"),
                 Ok(Ok(batch)) => {
                     for record in batch.records {
@@ -263,7 +263,7 @@ pub async fn a_dropped_next_loses_nothing(subject: &mut impl Subject) {
     assert!(reader.next().now_or_never().is_none());
 }
 
-/// A caller that goes away takes nothing back.
+/// A cancelled caller takes no record back.
 pub async fn a_dropped_append_loses_nothing(subject: &mut impl Subject) {
     let log = subject.log();
     drop(log.append(events(0), vec![seq(0)]));
@@ -274,7 +274,7 @@ pub async fn a_dropped_append_loses_nothing(subject: &mut impl Subject) {
     assert!(records.iter().map(|record| record.value.clone()).eq((0..3).map(|number| Some(payload(number)))));
 }
 
-/// Many callers over all partitions: everything lands once, at the offset that was said, each caller's in order.
+/// With many callers over all partitions, each record lands once, at the reported offset, and each caller's in order.
 pub async fn concurrent_appends_all_land(subject: &mut impl Subject) {
     let log = subject.log();
     let (callers, each) = (32_u64, 40_u64);
@@ -291,27 +291,27 @@ pub async fn concurrent_appends_all_land(subject: &mut impl Subject) {
             landed
         })
     });
-    let mut said = BTreeMap::new();
+    let mut reported = BTreeMap::new();
     for landed in futures::future::join_all(tasks).await {
         let landed = landed.expect("a caller");
         assert!(landed.is_sorted_by_key(|(_, offset, _)| *offset));
         for (to, offset, value) in landed {
-            assert!(said.insert((to, offset), value).is_none(), "{to} offset {offset} twice");
+            assert!(reported.insert((to, offset), value).is_none(), "{to} offset {offset} twice");
         }
     }
     for partition in 0..PARTITIONS {
         let count = usize::try_from(callers * each / u64::from(PARTITIONS)).unwrap_or(0);
         for record in read(&log, events(partition), 0, count).await {
-            assert_eq!(said.remove(&(events(partition), record.offset.0)), record.value);
+            assert_eq!(reported.remove(&(events(partition), record.offset.0)), record.value);
         }
     }
-    assert!(said.is_empty());
+    assert!(reported.is_empty());
 }
 
-/// A record at the limit goes in, one above it fails alone.
+/// A record at the limit is taken, and one above it fails alone.
 pub async fn large_records_are_bounded(subject: &mut impl Subject) {
     let log = subject.log();
-    // Not all the same byte, or compression would make it small on its way.
+    // Of varied bytes, or compression would make it small.
     let noise = |bytes: usize| {
         let mut state = 1_u32;
         Bytes::from_iter((0..bytes).map(|_| {
@@ -332,12 +332,12 @@ pub async fn large_records_are_bounded(subject: &mut impl Subject) {
     );
     let records = read(&log, events(0), 0, 3).await;
     assert!(records[1].value == large.value);
-    // Several of them do not stick together.
+    // Several of them need not fit into one batch.
     within(log.append(events(1), vec![large.clone(), large.clone(), large.clone(), large.clone(), large])).await;
     assert_eq!(read(&log, events(1), 0, 5).await.len(), 5);
 }
 
-/// What finds no room fails with `QueueFull` and never lands; room comes back with the outcomes.
+/// A record that finds no room fails with `QueueFull` and never lands. Outcomes free the room.
 pub async fn the_queue_is_bounded(subject: &mut impl Subject) {
     let log = subject.log();
     let over = 10;
@@ -352,7 +352,7 @@ pub async fn the_queue_is_bounded(subject: &mut impl Subject) {
     assert_eq!(within(log.end(events(0))).await, Ok(Offset(2 * QUEUE_RECORDS_MAX as u64)));
 }
 
-/// After a restart every acknowledged record is there, and offsets go on behind them.
+/// After a restart every acknowledged record is there, and offsets go on after them.
 pub async fn a_restart_keeps_everything(subject: &mut impl Subject) {
     let log = subject.log();
     for partition in 0..PARTITIONS {
@@ -374,8 +374,8 @@ pub async fn a_restart_keeps_everything(subject: &mut impl Subject) {
     }
 }
 
-/// A log that lost its end and was written on by as many claims and records as it lost: offsets, epochs and numbers are
-/// alike, and every position of the lost end is refused all the same. Those before it are good.
+/// In a log that was cut short and written on by as many claims and records as it lost, offsets, epochs and numbers are
+/// equal to those of before. Every position of the lost end is refused, and those before it are good.
 pub async fn a_log_cut_short_and_written_on_is_noticed(subject: &mut impl Subject) {
     let claim = |epoch, id| NewRecord {
         stamp: Stamp::Claim { epoch, claim: Uuid::from_u128(id), log_id: Uuid::from_u128(1) },
@@ -395,7 +395,7 @@ pub async fn a_log_cut_short_and_written_on_is_noticed(subject: &mut impl Subjec
             true => Ok(()),
             false => Err(FeedError::Rewritten { source_partition: events(0), offset: position.offset }),
         };
-        // Taken up by one who reads from the beginning, by one who reads from there, and by one who only asks.
+        // A feed from the beginning, and one from the position.
         let stop = CancellationToken::new();
         let (whole, own) = (feed(&log, Position::START, &stop), feed(&log, *position, &stop));
         within(whole.wait_for(events(0), Offset(6))).await.expect("a whole log");
@@ -410,7 +410,7 @@ pub async fn a_log_cut_short_and_written_on_is_noticed(subject: &mut impl Subjec
         within(whole.ended()).await;
         within(own.ended()).await;
     }
-    // What was made anew has another identity, if it has one at all.
+    // A log that was made anew has another identity, or none yet.
     subject.replace().await;
     for (records, here) in [(Vec::new(), Uuid::nil()), (vec![first_claim_of_another_log(), seq(0)], Uuid::from_u128(2))]
     {
@@ -435,7 +435,7 @@ fn of_epoch_2(number: u64) -> NewRecord {
     NewRecord { stamp: Stamp::Seq { epoch: 2, seq: number }, ..seq(number) }
 }
 
-/// The position before the first of some records, and after each, as a feed has them.
+/// The position before the first of these records, and after each, from a feed.
 async fn positions(log: &Arc<dyn Log>, records: &[NewRecord]) -> Vec<Position> {
     let stop = CancellationToken::new();
     let feed = feed(log, Position::START, &stop);
@@ -457,7 +457,7 @@ const fn events(partition: u32) -> TopicPartition {
     TopicPartition::events(Partition(partition))
 }
 
-/// A record whose `seq` and value say its number.
+/// A record with this number as its `seq` and in its value.
 fn seq(number: u64) -> NewRecord {
     NewRecord {
         key: Some(Bytes::from_static(b"T1")),
@@ -493,13 +493,13 @@ async fn open(log: &Arc<dyn Log>, from: &[(TopicPartition, u64)]) -> Box<dyn Rea
     }
 }
 
-/// The next batch; the log may be away for a moment.
+/// The next batch; the log may be unavailable for a moment.
 async fn next_batch(reader: &mut dyn Reader) -> crate::Batch {
     within(async {
         loop {
             match reader.next().await {
                 Ok(batch) => return batch,
-                Err(LogError::Away(_)) => {}
+                Err(LogError::Unavailable(_)) => {}
                 Err(error) => panic!("{error}"),
             }
         }

@@ -1,4 +1,4 @@
-//! What goes wrong in a faulty log, and how often.
+//! The faults of a faulty log, and how often they occur.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -6,45 +6,45 @@ use std::time::Duration;
 use rand::Rng;
 use rand::rngs::StdRng;
 
-/// What goes wrong in a [`FaultyLog`](super::FaultyLog). Chances are between 0 and 1, an append's are tried in the order
-/// of the fields, and at most one of them strikes a record.
+/// The faults of a [`FaultyLog`](super::FaultyLog). Chances are between 0 and 1. Those of an append are drawn in the order
+/// of the fields, and at most one fault hits a record.
 #[derive(Clone, Debug)]
 pub struct Faults {
-    /// Everything is drawn from it.
+    /// The seed of all random draws.
     pub seed: u64,
     /// Time between the call and the landing. Without a fault a partition's records still land in order.
     pub append_delay: Range<Duration>,
-    /// Time between the landing and the caller's hearing of it.
+    /// Time between the landing and the outcome that the caller gets.
     pub ack_delay: Range<Duration>,
-    /// Time before a batch that is there is handed to a reader.
+    /// Time before an available batch is returned to a reader.
     pub read_delay: Range<Duration>,
     /// When an append that cannot land becomes unknown, whatever the reason.
     pub append_timeout: Duration,
-    /// A chance to be refused: it surely does not land, and the caller hears `Failed`.
+    /// The chance to be refused: the record never lands, and the caller gets `Failed`.
     pub refused: f64,
-    /// A chance to be lost: it never lands, and the caller hears `Unknown`.
+    /// The chance to be lost: the record never lands, and the caller gets `Unknown`.
     pub lost: f64,
-    /// A chance to land while the caller hears `Unknown`.
+    /// The chance to land while the caller gets `Unknown`.
     pub unreported: f64,
-    /// A chance to land only after the caller has heard `Unknown`.
+    /// The chance to land only after the caller got `Unknown`.
     pub late: f64,
-    /// A chance to be held up, so that later records overtake it; it is acknowledged.
+    /// The chance to be delayed, so that later records overtake the record. It is acknowledged.
     pub overtaken: f64,
-    /// A chance to land twice, the second time later.
+    /// The chance to land twice, the second time later.
     pub doubled: f64,
-    /// How much later what is late, overtaken or doubled lands.
+    /// The extra delay of a record that is late, overtaken or doubled.
     pub later: Range<Duration>,
-    /// A chance, at each append, that its partition stops for a while: nothing lands, nothing can be read.
+    /// The chance, at each append, that its partition pauses: no record lands, and none can be read.
     pub paused: f64,
-    /// For how long it stops.
+    /// The length of a pause.
     pub pause: Range<Duration>,
-    /// A chance that `next` says `Away` instead of a batch.
-    pub read_away: f64,
-    /// Records whose outcome may be open; past it `QueueFull`.
+    /// The chance that `next` fails with `Unavailable`.
+    pub read_unavailable: f64,
+    /// Records whose outcome may be open; past that an append fails with `QueueFull`.
     pub queue_records_max: usize,
 }
 
-/// What becomes of one record.
+/// The fate of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
     Lands,
@@ -57,7 +57,7 @@ pub(super) enum Fate {
 }
 
 impl Faults {
-    /// Nothing goes wrong and nothing takes time.
+    /// No faults and no delays.
     pub fn none() -> Faults {
         let at_once = Duration::ZERO..Duration::ZERO;
         Faults {
@@ -75,17 +75,17 @@ impl Faults {
             later: at_once.clone(),
             paused: 0.0,
             pause: at_once,
-            read_away: 0.0,
+            read_unavailable: 0.0,
             queue_records_max: 32_768,
         }
     }
 
-    /// Nothing goes wrong, but appends and reads take a few milliseconds.
+    /// No faults, but appends and reads take a few milliseconds.
     pub fn slow(seed: u64) -> Faults {
         Faults { seed, append_delay: ms(1..6), ack_delay: ms(0..3), read_delay: ms(0..3), ..Faults::none() }
     }
 
-    /// A bit of everything, far more often than in life.
+    /// All faults, far more often than in production.
     pub fn chaos(seed: u64) -> Faults {
         Faults {
             append_timeout: Duration::from_millis(500),
@@ -98,7 +98,7 @@ impl Faults {
             later: ms(5..2_000),
             paused: 0.01,
             pause: ms(10..1_500),
-            read_away: 0.02,
+            read_unavailable: 0.02,
             ..Faults::slow(seed)
         }
     }

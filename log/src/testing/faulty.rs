@@ -1,5 +1,5 @@
-//! An engine in memory that is faulty on purpose. Under tokio's paused time, on one thread, all that it does follows
-//! from its seed and the order of the calls.
+//! An engine in memory that is faulty on purpose. Under tokio's paused time, on one thread, its behaviour follows from its
+//! seed and the order of the calls.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,14 +26,14 @@ pub struct FaultyLog {
 struct Shared {
     faults: Faults,
     memory: Mutex<Memory>,
-    /// Something landed, or can be read again.
+    /// Counts up when a record landed, or can be read again.
     changed: watch::Sender<u64>,
-    /// The driver should look at its schedule.
+    /// Wakes the driver to look at its schedule.
     wake: Notify,
 }
 
 impl FaultyLog {
-    /// A new log. Call within a runtime: what lands later needs a task.
+    /// Makes a new log. To be called within a runtime, for late records land in a task.
     pub fn new(partitions: u32, faults: Faults) -> Arc<FaultyLog> {
         let memory = Mutex::new(Memory::new(partitions, faults.clone()));
         let shared = Arc::new(Shared { faults, memory, changed: watch::Sender::new(0), wake: Notify::new() });
@@ -41,34 +41,33 @@ impl FaultyLog {
         Arc::new(FaultyLog { shared })
     }
 
-    /// A new log without faults.
+    /// Makes a new log without faults.
     pub fn plain(partitions: u32) -> Arc<FaultyLog> {
         FaultyLog::new(partitions, Faults::none())
     }
 
-    /// Stops or resumes a partition: nothing of it lands or can be read meanwhile. What waits longer than
+    /// Pauses or resumes a partition: meanwhile no record of it lands or can be read. A record that waits longer than
     /// `append_timeout` ends as unknown, and then lands when the partition resumes, or never, by the seed.
     pub fn pause(&self, of: TopicPartition, paused: bool) {
         self.change(|memory, now| memory.pause(of, paused, now));
     }
 
-    /// The whole log goes away or comes back, as [`FaultyLog::pause`] does with one partition. Readers say
-    /// [`LogError::Away`] once, questions as long as it lasts.
-    pub fn set_away(&self, away: bool) {
-        self.change(|memory, now| memory.set_away(away, now));
+    /// Makes the whole log unavailable or available again, as [`FaultyLog::pause`] does with one partition. Readers fail with
+    /// [`LogError::Unavailable`] once, requests for an end as long as it lasts.
+    pub fn set_unavailable(&self, unavailable: bool) {
+        self.change(|memory, now| memory.set_unavailable(unavailable, now));
     }
 
-    /// From now on nothing goes wrong any more, though it takes as long as in [`Faults::slow`]. What is under way keeps
-    /// its fate.
+    /// Ends all faults, with the delays of [`Faults::slow`]. Records in flight keep their fate.
     pub fn calm(&self) {
         self.change(|memory, _| memory.calm());
     }
 
-    /// Ends once nothing is under way any more: what was appended has landed, or never will.
+    /// Waits until no record is in flight: each that was appended has landed, or never will.
     pub async fn settled(&self) {
         while let Some(next) = self.next_event() {
             tokio::time::sleep_until(next).await;
-            // The driver lets it happen.
+            // Now the driver makes it happen.
             tokio::task::yield_now().await;
         }
     }
@@ -77,27 +76,27 @@ impl FaultyLog {
         self.shared.memory.lock().next_event()
     }
 
-    /// Everything that lies in a partition.
+    /// The records of a partition.
     pub fn records(&self, of: TopicPartition) -> Vec<Record> {
         self.records_from(of, Offset::ZERO)
     }
 
-    /// What lies in a partition from an offset on.
+    /// The records of a partition from an offset on.
     pub fn records_from(&self, of: TopicPartition, from: Offset) -> Vec<Record> {
         self.shared.memory.lock().read(of, from, usize::MAX)
     }
 
-    /// What it stamps records with that land now: milliseconds since 1970, from the same moment on in every run.
+    /// The timestamp of records that land now: milliseconds since 1970, from one fixed moment on in every run.
     pub fn clock_ms(&self) -> i64 {
         self.shared.memory.lock().clock_ms(Instant::now())
     }
 
-    /// Cuts a partition short, as a loss of the newest records does. What is appended next takes their offsets.
+    /// Cuts a partition short, as a loss of the newest records does. The next records take their offsets.
     pub fn cut(&self, of: TopicPartition, end: Offset) {
         self.change(|memory, _| memory.cut(of, end));
     }
 
-    /// Lays a record into the log at once, with no fault and whatever its headers say.
+    /// Puts a record into the log at once, without a fault and with any headers.
     pub(super) fn land(&self, to: TopicPartition, record: NewRecord) -> Offset {
         let mut landed = Offset::ZERO;
         self.change(|memory, now| landed = memory.land(to, record, now));
@@ -119,12 +118,12 @@ impl Drop for FaultyLog {
 }
 
 impl Shared {
-    fn read_away(&self) -> f64 {
-        self.memory.lock().faults().read_away
+    fn read_unavailable(&self) -> f64 {
+        self.memory.lock().faults().read_unavailable
     }
 }
 
-/// Lets happen what is due.
+/// Makes the scheduled events happen when they are due.
 async fn drive(shared: Arc<Shared>) {
     loop {
         let wake = shared.wake.notified();
@@ -160,7 +159,7 @@ impl Log for FaultyLog {
         {
             let mut memory = self.shared.memory.lock();
             let now = Instant::now();
-            // What was due before this call comes before it.
+            // Events that were due before this call happen before it.
             let mut landed = memory.advance(now);
             memory.append(to, records, RECORD_BYTES_MAX, reply, now);
             landed |= memory.advance(now);
@@ -169,7 +168,7 @@ impl Log for FaultyLog {
             }
         }
         self.shared.wake.notify_one();
-        let gone = move |_| vec![Appended::Unknown(LogError::Away("it was dropped".into())); count];
+        let gone = move |_| vec![Appended::Unknown(LogError::Unavailable("it was dropped".into())); count];
         outcome.map(move |outcome| outcome.unwrap_or_else(gone)).boxed()
     }
 
@@ -193,7 +192,7 @@ impl Log for FaultyLog {
             changed: self.shared.changed.subscribe(),
             cursors: from,
             turn: 0,
-            told_away: false,
+            reported: false,
             rng: StdRng::seed_from_u64(self.shared.faults.seed ^ (number << 32)),
         }))
     }
@@ -204,21 +203,21 @@ struct FaultyReader {
     changed: watch::Receiver<u64>,
     cursors: Vec<(TopicPartition, Offset)>,
     turn: usize,
-    told_away: bool,
+    reported: bool,
     rng: StdRng,
 }
 
 impl FaultyReader {
-    /// Which of its partitions has something, asked in turn.
+    /// The index of a partition that has records to read, looked at in turn.
     fn ready(&mut self) -> Result<Option<usize>, LogError> {
         let memory = self.shared.memory.lock();
-        if memory.is_away() {
-            if std::mem::replace(&mut self.told_away, true) {
+        if memory.is_unavailable() {
+            if std::mem::replace(&mut self.reported, true) {
                 return Ok(None);
             }
-            return Err(LogError::Away("switched off".into()));
+            return Err(LogError::Unavailable("switched off".into()));
         }
-        self.told_away = false;
+        self.reported = false;
         for step in 0..self.cursors.len() {
             let turn = (self.turn + step) % self.cursors.len();
             let (source, from) = self.cursors[turn];
@@ -258,8 +257,8 @@ impl Reader for FaultyReader {
                 tokio::time::sleep(std::mem::take(&mut delay)).await;
                 continue;
             }
-            if self.rng.random_bool(self.shared.read_away()) {
-                return Err(LogError::Away("a read failed, by the seed".into()));
+            if self.rng.random_bool(self.shared.read_unavailable()) {
+                return Err(LogError::Unavailable("a read failed, by the seed".into()));
             }
             let batch = self.take(turn);
             if !batch.records.is_empty() {

@@ -1,4 +1,4 @@
-//! The state of a faulty log: what lies in it, and what is going to happen.
+//! The state of a faulty log: its records, and the scheduled events.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::faults::{Fate, Faults, draw};
 use crate::{Appended, LogError, NewRecord, Offset, Partition, Record, Topic, TopicPartition};
 
-/// When a log is made, in milliseconds since 1970: the same in every run.
+/// The time at which every log is made, in milliseconds since 1970.
 const BEGINNING_MS: i64 = 1_767_225_600_000;
 
 pub(super) struct Memory {
@@ -20,23 +20,24 @@ pub(super) struct Memory {
     faults: Faults,
     rng: StdRng,
     made: Instant,
-    partitions: BTreeMap<TopicPartition, Place>,
-    /// By time, then by the order in which they were planned.
+    partitions: BTreeMap<TopicPartition, MemoryPartition>,
+    /// Scheduled events, by time and then by the order in which they were planned.
     events: BTreeMap<(Instant, u64), Event>,
     planned: u64,
     readers: u64,
     /// Records whose outcome is open.
     open: usize,
-    away: bool,
+    unavailable: bool,
     closed: bool,
 }
 
-struct Place {
+/// One partition.
+struct MemoryPartition {
     records: Vec<Record>,
     paused: bool,
-    /// When the newest record that keeps its order lands.
+    /// The time at which the newest record that keeps its order lands.
     order: Instant,
-    /// What would have landed while nothing could, oldest first.
+    /// Records that were due while none could land, oldest first.
     backlog: VecDeque<Landing>,
 }
 
@@ -49,15 +50,15 @@ struct Landing {
 enum Event {
     Land(TopicPartition, Landing),
     Report(Ticket, Appended),
-    /// The landing with this number has waited long enough.
+    /// The landing with this number has waited for its timeout.
     Expire(TopicPartition, u64),
     Resume(TopicPartition),
 }
 
-/// One record of one call.
+/// The ticket of a record of a call, on which its outcome is reported.
 struct Ticket {
     call: Arc<Mutex<Call>>,
-    place: usize,
+    index: usize,
 }
 
 struct Call {
@@ -69,22 +70,22 @@ struct Call {
 impl Memory {
     pub(super) fn new(count: u32, faults: Faults) -> Memory {
         let made = Instant::now();
-        let places = Topic::ALL.into_iter().flat_map(|topic| {
+        let all = Topic::ALL.into_iter().flat_map(|topic| {
             let count = topic.partitions(count);
             (0..count).map(move |partition| TopicPartition { topic, partition: Partition(partition) })
         });
-        let place = || Place { records: Vec::new(), paused: false, order: made, backlog: VecDeque::new() };
+        let new = || MemoryPartition { records: Vec::new(), paused: false, order: made, backlog: VecDeque::new() };
         Memory {
             count,
             rng: StdRng::seed_from_u64(faults.seed),
             faults,
             made,
-            partitions: places.map(|of| (of, place())).collect(),
+            partitions: all.map(|of| (of, new())).collect(),
             events: BTreeMap::new(),
             planned: 0,
             readers: 0,
             open: 0,
-            away: false,
+            unavailable: false,
             closed: false,
         }
     }
@@ -106,15 +107,15 @@ impl Memory {
         self.faults = Faults { queue_records_max: self.faults.queue_records_max, ..Faults::slow(self.faults.seed) };
     }
 
-    pub(super) const fn is_away(&self) -> bool {
-        self.away
+    pub(super) const fn is_unavailable(&self) -> bool {
+        self.unavailable
     }
 
     pub(super) const fn close(&mut self) {
         self.closed = true;
     }
 
-    /// Whether nobody can append any more and everything has happened.
+    /// Whether no caller can append any more and no event is scheduled.
     pub(super) fn is_over(&self) -> bool {
         self.closed && self.events.is_empty()
     }
@@ -124,33 +125,33 @@ impl Memory {
     }
 
     /// # Errors
-    /// [`LogError::Topics`] if there is no such partition, [`LogError::Away`] if it does not answer.
+    /// [`LogError::Topics`] if there is no such partition, [`LogError::Unavailable`] if it does not answer.
     pub(super) fn end(&self, of: TopicPartition) -> Result<Offset, LogError> {
-        let Some(place) = self.partitions.get(&of) else { return Err(self.no_such(of)) };
-        if self.away || place.paused {
-            return Err(LogError::Away("switched off".into()));
+        let Some(partition) = self.partitions.get(&of) else { return Err(self.no_such(of)) };
+        if self.unavailable || partition.paused {
+            return Err(LogError::Unavailable("switched off".into()));
         }
-        Ok(Offset(place.records.len() as u64))
+        Ok(Offset(partition.records.len() as u64))
     }
 
-    /// The end of a partition that can be read now.
+    /// The end of a partition, if the partition can be read now.
     pub(super) fn readable(&self, of: TopicPartition) -> Option<Offset> {
         self.end(of).ok()
     }
 
     pub(super) fn read(&self, of: TopicPartition, from: Offset, count: usize) -> Vec<Record> {
-        let records = self.partitions.get(&of).map_or(&[][..], |place| &place.records);
+        let records = self.partitions.get(&of).map_or(&[][..], |partition| &partition.records);
         let from = usize::try_from(from.0).unwrap_or(usize::MAX).min(records.len());
         records[from..].iter().take(count).cloned().collect()
     }
 
     pub(super) fn cut(&mut self, of: TopicPartition, end: Offset) {
-        if let Some(place) = self.partitions.get_mut(&of) {
-            place.records.truncate(usize::try_from(end.0).unwrap_or(usize::MAX));
+        if let Some(partition) = self.partitions.get_mut(&of) {
+            partition.records.truncate(usize::try_from(end.0).unwrap_or(usize::MAX));
         }
     }
 
-    /// Decides what becomes of each record and plans it.
+    /// Draws the fate of each record and schedules it.
     pub(super) fn append(
         &mut self,
         to: TopicPartition,
@@ -164,10 +165,10 @@ impl Memory {
         if count == 0 {
             call.lock().finish();
         }
-        // As the other engines have it: where one finds no room, the later ones of its call do not either.
+        // As in the other engines: after a record that finds no room, the later ones of its call find none either.
         let mut full = false;
-        for (place, record) in records.into_iter().enumerate() {
-            let ticket = Ticket { call: Arc::clone(&call), place };
+        for (index, record) in records.into_iter().enumerate() {
+            let ticket = Ticket { call: Arc::clone(&call), index };
             let bytes =
                 record.key.as_ref().map_or(0, bytes::Bytes::len) + record.value.as_ref().map_or(0, bytes::Bytes::len);
             let refusal = if !self.partitions.contains_key(&to) {
@@ -193,17 +194,17 @@ impl Memory {
         let delay = draw(&mut self.rng, &self.faults.append_delay);
         let later = draw(&mut self.rng, &self.faults.later);
         let expires = now + self.faults.append_timeout;
-        let unknown = || Appended::Unknown(LogError::Away("no answer in time, by the seed".into()));
-        let Some(place) = self.partitions.get_mut(&to) else { return };
-        let lands = place.order.max(now + delay);
+        let unknown = || Appended::Unknown(LogError::Unavailable("no answer in time, by the seed".into()));
+        let Some(partition) = self.partitions.get_mut(&to) else { return };
+        let lands = partition.order.max(now + delay);
         let keeps_order = matches!(fate, Fate::Lands | Fate::Unreported | Fate::Doubled);
         if keeps_order {
-            place.order = lands;
+            partition.order = lands;
         }
         match fate {
             Fate::Lands => self.plan_landing(lands, to, record, Some(ticket)),
             Fate::Refused => {
-                let refused = Appended::Failed(LogError::Away("refused, by the seed".into()));
+                let refused = Appended::Failed(LogError::Unavailable("refused, by the seed".into()));
                 self.plan(lands, Event::Report(ticket, refused));
             }
             Fate::Lost => self.plan(expires, Event::Report(ticket, unknown())),
@@ -238,7 +239,7 @@ impl Memory {
         self.planned += 1;
     }
 
-    /// Lets everything happen that is due, and says whether a reader may see a difference.
+    /// Makes the events happen that are due. Returns whether a reader may see a difference.
     pub(super) fn advance(&mut self, now: Instant) -> bool {
         let mut visible = false;
         while let Some(first) = self.events.first_entry() {
@@ -258,12 +259,12 @@ impl Memory {
         visible
     }
 
-    /// Lands, or waits where nothing can.
+    /// Lands a record, or keeps it in the backlog while none can land.
     fn arrive(&mut self, to: TopicPartition, landing: Landing, now: Instant) -> bool {
-        let Some(place) = self.partitions.get_mut(&to) else { return false };
-        if self.away || place.paused {
+        let Some(partition) = self.partitions.get_mut(&to) else { return false };
+        if self.unavailable || partition.paused {
             let number = landing.number;
-            place.backlog.push_back(landing);
+            partition.backlog.push_back(landing);
             self.plan(now + self.faults.append_timeout, Event::Expire(to, number));
             return false;
         }
@@ -275,16 +276,16 @@ impl Memory {
         true
     }
 
-    /// A landing that waits becomes unknown. By the seed it lands once it can, or never.
+    /// Reports a waiting record as unknown. By the seed it lands once it can, or never.
     fn expire(&mut self, of: TopicPartition, number: u64) {
-        let Some(place) = self.partitions.get_mut(&of) else { return };
-        let Some(waiting) = place.backlog.iter().position(|landing| landing.number == number) else { return };
-        let ticket = place.backlog[waiting].ticket.take();
+        let Some(partition) = self.partitions.get_mut(&of) else { return };
+        let Some(waiting) = partition.backlog.iter().position(|landing| landing.number == number) else { return };
+        let ticket = partition.backlog[waiting].ticket.take();
         if self.rng.random_bool(0.5) {
-            place.backlog.remove(waiting);
+            partition.backlog.remove(waiting);
         }
         if let Some(ticket) = ticket {
-            self.report(ticket, Appended::Unknown(LogError::Away("no answer in time".into())));
+            self.report(ticket, Appended::Unknown(LogError::Unavailable("no answer in time".into())));
         }
     }
 
@@ -295,7 +296,7 @@ impl Memory {
 
     pub(super) fn land(&mut self, to: TopicPartition, record: NewRecord, now: Instant) -> Offset {
         let timestamp_ms = self.clock_ms(now);
-        let Some(Place { records, .. }) = self.partitions.get_mut(&to) else { panic!("there is no {to}") };
+        let Some(MemoryPartition { records, .. }) = self.partitions.get_mut(&to) else { panic!("there is no {to}") };
         let offset = Offset(records.len() as u64);
         let NewRecord { key, value, stamp, .. } = record;
         records.push(Record { offset, key, value, stamp, timestamp_ms });
@@ -303,26 +304,26 @@ impl Memory {
     }
 
     pub(super) fn pause(&mut self, of: TopicPartition, paused: bool, now: Instant) {
-        if let Some(place) = self.partitions.get_mut(&of) {
-            place.paused = paused;
+        if let Some(partition) = self.partitions.get_mut(&of) {
+            partition.paused = paused;
         }
         self.release(of, now);
     }
 
-    pub(super) fn set_away(&mut self, away: bool, now: Instant) {
-        self.away = away;
+    pub(super) fn set_unavailable(&mut self, unavailable: bool, now: Instant) {
+        self.unavailable = unavailable;
         for of in self.partitions.keys().copied().collect::<Vec<_>>() {
             self.release(of, now);
         }
     }
 
-    /// Lands what has waited, if it can.
+    /// Lands the backlog, if records can land now.
     fn release(&mut self, of: TopicPartition, now: Instant) {
-        let Some(place) = self.partitions.get_mut(&of) else { return };
-        if self.away || place.paused {
+        let Some(partition) = self.partitions.get_mut(&of) else { return };
+        if self.unavailable || partition.paused {
             return;
         }
-        for landing in std::mem::take(&mut place.backlog) {
+        for landing in std::mem::take(&mut partition.backlog) {
             self.arrive(of, landing, now);
         }
     }
@@ -340,7 +341,7 @@ impl Memory {
 impl Ticket {
     fn settle(self, appended: Appended) {
         let mut call = self.call.lock();
-        call.outcomes[self.place] = Some(appended);
+        call.outcomes[self.index] = Some(appended);
         call.left -= 1;
         if call.left == 0 {
             call.finish();
@@ -351,7 +352,7 @@ impl Ticket {
 impl Call {
     fn finish(&mut self) {
         if let Some(reply) = self.reply.take() {
-            // A caller who dropped its future does not want to know.
+            // The caller may have dropped its future.
             let _ = reply.send(std::mem::take(&mut self.outcomes).into_iter().flatten().collect());
         }
     }

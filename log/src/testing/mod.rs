@@ -1,4 +1,4 @@
-//! For tests, of this crate and of others: the conformance suite that every engine passes, and an engine that is
+//! Test support, for this crate and for others: the conformance suite that every engine passes, and an engine that is
 //! faulty on purpose.
 
 pub mod conformance;

@@ -1,4 +1,4 @@
-//! Records that no writer of ours sends, for tests of the fence and of what reads behind it.
+//! Records that no writer of this project sends, for tests of the fence and of its readers.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -6,17 +6,17 @@ use bytes::Bytes;
 use super::FaultyLog;
 use crate::{Appended, EmbeddedLog, KafkaLog, Log, NewRecord, Offset, Stamp, TopicPartition};
 
-/// Lays a record into a log past every writer, whatever its headers say.
+/// Appends of records with any headers, past every writer.
 #[async_trait]
 pub trait RawAppend {
-    /// Returns where it lies.
+    /// Appends a record and returns its offset.
     ///
     /// # Panics
-    /// If it could not be written: a test that places a stray record has no use for less.
+    /// If it was not written: a test that needs a stray record cannot go on without it.
     async fn append_raw(&self, to: TopicPartition, record: NewRecord) -> Offset;
 }
 
-/// With no fault, whatever the seed.
+/// Appends without a fault, whatever the seed.
 #[async_trait]
 impl RawAppend for FaultyLog {
     async fn append_raw(&self, to: TopicPartition, record: NewRecord) -> Offset {

@@ -1,23 +1,24 @@
-//! Rules that a process can leave out, so that a test shows that it would notice.
+//! Rules that a process can leave out, so that a test can show that it notices the violation.
 //!
-//! Each is asked for in the one place that keeps it, and only where the feature `testing` is on: a build without it has
-//! no such question. What is left out is the process's, and chosen once: a test that breaks a rule has a process of its
-//! own.
+//! Each rule is looked up in the one place that keeps it, and only with the feature `testing`: a build without the feature
+//! has no such look-up. The rule that is left out is chosen once for the process, so a test that breaks a rule runs in a
+//! process of its own.
 
 use std::sync::OnceLock;
 
-/// A rule of `docs/protocol.md` or of what rests on it.
+/// A rule of `docs/protocol.md`, or of code that relies on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rule {
     /// F3 and F4: a record counts by its `seq`. Left out: every record of the newest epoch counts.
     Seq,
-    /// Rule 2 of the writer: acknowledged is what was read back as counting. Left out: what the log acknowledged.
+    /// Rule 2 of the writer: a command is acknowledged once its record was read back as counting. Left out: once the log
+    /// acknowledged the record.
     ReadBack,
-    /// Rule 3 of the writer: what appends nothing is answered behind a record. Left out: it is answered at once.
+    /// Rule 3 of the writer: an answer that appends nothing waits for a later record. Left out: it is sent at once.
     Barrier,
-    /// A position says that its epoch is closed. Left out: a view goes on with the `seq` that was next before.
+    /// A position carries that its epoch is closed. Left out: a view goes on with the `seq` that was next before the gap.
     Closed,
-    /// What was missed is shown by the memberships of then. Left out: by those of now.
+    /// Missed events are shown by the memberships of their time. Left out: by the present ones.
     MembershipAtX,
     /// How far a consumer has come is below all its work that is not done. Left out: as far as it has read.
     LowWater,
@@ -25,10 +26,10 @@ pub enum Rule {
 
 static LEFT_OUT: OnceLock<Rule> = OnceLock::new();
 
-/// Leaves a rule out for as long as this process lives.
+/// Leaves a rule out for the rest of this process.
 ///
 /// # Panics
-/// If one was left out before.
+/// If a rule was left out before.
 pub fn leave_out(rule: Rule) {
     assert!(LEFT_OUT.set(rule).is_ok(), "one rule a process can be left out");
 }

@@ -1,4 +1,4 @@
-//! What must hold in every state, and what must be reachable so that the rest is not empty talk.
+//! The properties that must hold in every state, and those that must be reachable, so that the others are not vacuous.
 
 use stateright::Property;
 use teamlog_log::{Fence, Offset, Verdict, VoidReason};
@@ -14,13 +14,14 @@ pub(crate) const REFUSAL_TRUE: &str = "a refusal was true between its call and i
 pub(crate) const REPEAT_COUNTS: &str = "a repeat is answered from what counts";
 pub(crate) const RESUMED_SAME: &str = "a resumed reader judges as one from the start";
 pub(crate) const ONE_WRITER: &str = "an epoch has one writer";
-pub(crate) const LOSER_HARMLESS: &str = "a record is void only if superseded, repeated or behind a hole";
+pub(crate) const LOSER_HARMLESS: &str = "a record is void only if superseded, repeated or after a hole";
 pub(crate) const NO_STRAYS: &str = "no correct writer's record looks like a stray";
 
 const DUPLICATE: &str = "a duplicate";
 const REPEAT_WAITED: &str = "a repeat that waited";
 
-/// Every property of the model. Each looks at a state only if its step changed the log or an answer ([`State::fresh`]).
+/// Every property of the model. Each examines a state only if the last step changed the log or an answer
+/// ([`State::fresh`]).
 pub(crate) fn all(model: &Protocol) -> Vec<Property<Protocol>> {
     let repeats = model.calls.windows(2).any(|calls| calls[0] == calls[1]);
     let within_reach = |property: &Property<Protocol>| match property.name {
@@ -110,7 +111,7 @@ fn answered(state: &State, so: Attempt) -> bool {
     state.attempts.contains(&so)
 }
 
-/// The keys of the calls that got such an answer.
+/// The keys of the calls with an answer that fits.
 fn keys(model: &Protocol, state: &State, such: impl Fn(&Attempt) -> bool) -> impl Iterator<Item = u8> {
     state.attempts.iter().zip(model.calls).filter(move |(attempt, _)| such(attempt)).map(|(_, key)| *key)
 }
@@ -143,7 +144,7 @@ fn premises_held(state: &State) -> bool {
     })
 }
 
-/// From each position on.
+/// Whether a reader that resumes at any position judges the records after it as one from the start does.
 fn resumed_same(model: &Protocol, state: &State) -> bool {
     let mut from_the_start = Fence::at(&teamlog_log::Position::START);
     (0..=state.log.len()).all(|at| {
@@ -158,7 +159,7 @@ fn resumed_same(model: &Protocol, state: &State) -> bool {
     })
 }
 
-/// Every counted record was written under the very claim that opened its epoch.
+/// Whether every counted record was written under the claim that opened its epoch.
 fn one_writer(state: &State) -> bool {
     let mut holder = None;
     state.log.iter().filter(|entry| entry.counts()).all(|entry| {
@@ -169,8 +170,8 @@ fn one_writer(state: &State) -> bool {
     })
 }
 
-/// The fence once more, as a description of its verdict on the last record of `log` unless that is a claim. The earlier
-/// ones were the last of an earlier state.
+/// Whether the verdict on the last record of `log`, unless that is a claim, is the one that the fence's rules describe. Each
+/// earlier record was the last one of an earlier state.
 fn void_for_a_reason(log: &[Entry]) -> bool {
     let [before @ .., last] = log else {
         return true;

@@ -8,7 +8,7 @@ use crate::model::record::{Body, Entry, Rec, View};
 use crate::model::rules::Rules;
 use crate::model::state::{Attempt, Pending, Role, State, Writer};
 
-/// What is checked: the rules, within bounds.
+/// The model: the rules, within bounds.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Protocol {
     pub(crate) rules: Rules,
@@ -18,7 +18,7 @@ pub(crate) struct Protocol {
     pub(crate) calls: &'static [u8],
     /// Records that may land.
     pub(crate) log_max: usize,
-    /// Appends that may be on their way at the same time.
+    /// Appends that may be in flight at the same time.
     pub(crate) wire_max: usize,
     /// Claims that may be sent.
     pub(crate) claims_max: u8,
@@ -29,7 +29,7 @@ pub(crate) struct Protocol {
 /// A step.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Step {
-    /// A node appends a claim. A follower has just read to the end (rule 2); a leader (rule 5) need not have.
+    /// A node appends a claim. A follower has just read to the end (rule 1); a leader (rule 4) need not have.
     Claim { node: usize },
     /// A leader reads the next record that counts; one that claims reads up to its claim or to the end.
     Read { node: usize },
@@ -39,9 +39,9 @@ pub(crate) enum Step {
     Barrier { node: usize },
     /// A process ends; the next one on that node begins as a follower.
     Crash { node: usize },
-    /// An append lands; `again`: and may land once more.
+    /// An append lands; with `again` it may land once more.
     Land { rec: Rec, again: bool },
-    /// Broken: Kafka's acknowledgement is taken for the fence's.
+    /// Broken: Kafka's acknowledgement is taken for the fence's verdict.
     AckUnread { node: usize, seq: u8 },
     /// Broken: an append whose outcome is unknown is taken for lost.
     GiveUp { node: usize, seq: u8 },
@@ -80,7 +80,7 @@ impl Model for Protocol {
             }
         }
         for (node, writer) in state.writers.iter().enumerate() {
-            // Nodes are alike, so it is enough that they send their first claims in the order of their numbers.
+            // Nodes are interchangeable, so they send their first claims in the order of their numbers.
             let in_turn = node == 0 || state.writers[node - 1].started;
             if room && in_turn && state.claims < self.claims_max {
                 steps.push(Step::Claim { node });
@@ -146,7 +146,7 @@ impl Model for Protocol {
 }
 
 impl Protocol {
-    /// Appends land: this is where everybody's verdict is made.
+    /// Lands an append, and records the verdict on it, which is equal for all readers.
     fn land(&self, state: &mut State, rec: Rec, again: bool) {
         if again {
             state.twice -= 1;
@@ -201,7 +201,7 @@ impl Protocol {
         }
         let Some(seq) = entry.rec.seq() else {
             match writer.role {
-                // What was in flight under the epoch before is void for ever now: it may be decided again, by anybody.
+                // Records in flight under the previous epoch are void for ever now: any node may decide their commands again.
                 Role::Claiming { claim, epoch } if self.is_own(entry.rec, claim, epoch) => {
                     writer.role = Role::Leading { claim, epoch, next_seq: 0 };
                     writer.pending.clear();
@@ -231,11 +231,11 @@ impl Protocol {
         if self.rules.claim_by_id { counted.by == claim } else { counted.epoch == epoch }
     }
 
-    /// Whether the command may reach the node now; that it may do so again and anywhere is what forwarding, retries
-    /// and handing on after a lost claim come to.
+    /// Whether the command may reach the node now. That it may reach any node, and again, covers forwarding, retries and
+    /// handing on after a lost claim.
     fn may_take(&self, state: &State, node: usize, call: usize) -> bool {
         let waiting = match state.attempts[call] {
-            // Calls with one key are alike until they begin.
+            // Calls with one key are interchangeable until they begin.
             Attempt::Idle => {
                 call == 0 || self.calls[call - 1] != self.calls[call] || started(&state.attempts[call - 1])
             }
@@ -250,7 +250,7 @@ impl Protocol {
         let writer = &state.writers[node];
         let (leading, read) = match writer.role {
             Role::Leading { next_seq, .. } => (Some(next_seq), writer.read),
-            // It may have read as far as there is something to read, and what it answers is true for ever.
+            // The node may have read up to the end, and its answer is true for ever.
             Role::Follower | Role::Claiming { .. } => (None, state.log.len()),
         };
         let mut view = View::of(&state.log[..read]);
@@ -295,7 +295,7 @@ impl Protocol {
         Some(())
     }
 
-    /// The lowest `seq` whose counting lets an answer go out that is decided now.
+    /// The lowest `seq` whose counting allows an answer that is decided now.
     fn answer_from(&self, state: &State, node: usize, next_seq: u8) -> u8 {
         if self.rules.behind_a_new_record {
             return next_seq;
@@ -349,7 +349,7 @@ fn append(state: &mut State, node: usize, body: impl Fn(u8) -> Body) -> u8 {
     seq
 }
 
-/// The client takes the first answer that it gets.
+/// Gives the client its answer, if it is the first.
 fn answer(state: &mut State, attempt: usize, answer: Attempt) {
     if matches!(state.attempts[attempt], Attempt::Open { .. }) {
         state.attempts[attempt] = answer;

@@ -1,4 +1,4 @@
-//! What lies in the modelled log, and what its counted records add up to.
+//! The records of the modelled log, and the view that its counted records add up to.
 
 use teamlog_log::{Stamp, Verdict};
 use uuid::Uuid;
@@ -6,13 +6,13 @@ use uuid::Uuid;
 /// A record: small numbers instead of ids, so that states are small.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Rec {
-    /// The node that appended it; for people, no rule looks at it.
+    /// The node that appended it, for people; no rule depends on it.
     pub(crate) node: u8,
-    /// The number of the claim under which its writer believed to write (a claim's own number).
+    /// The number of the claim under which its writer believed to write; for a claim, its own.
     pub(crate) by: u8,
     /// The header.
     pub(crate) epoch: u8,
-    /// The rest.
+    /// The kind of record, and the rest of its headers.
     pub(crate) body: Body,
 }
 
@@ -28,7 +28,7 @@ pub(crate) enum Body {
 }
 
 impl Rec {
-    /// The headers of a record like this.
+    /// The headers of the record.
     pub(crate) fn stamp(self) -> Stamp {
         let epoch = u64::from(self.epoch);
         match self.body {
@@ -45,7 +45,7 @@ impl Rec {
         }
     }
 
-    /// All of it in [`REC_BITS`] bits, never 0.
+    /// The record packed into [`REC_BITS`] bits, never 0.
     pub(crate) fn pack(self) -> u64 {
         let (kind, key, number) = match self.body {
             Body::Claim { log } => (1, 0, log),
@@ -72,7 +72,7 @@ impl std::fmt::Debug for Rec {
     }
 }
 
-/// Never nil, for that would mean "no log".
+/// The id of a claim. Never nil, which would mean "no log".
 fn uuid(claim: u8) -> Uuid {
     Uuid::from_u128(u128::from(claim) + 1)
 }
@@ -81,7 +81,7 @@ fn op(key: u8) -> &'static str {
     if creates(key) { "create" } else { "delete" }
 }
 
-/// What the command with this key does to the one name there is.
+/// Whether the command with this key creates the one name there is, or deletes it.
 pub(crate) fn creates(key: u8) -> bool {
     key.is_multiple_of(2)
 }

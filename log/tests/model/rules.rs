@@ -1,4 +1,4 @@
-//! The rules as switches: all on is the design, one off is a model broken on purpose.
+//! The rules as switches: with all on the model is the design, with one off it is broken on purpose.
 //!
 //! The fence is the shipped [`Fence`]; where a broken variant concerns the fence, the shipped one is wrapped.
 
@@ -6,26 +6,26 @@ use teamlog_log::{Fence, Offset, Position, Stamp, Verdict};
 
 use crate::model::record::Entry;
 
-/// Which rules hold.
+/// The rules that hold. Their numbers are those of docs/protocol.md.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rules {
     /// The fence wants the records of an epoch in the order of their `seq`.
     pub(crate) seq: bool,
     /// A claim that does not count changes nothing.
     pub(crate) void_claim_is_harmless: bool,
-    /// A position says that its epoch had been closed by a gap.
+    /// A position carries that its epoch was closed by a gap.
     pub(crate) closed_flag: bool,
-    /// Rule 2: a writer knows its claim by the claim's id (off: by its epoch).
+    /// Rule 1: a writer knows its claim by the claim's id (off: by its epoch).
     pub(crate) claim_by_id: bool,
-    /// Rule 3: an acknowledgement waits until the record has been read back as counting (off: for Kafka's only).
+    /// Rule 2: an acknowledgement waits until the record has been read back as counting (off: for Kafka's only).
     pub(crate) read_back: bool,
-    /// Rule 4: a refusal waits for a record of its epoch (off: it is answered at once).
+    /// Rule 3: a refusal waits for a record of its epoch (off: it is sent at once).
     pub(crate) refusal_waits: bool,
-    /// Rule 4: that record is one appended after the decision (off: one in flight already will do).
+    /// Rule 3: that record is one appended after the decision (off: one already in flight is enough).
     pub(crate) behind_a_new_record: bool,
-    /// Rule 4: a repeat of a key that is in flight waits too (off: it is answered from what is in flight).
+    /// Rule 3: a repeat of a key that is in flight waits too (off: it is answered from what is in flight).
     pub(crate) repeat_waits: bool,
-    /// Rule 5: after an unknown outcome the writer claims anew (off: it takes the record for lost and goes on).
+    /// Rule 4: after an unknown outcome the writer claims anew (off: it takes the record for lost and goes on).
     pub(crate) claim_after_unknown: bool,
 }
 
@@ -55,7 +55,7 @@ impl Rules {
         verdict
     }
 
-    /// What a reader that has judged `log` with `fence` stores in order to go on from there one day.
+    /// The position that a reader stores after it has judged `log` with `fence`.
     pub(crate) fn position(&self, fence: &Fence, log: &[Entry]) -> Position {
         let position = fence.position(Offset(log.len() as u64));
         if self.closed_flag || position.next_seq.is_some() || position.epoch == 0 {

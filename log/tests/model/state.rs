@@ -1,4 +1,4 @@
-//! One state of the modelled world.
+//! The state of the modelled world.
 
 use std::hash::{Hash, Hasher};
 
@@ -6,44 +6,43 @@ use teamlog_log::{Fence, Position};
 
 use crate::model::record::{Entry, REC_BITS, Rec};
 
-/// The log, what is on its way there, the writers and what was answered.
+/// The log, the appends in flight, the writers and the answers.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct State {
-    /// The partition with everybody's verdicts.
+    /// The partition, with the verdicts.
     pub(crate) log: Vec<Entry>,
-    /// The fence behind the last record; follows from `log`.
+    /// The fence after the last record; follows from `log`.
     pub(crate) fence: Fence,
-    /// Appends that may still land: in any order, late or never. Sorted, for their order means nothing.
+    /// Appends that may still land: in any order, late or never. Sorted, for their order does not matter.
     pub(crate) wire: Vec<Rec>,
     /// The nodes.
     pub(crate) writers: Vec<Writer>,
-    /// One a call of a client.
+    /// The state of each call of a client.
     pub(crate) attempts: Vec<Attempt>,
     /// Claims sent so far, which is also the number of the next.
     pub(crate) claims: u8,
     /// How many more appends may land twice.
     pub(crate) twice: u8,
-    /// Whether the last step changed the log or what clients know. If not, every property is as it was: it need not be
-    /// looked at. Not part of the state proper (so not hashed): whichever state comes first with a log and answers that
-    /// were not there before, has it set.
+    /// Whether the last step changed the log or what clients know. If not, no property can have changed. Not part of the
+    /// state's identity (so not hashed): the first state with a new log or new answers has it set.
     pub(crate) fresh: bool,
 }
 
 /// A node.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Writer {
-    /// How much of the log it has read, as far as that makes a difference: a leader has also read the void records that
-    /// follow, one that claims forgets what it read behind the newest counted claim (to read it again settles nothing
-    /// twice), a follower everything (it reads to the end before it claims).
+    /// How much of the log it has read, as far as that makes a difference. A leader has also read the void records that
+    /// follow; a claiming node forgets what it read after the newest counted claim (reading it again settles nothing
+    /// twice); a follower forgets everything (it reads to the end before it claims).
     pub(crate) read: usize,
     pub(crate) role: Role,
     /// Whether it has ever sent a claim.
     pub(crate) started: bool,
-    /// What it decided and did not answer, in the order of the decisions. All under the newest epoch it has read of.
+    /// The decisions without an answer, in order. All are under the newest epoch that it has read of.
     pub(crate) pending: Vec<Pending>,
 }
 
-/// What a node believes to be.
+/// The role that a node believes to have.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) enum Role {
     /// Decides nothing.
@@ -55,7 +54,7 @@ pub(crate) enum Role {
     Leading { claim: u8, epoch: u8, next_seq: u8 },
 }
 
-/// Something that a writer has decided.
+/// A decision of a writer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Pending {
     /// An event that was appended.
@@ -116,7 +115,7 @@ impl State {
 }
 
 impl Writer {
-    /// Gives up all that it believed and decided.
+    /// Drops its role and its decisions.
     pub(crate) fn follow(&mut self) {
         self.role = Role::Follower;
         self.read = 0;
@@ -124,7 +123,7 @@ impl Writer {
     }
 }
 
-/// Packed, without what follows from the rest: states are hashed more often than anything else is done.
+/// Hashes the state in packed form, without what follows from the rest: hashing is the most frequent operation.
 impl Hash for State {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
         let mut bits = Bits { hasher, word: 0, used: 0 };

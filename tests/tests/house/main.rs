@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod compose;
+mod language;
 mod modules;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -182,4 +183,19 @@ fn no_modules_of_a_crate_import_each_other_in_a_circle() {
         }
     }
     assert!(wrong.is_empty(), "modules that import each other in a circle:\n{}", wrong.join("\n"));
+}
+
+/// Crates whose comments are in plain English. At the end this is every crate.
+const PLAIN: &[&str] = &["log"];
+
+#[test]
+fn doc_comments_begin_with_what_a_thing_is_or_does() {
+    let folders =
+        PLAIN.iter().flat_map(|name| ["src", "tests", "benches"].map(|folder| root().join(name).join(folder)));
+    let wrong: Vec<_> = folders.filter(|folder| folder.exists()).flat_map(|folder| language::wrong(&folder)).collect();
+    assert!(
+        wrong.is_empty(),
+        "these begin with a pronoun, with \"The same\", or have a name that is none:\n{}",
+        wrong.join("\n")
+    );
 }

@@ -103,9 +103,9 @@ impl World {
                 self.clock(number).set(self.plan().skews[number]);
             }
             Trouble::LogAway => {
-                self.log().set_away(true);
+                self.log().set_unavailable(true);
                 tokio::time::sleep(lasts / 3).await;
-                self.log().set_away(false);
+                self.log().set_unavailable(false);
             }
             Trouble::NodesAway => {
                 self.log().pause(TopicPartition::NODES, true);
@@ -148,6 +148,6 @@ impl World {
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        self.log().set_away(false);
+        self.log().set_unavailable(false);
     }
 }

@@ -144,7 +144,7 @@ impl Wire {
 
     /// Asks the log something that is not an append.
     async fn ask<T>(&self, ask: impl Future<Output = Result<T, LogError>>) -> Result<T, LogError> {
-        let cut_off = || Err(LogError::Away("cut off".to_owned()));
+        let cut_off = || Err(LogError::Unavailable("cut off".to_owned()));
         if self.link() == Link::CutOff {
             return cut_off();
         }
@@ -163,7 +163,7 @@ impl Wire {
         if state.rng.random_bool(0.5) {
             state.waiting.retain(|waiting| waiting.number != number);
         }
-        vec![Appended::Unknown(LogError::Away("cut off".to_owned())); count]
+        vec![Appended::Unknown(LogError::Unavailable("cut off".to_owned())); count]
     }
 }
 
@@ -175,7 +175,7 @@ impl Log for Wire {
 
     fn append(&self, to: TopicPartition, records: Vec<NewRecord>) -> BoxFuture<'static, Vec<Appended>> {
         if to == TopicPartition::NODES && *self.inner.apart.borrow() && self.link() != Link::Dead {
-            let lost = Appended::Unknown(LogError::Away("set apart".to_owned()));
+            let lost = Appended::Unknown(LogError::Unavailable("set apart".to_owned()));
             return futures::future::ready(vec![lost; records.len()]).boxed();
         }
         let mut state = self.inner.state.lock().unwrap();

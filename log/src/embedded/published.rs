@@ -1,4 +1,4 @@
-//! What the writer tells the readers: the end of each partition, its newest records, and that something changed.
+//! The state that the writer publishes to the readers: each partition's end and newest records, and a change counter.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,20 +9,21 @@ use tokio::sync::watch;
 use crate::limits::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX};
 use crate::{LogError, Offset, Record, Topic, TopicPartition};
 
-/// Records that a partition's tail holds; a reader that is not further behind reads no file.
+/// Records that a partition's tail holds. A reader that lags no further does not read the file.
 const TAIL_RECORDS_MAX: usize = 512;
 /// Bytes of a partition's tail.
 const TAIL_BYTES_MAX: usize = 256 << 10;
 
-/// The partitions of a log, in one row.
-pub(super) struct Places {
+/// The published state of all partitions.
+pub(super) struct Published {
     partitions: u32,
-    places: Vec<Place>,
-    /// Counts publications. Dropping the sender ends the waiting of readers, so it is an option.
+    each: Vec<PublishedPartition>,
+    /// Counts publications. None once the log is closed: dropping the sender wakes the readers that wait.
     changed: Mutex<Option<watch::Sender<u64>>>,
 }
 
-struct Place {
+/// One partition.
+struct PublishedPartition {
     end: AtomicU64,
     tail: Mutex<Tail>,
 }
@@ -33,11 +34,12 @@ struct Tail {
     bytes: usize,
 }
 
-impl Places {
-    pub(super) fn new(partitions: u32) -> Places {
+impl Published {
+    pub(super) fn new(partitions: u32) -> Published {
         let count = Topic::ALL.iter().map(|topic| topic.partitions(partitions) as usize).sum();
-        let places = (0..count).map(|_| Place { end: AtomicU64::new(0), tail: Mutex::default() }).collect();
-        Places { partitions, places, changed: Mutex::new(Some(watch::Sender::new(0))) }
+        let new = || PublishedPartition { end: AtomicU64::new(0), tail: Mutex::default() };
+        let each = (0..count).map(|_| new()).collect();
+        Published { partitions, each, changed: Mutex::new(Some(watch::Sender::new(0))) }
     }
 
     pub(super) fn partitions(&self, topic: Topic) -> u32 {
@@ -62,15 +64,15 @@ impl Places {
         Err(LogError::Topics(format!("there is no {of}: the topic has {count} partitions")))
     }
 
-    /// Only for partitions that [`Places::check`] let pass.
-    fn place(&self, of: TopicPartition) -> &Place {
+    /// The state of a partition that has passed [`Published::check`].
+    fn one(&self, of: TopicPartition) -> &PublishedPartition {
         let before: u32 =
             Topic::ALL.iter().take_while(|topic| **topic != of.topic).map(|topic| self.partitions(*topic)).sum();
-        &self.places[(before + of.partition.0) as usize]
+        &self.each[(before + of.partition.0) as usize]
     }
 
     pub(super) fn end(&self, of: TopicPartition) -> Offset {
-        Offset(self.place(of).end.load(Ordering::Acquire))
+        Offset(self.one(of).end.load(Ordering::Acquire))
     }
 
     /// A publication counter to wait on; `None` once the log is closed.
@@ -78,9 +80,9 @@ impl Places {
         self.changed.lock().as_ref().map(watch::Sender::subscribe)
     }
 
-    /// Remembers durable records. They are read only once [`Places::publish`] has moved the end behind them.
+    /// Keeps durable records. They are read only once [`Published::set_end`] has moved the end after them.
     pub(super) fn keep(&self, of: TopicPartition, records: Vec<Record>) {
-        let mut tail = self.place(of).tail.lock();
+        let mut tail = self.one(of).tail.lock();
         for record in records {
             tail.bytes += record.bytes();
             tail.records.push_back(record);
@@ -91,14 +93,14 @@ impl Places {
         }
     }
 
-    /// Moves an end; wakes nobody yet.
+    /// Moves an end, without waking readers.
     pub(super) fn set_end(&self, of: TopicPartition, end: Offset) {
-        self.place(of).end.store(end.0, Ordering::Release);
+        self.one(of).end.store(end.0, Ordering::Release);
     }
 
-    /// Forgets the tail of a partition whose file says something else than the writer thought.
+    /// Drops the tail of a partition whose end in the file is not the one that the writer assumed.
     pub(super) fn forget(&self, of: TopicPartition) {
-        *self.place(of).tail.lock() = Tail::default();
+        *self.one(of).tail.lock() = Tail::default();
     }
 
     /// Wakes every reader.
@@ -108,14 +110,14 @@ impl Places {
         }
     }
 
-    /// Ends the waiting of every reader, for good.
+    /// Closes the log for readers: every wait ends with an error, now and later.
     pub(super) fn close(&self) {
         self.changed.lock().take();
     }
 
-    /// What lies in `[from, end)`, if the tail reaches back that far. The tail has no holes.
+    /// The records of `[from, end)`, at most a batch of them, if the tail reaches back that far. The tail has no holes.
     pub(super) fn recent(&self, of: TopicPartition, from: Offset, end: Offset) -> Option<Vec<Record>> {
-        let tail = self.place(of).tail.lock();
+        let tail = self.one(of).tail.lock();
         let first = tail.records.front()?.offset;
         let skip = usize::try_from(from.0.checked_sub(first.0)?).ok()?;
         let mut bytes = 0;
