@@ -10,7 +10,7 @@ use hyper::header::{CONTENT_ENCODING, HeaderMap};
 
 use super::error::EgressError;
 
-/// What a request says that it can read. Not brotli and not zstd: hosts need not use them, and each decoder is one more
+/// The encodings that a request accepts. Not brotli and not zstd: hosts need not use them, and each decoder is one more
 /// thing that a hostile body can be aimed at.
 pub(super) const ACCEPT_ENCODING: &str = "gzip, deflate";
 

@@ -79,7 +79,7 @@ struct Turn {
     _in_flight: OwnedSemaphorePermit,
 }
 
-/// One response, on a connection that ends when this is dropped.
+/// A response, on a connection that ends when this is dropped.
 struct Exchange {
     response: Response<Incoming>,
     _turn: Turn,

@@ -22,7 +22,7 @@ use super::target::{Target, TargetHost};
 pub(super) trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection for T {}
 
-/// What the bounds and checks of outgoing HTTP rest on. Tests bring their own, and let one address of this machine stand
+/// Resolver, trusted certificates and judgement of addresses. Tests bring their own, and let one address of this machine stand
 /// for a public one.
 pub struct Surroundings {
     /// Looks names up.

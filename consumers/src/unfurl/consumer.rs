@@ -29,7 +29,7 @@ impl UnfurlLinks {
     }
 }
 
-/// One link of a message.
+/// The work on one link of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unfurling {
     conversation: ConversationId,

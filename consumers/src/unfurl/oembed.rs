@@ -5,7 +5,7 @@ use serde_json::Value;
 /// Bytes of a document that are read. With `html`, which is not used, they have a few kilobytes.
 pub(super) const OEMBED_BYTES_MAX: usize = 64 * 1024;
 
-/// What a document says. None of it is trusted. Its `html` is left out: nobody here could say that it is harmless.
+/// The parts of a document that are used. None of them is trusted. Its `html` is left out: nobody here could say that it is harmless.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(super) struct Oembed {
     pub(super) kind: String,

@@ -21,7 +21,7 @@ const TOKEN_BYTES_MAX: usize = 128 * 1024;
 /// Time for one page. A megabyte takes some 10 ms; a tag with thousands of attributes takes the square of their number.
 const READ_TIME_MAX: Duration = Duration::from_secs(1);
 
-/// What a page says of itself. Each value is the first that is not empty; none of it is trusted.
+/// The description that a page gives of itself. Each value is the first that is not empty; none of it is trusted.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(super) struct PageFacts {
     pub(super) title: Option<String>,

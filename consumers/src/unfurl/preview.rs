@@ -28,7 +28,7 @@ pub enum Kind {
     Text,
 }
 
-/// What is shown of a page, of whatever message. Every text is bounded and escaped; every URL is http or https, and bounded.
+/// A preview of a page, good for every message that links to it. Every text is bounded and escaped; every URL is http or https, and bounded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Preview {
     /// Which flag decides about it.

@@ -51,12 +51,12 @@ impl Default for UnfurlConfig {
     }
 }
 
-/// What came of a page.
+/// The outcome of looking at a page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Found {
-    /// It can be shown.
+    /// The page can be shown.
     Preview(Preview),
-    /// It is not shown, for this reason. Another try would give the same.
+    /// The page is not shown, for this reason. Another try would give the same.
     Nothing(String),
 }
 

@@ -33,7 +33,7 @@ async fn endless(head: &str, piece: Vec<u8>, length: u64) -> (Site, Arc<AtomicU6
     (site, sent)
 }
 
-/// What the kernel's buffers of a connection on this machine can hold besides.
+/// Bytes that the kernel's buffers of a connection on this machine can hold besides.
 const BUFFERED_MAX: u64 = 16 << 20;
 
 #[tokio::test]
