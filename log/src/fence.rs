@@ -20,9 +20,9 @@ use crate::{Offset, Position, Stamp};
 /// Whether a record counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It counts.
+    /// The record counts.
     Counts,
-    /// It does not count, now or later.
+    /// The record does not count, now or later.
     Void(VoidReason),
 }
 
@@ -39,7 +39,7 @@ pub enum VoidReason {
     Gap,
     /// Its epoch had been closed by a gap.
     Closed,
-    /// It is a claim with another log's id.
+    /// The record is a claim with another log's id.
     WrongLog,
     /// Its epoch is above any that its writer can have read: a stray, or the log was rewritten under this reader.
     FromTheFuture,

@@ -22,7 +22,7 @@ pub(super) struct Published {
     changed: Mutex<Option<watch::Sender<u64>>>,
 }
 
-/// One partition.
+/// A partition that readers wait for.
 struct PublishedPartition {
     end: AtomicU64,
     tail: Mutex<Tail>,

@@ -64,7 +64,7 @@ fn is_final(stamps: &Stamps) -> bool {
     matches!(stamps, Err(why) if !matches!(why, LogError::Unavailable(_)))
 }
 
-/// One position, and what has been learnt of its partition.
+/// A position under check, with what has been learnt of its partition.
 struct Check {
     source: TopicPartition,
     position: Position,

@@ -35,7 +35,7 @@ pub(super) struct Shared<E> {
     partitions: HashMap<TopicPartition, PartitionFeed<E>>,
 }
 
-/// One partition.
+/// A partition of this process: its ring and its end.
 pub(super) struct PartitionFeed<E> {
     pub(super) ring: RwLock<Ring<E>>,
     /// The ring's end; sent again when the partition stops.

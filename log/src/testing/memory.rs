@@ -31,7 +31,7 @@ pub(super) struct Memory {
     closed: bool,
 }
 
-/// One partition.
+/// A partition: its records, oldest first.
 struct MemoryPartition {
     records: Vec<Record>,
     paused: bool,
