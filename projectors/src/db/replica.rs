@@ -271,20 +271,23 @@ impl Replica {
     async fn prepare(&self, pool: &Pool) -> Result<Option<OtherSchema>, DbError> {
         let Inner { view, name, schema, reported, .. } = &*self.inner;
         self.make(pool, META.ddl(pool.dialect())).await?;
-        let mut tx = self.begin(pool).await?;
+        // Only what is not prepared yet is written to: a reader must not wait for a lock that a writer holds.
+        let mut tx = pool.read(self.name()).await?;
         let wanted = schema.fingerprint(pool.dialect());
         // In this order: another process may be preparing it too, and notes first.
         let has_tables = tx.has_table(POSITIONS.name).await?;
         let mut found = note_of(&mut tx, SCHEMA).await?;
+        tx.commit().await?;
         if found.is_none() && !has_tables {
             let tables = schema.table_names().join(",");
+            let mut tx = self.begin(pool).await?;
             tx.insert_new(&META, vec![noted(SCHEMA, &wanted), noted(TABLES, tables)]).await?;
             tx.commit().await?;
             // Of two versions that come at once the first one counts.
-            tx = self.begin(pool).await?;
+            let mut tx = pool.read(self.name()).await?;
             found = note_of(&mut tx, SCHEMA).await?;
+            tx.commit().await?;
         }
-        tx.commit().await?;
         if found.as_ref() == Some(&wanted) {
             self.make(pool, schema.ddl(pool.dialect())).await?;
             return Ok(None);
