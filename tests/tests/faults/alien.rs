@@ -236,7 +236,7 @@ async fn a_log_that_was_restored_short_is_noticed() {
     take_log(backup.path(), &server.data_dir());
     server.start_unready().await;
     let said = not_ready(&server).await["parts"]["log"]["stopped"].as_str().unwrap().to_owned();
-    assert!(said.contains("but a position says") && said.contains("the log lost something"), "{said}");
+    assert!(said.contains("but a position says") && said.contains("the log lost records"), "{said}");
     expect_refusal(&ada.at(server.url()), &here).await;
     expect_no_new_team(&server).await;
     server.stop().await;
