@@ -187,11 +187,7 @@ async fn a_public_address_of_this_machine_is_not_a_way_in() {
 
 #[tokio::test]
 async fn turns_at_a_host_are_bounded_and_others_do_not_wait() {
-    let hanging = Site::serve("127.0.0.1", |_, stream| async move {
-        tokio::time::sleep(std::time::Duration::from_secs(60)).await;
-        drop(stream);
-    })
-    .await;
+    let hanging = Site::silent("127.0.0.1").await;
     let other = Site::fixed("127.0.0.2", ok("text/plain", "other")).await;
     let config = EgressConfig { allow_private_urls: true, per_host_max: 2, in_flight_max: 4, ..quick() };
     let egress = with_config(Arc::default(), config);
@@ -218,11 +214,7 @@ async fn turns_at_a_host_are_bounded_and_others_do_not_wait() {
 
 #[tokio::test]
 async fn many_names_of_one_address_share_its_turns() {
-    let hanging = Site::serve(PUBLIC, |_, stream| async move {
-        tokio::time::sleep(std::time::Duration::from_secs(60)).await;
-        drop(stream);
-    })
-    .await;
+    let hanging = Site::silent(PUBLIC).await;
     let mut names = Names::default();
     for n in 0..10 {
         names = names.with(&format!("n{n}.example"), &[&[PUBLIC]]);

@@ -142,6 +142,7 @@ async fn a_slow_site_is_left_in_time() {
         Site::serve("127.0.0.1", move |_, mut stream| async move {
             let _ = stream.write_all(head.as_bytes()).await;
             while stream.write_all(piece.as_bytes()).await.is_ok() {
+                // The pace of the site is what is tested.
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         })
@@ -173,6 +174,7 @@ async fn a_slow_site_is_left_in_time() {
 #[tokio::test]
 async fn a_slow_redirect_after_another_does_not_begin_the_time_anew() {
     let site = Site::serve("127.0.0.1", |_, mut stream| async move {
+        // The site's slowness is what is tested: two redirects are within the time, three are not.
         tokio::time::sleep(Duration::from_millis(1_100)).await;
         let _ = stream.write_all(crate::site::redirect_to("/more").as_bytes()).await;
     })

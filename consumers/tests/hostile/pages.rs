@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use teamlog_consumers::egress::{Egress, EgressError};
 use teamlog_consumers::unfurl::{Found, Kind, UnfurlConfig, Unfurler};
 use teamlog_ingest::Link;
 use tokio::io::AsyncWriteExt;
+use tokio::sync::Semaphore;
 use url::Url;
 
 use crate::site::{PUBLIC, Site, guarded, ok, open, redirect_to};
@@ -117,26 +118,23 @@ async fn what_a_page_names_is_checked_like_the_page() {
 #[tokio::test]
 async fn a_page_is_fetched_once_in_its_time() {
     let healthy = Arc::new(AtomicBool::new(false));
-    let is_healthy = healthy.clone();
+    // An answer takes a permit, so the test says when it may go out.
+    let answers = Arc::new(Semaphore::new(2));
+    let (is_healthy, may_answer) = (healthy.clone(), answers.clone());
     let site = Site::serve("127.0.0.1", move |path, mut stream| {
-        let healthy = is_healthy.load(Ordering::SeqCst);
+        let (healthy, may_answer) = (is_healthy.load(Ordering::SeqCst), may_answer.clone());
         async move {
             let answer = match path.as_str() {
                 "/none" => "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_owned(),
                 _ if healthy => ok("text/html", "<title>well</title>"),
                 _ => "HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n".to_owned(),
             };
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            may_answer.acquire().await.unwrap().forget();
             let _ = stream.write_all(answer.as_bytes()).await;
         }
     })
     .await;
-    let lifetimes = UnfurlConfig {
-        cache_ttl: Duration::from_secs(2),
-        nothing_ttl: Duration::from_millis(300),
-        ..UnfurlConfig::default()
-    };
-    let unfurler = Unfurler::new(open(), lifetimes);
+    let unfurler = unfurler(open());
     // A failure is not kept.
     for tries in 1..=2 {
         let failed = unfurler.preview(&site.url("/a")).await.unwrap_err();
@@ -151,20 +149,43 @@ async fn a_page_is_fetched_once_in_its_time() {
             tokio::spawn(async move { attachment(&unfurler, &url).await.unwrap()["title"].clone() })
         })
         .collect();
+    // On one thread: once the fetch has reached the site, all of them wait for it.
+    while site.connections() < 3 {
+        tokio::task::yield_now().await;
+    }
+    answers.add_permits(100);
     for one in asking {
         assert_eq!(one.await.unwrap(), "well");
     }
     assert_eq!(site.connections(), 3);
-    // That there is nothing is kept too, for a shorter time.
+    // A page with nothing to show is kept too.
     for _ in 0..3 {
         assert_eq!(attachment(&unfurler, &site.url("/none")).await.unwrap_err(), "status 404");
+        assert_eq!(attachment(&unfurler, &site.url("/a")).await.unwrap()["title"], "well");
     }
     assert_eq!(site.connections(), 4);
-    tokio::time::sleep(Duration::from_millis(400)).await;
-    let _ = unfurler.preview(&site.url("/none")).await;
-    let _ = unfurler.preview(&site.url("/a")).await;
-    assert_eq!(site.connections(), 5);
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    let _ = unfurler.preview(&site.url("/a")).await;
-    assert_eq!(site.connections(), 6);
+    // Each kind is kept for its own time, and no longer.
+    let short = Duration::from_millis(100);
+    for (lifetimes, forgotten, kept) in [
+        (UnfurlConfig { nothing_ttl: short, ..UnfurlConfig::default() }, "/none", "/a"),
+        (UnfurlConfig { cache_ttl: short, ..UnfurlConfig::default() }, "/a", "/none"),
+    ] {
+        let unfurler = Unfurler::new(open(), lifetimes);
+        let _ = unfurler.preview(&site.url(kept)).await;
+        fetched_again(&unfurler, &site, forgotten).await;
+        let before = site.connections();
+        let _ = unfurler.preview(&site.url(kept)).await;
+        assert_eq!(site.connections(), before, "{kept} is kept longer");
+    }
+}
+
+/// Asks for a page until it is fetched anew: its time in the cache is over.
+async fn fetched_again(unfurler: &Unfurler, site: &Site, path: &str) {
+    let _ = unfurler.preview(&site.url(path)).await;
+    let (before, began) = (site.connections(), Instant::now());
+    while site.connections() == before {
+        assert!(began.elapsed() < Duration::from_secs(30), "{path} is kept for ever");
+        let _ = unfurler.preview(&site.url(path)).await;
+        tokio::task::yield_now().await;
+    }
 }

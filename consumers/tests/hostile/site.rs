@@ -79,6 +79,14 @@ impl Site {
         .await
     }
 
+    /// Reads every request and never answers: the connection stays until the client closes it.
+    pub(crate) async fn silent(host: &str) -> Self {
+        Self::serve(host, |_, mut stream| async move {
+            let _ = stream.read_u8().await;
+        })
+        .await
+    }
+
     /// Answers each path with a text of its own, and the others with 404.
     pub(crate) async fn pages(host: &str, pages: &[(&str, String)]) -> Self {
         let pages: HashMap<String, String> =

@@ -328,7 +328,7 @@ pub(crate) async fn counted(log: &Arc<dyn Log>) -> BTreeMap<String, usize> {
         let end = loop {
             match log.end(source).await {
                 Ok(end) => break end,
-                Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
+                Err(_) => tokio::task::yield_now().await,
             }
         };
         let from = vec![(source, Position::START)];

@@ -271,22 +271,18 @@ impl Replica {
     async fn prepare(&self, pool: &Pool) -> Result<Option<OtherSchema>, DbError> {
         let Inner { view, name, schema, reported, .. } = &*self.inner;
         self.make(pool, META.ddl(pool.dialect())).await?;
-        // Only what is not prepared yet is written to: a reader must not wait for a lock that a writer holds.
-        let mut tx = pool.read(self.name()).await?;
         let wanted = schema.fingerprint(pool.dialect());
-        // In this order: another process may be preparing it too, and notes first.
-        let has_tables = tx.has_table(POSITIONS.name).await?;
-        let mut found = note_of(&mut tx, SCHEMA).await?;
-        tx.commit().await?;
+        // The two questions are asked in this order and by a transaction each. Whoever prepares the replica notes first: if
+        // the tables are there, a snapshot that is taken after that has the note.
+        let has_tables = self.has_tables(pool).await?;
+        let mut found = self.noted_schema(pool).await?;
         if found.is_none() && !has_tables {
             let tables = schema.table_names().join(",");
             let mut tx = self.begin(pool).await?;
             tx.insert_new(&META, vec![noted(SCHEMA, &wanted), noted(TABLES, tables)]).await?;
             tx.commit().await?;
             // Of two versions that come at once the first one counts.
-            let mut tx = pool.read(self.name()).await?;
-            found = note_of(&mut tx, SCHEMA).await?;
-            tx.commit().await?;
+            found = self.noted_schema(pool).await?;
         }
         if found.as_ref() == Some(&wanted) {
             self.make(pool, schema.ddl(pool.dialect())).await?;
@@ -294,6 +290,22 @@ impl Replica {
         }
         let (view, replica, reported) = (view.clone(), name.clone(), reported.clone());
         Ok(Some(OtherSchema { view, replica, found, wanted, reported }))
+    }
+
+    /// Whether a generation has its tables. Takes no lock: a reader must not wait for a writer that holds one.
+    async fn has_tables(&self, pool: &Pool) -> Result<bool, DbError> {
+        let mut tx = pool.read(self.name()).await?;
+        let has_tables = tx.has_table(POSITIONS.name).await?;
+        tx.commit().await?;
+        Ok(has_tables)
+    }
+
+    /// Returns the fingerprint that a generation was made with, if one is noted. Takes no lock.
+    async fn noted_schema(&self, pool: &Pool) -> Result<Option<String>, DbError> {
+        let mut tx = pool.read(self.name()).await?;
+        let noted = note_of(&mut tx, SCHEMA).await?;
+        tx.commit().await?;
+        Ok(noted)
     }
 
     async fn connect(&self, generation: u32) -> Result<Pool, DbError> {
