@@ -40,6 +40,8 @@ use crate::{
 const WRITE_EVERY: Duration = Duration::from_secs(1);
 /// Before a failed write to the log is tried again.
 const WRITE_AGAIN: Duration = Duration::from_secs(1);
+/// Before the log is asked again for what it could not give.
+const READ_AGAIN: Duration = Duration::from_millis(200);
 /// How long work that runs may take to end at a stop, and what it ends with to be written down.
 const LAST_WAIT: Duration = Duration::from_secs(5);
 /// Dead letters that are tried again at one time in a partition. The others wait in the log.
@@ -159,7 +161,7 @@ impl<C: Consumer> Follow<C> {
                 tokio::select! {
                     settled = self.pool.next() => Step::Settled(settled),
                     Some(answered) = self.asked.join_next() => Step::Answered(answered.ok()),
-                    entries = self.front.next(), if has_room => Step::Front(entries),
+                    entries = read_on(&mut self.front), if has_room => Step::Front(entries),
                     entries = next_of(&mut self.back), if has_room => Step::Back(entries),
                     Ok(()) = changed.changed() => Step::Changed,
                     _ = ticks.tick() => Step::Tick,
@@ -173,9 +175,9 @@ impl<C: Consumer> Follow<C> {
             match step {
                 Step::Settled(settled) => self.on_settled(settled),
                 Step::Answered(answered) => answered.into_iter().for_each(|answered| self.on_answered(answered)),
-                Step::Front(entries) => self.take(&read(entries)?),
+                Step::Front(entries) => self.take(&entries?),
                 Step::Back(entries) => {
-                    let entries = read(entries)?;
+                    let entries = entries?;
                     self.back.iter_mut().for_each(|back| back.pending.extend(entries.iter().cloned()));
                     self.take_again();
                 }
@@ -524,16 +526,18 @@ impl Back {
 /// What the back reads next; nothing while something of it was not looked at.
 async fn next_of(back: &mut Option<Back>) -> Result<Vec<Arc<Entry<Event>>>, FeedError> {
     match back {
-        Some(back) if back.pending.is_empty() => back.subscriber.next().await,
+        Some(back) if back.pending.is_empty() => read_on(&mut back.subscriber).await,
         _ => std::future::pending().await,
     }
 }
 
-/// What was read; nothing where the log is away for a moment.
-fn read(entries: Result<Vec<Arc<Entry<Event>>>, FeedError>) -> Result<Vec<Arc<Entry<Event>>>, FeedError> {
-    match entries {
-        Err(why) if !why.may_pass() => Err(why),
-        entries => Ok(entries.unwrap_or_default()),
+/// The next entries. While the log is away it asks again every [`READ_AGAIN`]; it gives only errors that do not pass. Cancel safe.
+async fn read_on(subscriber: &mut Subscriber<Event>) -> Result<Vec<Arc<Entry<Event>>>, FeedError> {
+    loop {
+        match subscriber.next().await {
+            Err(why) if why.may_pass() => tokio::time::sleep(READ_AGAIN).await,
+            read => return read,
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 //! each fault that they showed has a test of its own beside the code as well where it can have one.
 
 /// A seed, and what was wrong.
-pub(crate) const SEEDS: [(u64, &str); 6] = [
+pub(crate) const SEEDS: [(u64, &str); 8] = [
     (
         446,
         "a live team got ahead of its node's feed, so a session that caught up was not shown what lay between the two",
@@ -18,4 +18,6 @@ pub(crate) const SEEDS: [(u64, &str); 6] = [
         1874,
         "the simulation's own: a node that crashed in the moment in which all did was started twice, and its two lives never agreed",
     ),
+    (176, "a consumer that read the log while it was away asked again at once, without end"),
+    (240, "the same, where a team was parked"),
 ];
