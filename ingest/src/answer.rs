@@ -264,6 +264,14 @@ refusals! {
     TooManyEmoji "too_many_emoji",
     /// The actor had not reacted so.
     NoReaction "no_reaction",
+    /// The message is pinned already.
+    AlreadyPinned "already_pinned",
+    /// The message is not pinned.
+    NoPin "no_pin",
+    /// A message of the conversation itself, which nobody wrote.
+    NotPinnable "not_pinnable",
+    /// More than 100 pins in a conversation.
+    TooManyPins "too_many_pins",
     /// More than 250 characters.
     TooLong "too_long",
     /// An imported message must be older than all that was posted in its conversation.

@@ -26,6 +26,8 @@ pub(crate) const HEADLINE_CHARS_MAX: usize = 250;
 pub(crate) const EMOJI_CHARS_MAX: usize = 100;
 /// Different emoji on one message.
 pub(crate) const EMOJI_A_MESSAGE_MAX: usize = 23;
+/// Pins of a conversation. A team in memory holds them all.
+pub(crate) const PINS_MAX: usize = 100;
 /// People in one invitation, or in a channel when it is made.
 pub(crate) const INVITED_MAX: usize = 1_000;
 /// People in a conversation when an import makes it; the rest of a larger one is invited afterwards.

@@ -165,6 +165,8 @@ events! {
     "events" MessageDeleted [1 => 83],
     "events" ReactionAdded [1 => 120],
     "events" ReactionRemoved [1 => 121],
+    "events" MessagePinned [1 => 122],
+    "events" MessageUnpinned [1 => 123],
     "marks" ReadMarked [1 => 180],
     "credentials" CredentialStored [1 => 181],
     "progress" ConsumerProgress [1 => 200],

@@ -48,5 +48,5 @@ pub fn subtype_in(kind: ConversationKind, subtype: &str) -> String {
 /// Whether a message of this subtype is an event of the conversation rather than somebody's words: it is not counted
 /// as unread and cannot be edited.
 pub fn is_system(subtype: Option<&str>) -> bool {
-    subtype.is_some_and(|s| s.starts_with("channel_") || s.starts_with("group_"))
+    subtype.is_some_and(|s| s.starts_with("channel_") || s.starts_with("group_") || s == "pinned_item")
 }

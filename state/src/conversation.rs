@@ -31,6 +31,17 @@ impl Headline {
     }
 }
 
+/// A message that is pinned to its conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pin {
+    /// The message.
+    pub ts: Ts,
+    /// Who pinned it.
+    pub by: UserId,
+    /// When.
+    pub at: Ts,
+}
+
 /// A conversation of any kind, without its members.
 ///
 /// Serialized it is the body of the shard's row; what serde skips is a column of its own there.
@@ -66,11 +77,19 @@ pub struct ConversationRow {
     /// How many countable messages were ever posted: the newest one's ordinal.
     #[serde(skip)]
     pub ordinal: u64,
+    /// The messages that are pinned to it, the newest pin last; some hundred at most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pins: Vec<Pin>,
     /// A JSON object with what an import brought and nothing here understands.
     pub extra: Option<Text>,
 }
 
 impl ConversationRow {
+    /// Returns the pin of a message.
+    pub fn pin(&self, ts: Ts) -> Option<Pin> {
+        self.pins.iter().find(|pin| pin.ts == ts).copied()
+    }
+
     /// One that its own event began.
     pub fn created(event: &ConversationCreated) -> ConversationRow {
         ConversationRow {
@@ -114,6 +133,7 @@ impl ConversationRow {
             latest: Ts::ZERO,
             first_posted: Ts::MAX,
             ordinal: 0,
+            pins: Vec::new(),
             extra: None,
         }
     }
@@ -153,6 +173,13 @@ pub fn change_conversation(event: &Event, with: impl FnOnce(ConversationId, &mut
         Event::ConversationCreated(e) => with(e.conversation, &mut |row| row.note_implied(event)),
         Event::MembersJoined(e) => with(e.conversation, &mut |row| row.note_implied(event)),
         Event::MemberLeft(e) => with(e.conversation, &mut |row| row.note_implied(event)),
+        Event::MessagePinned(e) => with(e.conversation, &mut |row| {
+            let by = e.meta.actor;
+            row.pins.extend(by.map(|by| Pin { ts: e.message.ts, by, at: e.meta.at }));
+            row.note_implied(event);
+        }),
+        Event::MessageUnpinned(e) => with(e.conversation, &mut |row| row.unpin(e.message.ts)),
+        Event::MessageDeleted(e) => with(e.conversation, &mut |row| row.unpin(e.before.ts)),
         Event::TeamCreated(_)
         | Event::UserCreated(_)
         | Event::BotAdded(_)
@@ -162,7 +189,6 @@ pub fn change_conversation(event: &Event, with: impl FnOnce(ConversationId, &mut
         | Event::ConversationOpened(_)
         | Event::ConversationClosed(_)
         | Event::MessageEdited(_)
-        | Event::MessageDeleted(_)
         | Event::ReactionAdded(_)
         | Event::ReactionRemoved(_)
         | Event::ReadMarked(_)
@@ -180,6 +206,10 @@ impl ConversationRow {
     /// does, and count for nobody.
     fn note_implied(&mut self, event: &Event) {
         event.messages().iter().for_each(|(_, message)| self.note_message(message.ts));
+    }
+
+    fn unpin(&mut self, ts: Ts) {
+        self.pins.retain(|pin| pin.ts != ts);
     }
 
     fn note_message(&mut self, ts: Ts) {

@@ -14,7 +14,7 @@ mod threads;
 mod tokens;
 
 pub use apply::is_countable;
-pub use conversation::{Conversation, ConversationRow, Headline, change_conversation};
+pub use conversation::{Conversation, ConversationRow, Headline, Pin, change_conversation};
 pub use directory::{Directory, DirectoryEntry, DirectoryRows};
 pub use facts::{Facts, FactsWanted, MessageFact, Reactions};
 pub use rows::TeamRows;

@@ -148,6 +148,20 @@ pub(crate) fn frames(event: &Event, team: &Team) -> Vec<Drawn> {
         Event::ReactionRemoved(e) => {
             out.reaction("reaction_removed", e.conversation, e.ts, &e.name, e.meta.actor, e.item_author);
         }
+        Event::MessagePinned(e) => {
+            if let Some(by) = e.meta.actor {
+                let mut frame = out.pin("pin_added", e.conversation, &e.message, by, e.meta.at, e.pin_count);
+                frame["item"]["message"]["pinned_to"] = json!([e.conversation]);
+                out.push(Audience::Members(e.conversation), frame);
+            }
+            out.implied(event);
+        }
+        Event::MessageUnpinned(e) => {
+            let mut frame = out.pin("pin_removed", e.conversation, &e.message, e.pinned_by, e.pinned_at, e.pin_count);
+            frame["user"] = json!(e.meta.actor);
+            frame["has_pins"] = json!(e.pin_count > 0);
+            out.push(Audience::Members(e.conversation), frame);
+        }
         Event::ConversationCreated(_)
         | Event::MessageImported(_)
         | Event::TeamCreated(_)
@@ -416,6 +430,31 @@ impl Out<'_> {
         }
         self.push(Audience::Members(conversation), frame);
     }
+
+    /// What `pin_added` and `pin_removed` have in common. `by` and `at` are those of the pin.
+    fn pin(
+        &self,
+        kind: &str,
+        conversation: ConversationId,
+        message: &Message,
+        by: UserId,
+        at: Ts,
+        pin_count: i32,
+    ) -> Value {
+        let mut frame = json!({
+            "type": kind, "user": by, "channel_id": conversation,
+            "item": {
+                "type": "message", "channel": conversation, "created": at.seconds(), "created_by": by,
+                "message": self.rendered(conversation, message),
+            },
+            "pin_count": pin_count, "pinned_info": render::pinned_info(conversation, by, at),
+            "event_ts": self.at.to_string(),
+        });
+        if let Some(author) = message.user {
+            frame["item_user"] = json!(author);
+        }
+        frame
+    }
 }
 
 /// A private channel for those who have left it since: nothing of what it may have become after that.
@@ -426,6 +465,7 @@ fn without_what_came_later(team: &Team, of: &Conversation, joined: &[(UserId, Ts
         topic: Headline::default(),
         purpose: Headline::default(),
         is_archived: false,
+        pins: Vec::new(),
         extra: None,
         ..of.row.clone()
     };

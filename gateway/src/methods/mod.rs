@@ -11,6 +11,7 @@ mod legacy;
 mod method;
 mod openapi;
 mod paging;
+mod pins;
 mod reactions;
 mod reply;
 mod rtm;
@@ -36,6 +37,7 @@ static GROUPS: &[&[Method]] = &[
     chat::METHODS,
     conversations::METHODS,
     emoji::METHODS,
+    pins::METHODS,
     reactions::METHODS,
     rtm::METHODS,
     search::METHODS,

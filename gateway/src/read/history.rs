@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use teamlog_live::bridge;
+use teamlog_live::{TeamGuard, bridge};
 use teamlog_projectors::HistoryPage;
 use teamlog_schemas::{ConversationId, Event, Message, Ts};
-use teamlog_state::{Facts, FactsWanted, MessageFact, TeamSource};
+use teamlog_state::{Facts, FactsWanted, MessageFact, Pin, Team, TeamSource};
 
 use super::{
     overlay::{Overlay, Window},
@@ -81,17 +81,48 @@ pub async fn message(
     conversation: ConversationId,
     ts: Ts,
 ) -> Result<Option<MessageFact>, ApiError> {
+    let (mut facts, _) = by_name(gateway, caller, conversation, &[ts]).await?;
+    Ok(facts.messages.remove(&(conversation, ts)).flatten())
+}
+
+/// The messages that are pinned to a conversation, the newest pin first.
+///
+/// # Errors
+/// As [`history`].
+pub async fn pinned(
+    gateway: &Gateway,
+    caller: &Caller,
+    conversation: ConversationId,
+) -> Result<Vec<(Pin, MessageFact)>, ApiError> {
+    let pins = |team: &Team| team.conversation(conversation).map(|c| c.pins.clone()).unwrap_or_default();
+    let names: Vec<Ts> = pins(&caller.team.read()).iter().map(|pin| pin.ts).collect();
+    let (mut facts, team) = by_name(gateway, caller, conversation, &names).await?;
+    // A pin that came since the call is left out; one that went is not there any more.
+    let message = |pin: Pin| Some((pin, facts.messages.remove(&(conversation, pin.ts))??));
+    Ok(pins(&team).into_iter().rev().filter_map(message).collect())
+}
+
+/// Messages of a conversation by their names, and the team as of the position that they reflect.
+async fn by_name<'a>(
+    gateway: &Gateway,
+    caller: &'a Caller,
+    conversation: ConversationId,
+    names: &[Ts],
+) -> Result<(Facts, TeamGuard<'a>), ApiError> {
     let shard = begin(caller, conversation)?;
-    let wanted = FactsWanted { messages: vec![(conversation, ts)], ..FactsWanted::default() };
+    let names: Vec<_> = names.iter().map(|ts| (conversation, *ts)).collect();
+    let wanted = FactsWanted { messages: names.clone(), ..FactsWanted::default() };
     let at = gateway.shards().facts(&shard, caller.team.id(), &[wanted]).await?;
     let at = at.map(|facts| {
         let mut facts: Facts = facts.into_iter().next().unwrap_or_default();
-        facts.messages.entry((conversation, ts)).or_insert(None);
+        for name in names {
+            facts.messages.entry(name).or_insert(None);
+        }
         facts
     });
-    let (mut facts, team) = bridge::to_team(gateway.ingest().teams(), &caller.team, at, Facts::apply).await?;
+    let (facts, team) = bridge::to_team(gateway.ingest().teams(), &caller.team, at, Facts::apply).await?;
     readable(&team, caller.user, conversation)?;
-    Ok(facts.messages.remove(&(conversation, ts)).flatten())
+    Ok((facts, team))
 }
 
 /// Refuses early what is not the caller's, and says where the rows are.

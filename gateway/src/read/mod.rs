@@ -7,7 +7,7 @@ mod remote_index;
 mod search;
 mod unread;
 
-pub use history::{Page, Paged, history, message, replies};
+pub use history::{Page, Paged, history, message, pinned, replies};
 pub use index::{LocalIndex, MessageIndex};
 pub use remote_index::{RemoteIndex, SEARCH_PATH, Searchers};
 pub(crate) use remote_index::{SEARCH_VERSION, SearchAnswer, SearchRequest};

@@ -121,8 +121,8 @@ fn channel(team: &Team, conversation: &Conversation, viewer: UserId) -> Map<Stri
         "purpose": purpose,
         "previous_names": distinct(&conversation.previous_names),
         "priority": 0,
-        "has_pins": false,
-        "pin_count": 0,
+        "has_pins": !conversation.pins.is_empty(),
+        "pin_count": conversation.pins.len(),
         "num_members": conversation.members.len(),
     }));
     if is_mpim {
@@ -159,8 +159,8 @@ fn direct(team: &Team, conversation: &Conversation, viewer: UserId) -> Map<Strin
         "context_team_id": id,
         "updated": updated(conversation).micros() / 1000,
         "priority": 0,
-        "has_pins": false,
-        "pin_count": 0,
+        "has_pins": !conversation.pins.is_empty(),
+        "pin_count": conversation.pins.len(),
         "version": 1,
     }))
 }

@@ -2,7 +2,7 @@
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::{Map, Value, json};
-use teamlog_schemas::{ConversationId, ConversationKind, Message, Reaction, Text, Thread, UserId, subtype_in};
+use teamlog_schemas::{ConversationId, ConversationKind, Message, Reaction, Text, Thread, Ts, UserId, subtype_in};
 use teamlog_state::{MessageFact, Team};
 
 use super::{AsText, extra_of};
@@ -39,7 +39,16 @@ pub fn message_fact(team: &Team, conversation: ConversationId, fact: &MessageFac
     if !fact.reactions.is_empty() && !fact.tombstone {
         object.insert("reactions".to_owned(), reactions(&fact.reactions));
     }
+    if let Some(pin) = team.conversation(conversation).and_then(|c| c.pin(fact.message.ts)) {
+        object.insert("pinned_to".to_owned(), json!([conversation]));
+        object.insert("pinned_info".to_owned(), pinned_info(conversation, pin.by, pin.at));
+    }
     Value::Object(object)
+}
+
+/// Where, by whom and when a message was pinned.
+pub fn pinned_info(conversation: ConversationId, by: UserId, at: Ts) -> Value {
+    json!({ "channel": conversation, "pinned_by": by, "pinned_ts": at.seconds() })
 }
 
 /// A reply with its root's author, as `conversations.replies` gives it.

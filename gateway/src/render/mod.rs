@@ -7,7 +7,7 @@ mod timezone;
 mod user;
 
 pub use conversation::{Reader, conversation, legacy_conversation, members, name_of};
-pub use message::{Rendered, TOMBSTONE_TEXT, message, message_fact, reactions, reply, thread_keys};
+pub use message::{Rendered, TOMBSTONE_TEXT, message, message_fact, pinned_info, reactions, reply, thread_keys};
 pub use team::{own_self, self_prefs, team, team_prefs};
 pub use user::{bot, bot_id_of, color, user, user_bot};
 

@@ -6,6 +6,7 @@ mod elsewhere;
 mod homes;
 mod house;
 mod jobs;
+mod pins;
 mod search;
 mod signup;
 mod strangers;

@@ -19,6 +19,7 @@ mod invite;
 mod join;
 mod kick;
 mod leave;
+mod pin;
 mod post;
 mod react;
 mod registry;
@@ -59,4 +60,6 @@ registry::commands! {
     delete::Delete,
     react::React,
     react::Unreact,
+    pin::Pin,
+    pin::Unpin,
 }

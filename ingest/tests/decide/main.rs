@@ -8,4 +8,5 @@ mod golden;
 mod laws;
 mod messages;
 mod people;
+mod pins;
 mod rig;

@@ -164,6 +164,17 @@ pub(crate) fn unreacts(user: UserId, of: i64, name: &str, at: i64) -> Event {
     ReactionRemoved { meta: meta(user, at), conversation, ts: ts(of), name: name.into(), item_author }.into()
 }
 
+/// Bob pins the first message of the direct message.
+pub(crate) fn pins(at: i64) -> Event {
+    let (conversation, message) = (direct(), message(ada(), 33));
+    MessagePinned { meta: meta(bob(), at), conversation, message, pin_count: 1, ts: ts(at) }.into()
+}
+
+pub(crate) fn unpins(pinned: i64, at: i64) -> Event {
+    let (conversation, message, pinned_by, pinned_at) = (direct(), message(ada(), 33), bob(), ts(pinned));
+    MessageUnpinned { meta: meta(ada(), at), conversation, message, pinned_by, pinned_at, pin_count: 0 }.into()
+}
+
 pub(crate) fn imports(at: i64, root: Option<i64>, reactions: Vec<Reaction>) -> Event {
     let message = Message { thread_ts: root.map(ts), extra: Some("{\"x\":1}".into()), ..message(bob(), at) };
     MessageImported { meta: meta(ada(), 70), conversation: old(), message, reactions }.into()
@@ -245,6 +256,9 @@ pub(crate) fn life(shard: &str) -> Vec<Arc<Event>> {
         }
         .into(),
         ConversationOpened { meta: meta(ada(), 75), conversation: direct() }.into(),
+        pins(76),
+        unpins(76, 77),
+        pins(78),
         posts(g, message(bob(), 80)).into(),
         posts(g, message(bob(), 81)).into(),
     ];

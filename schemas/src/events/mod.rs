@@ -7,6 +7,7 @@ mod conversations;
 mod credentials;
 mod marks;
 mod messages;
+mod pins;
 mod reactions;
 mod teams;
 
@@ -19,5 +20,6 @@ pub use conversations::{
 pub use credentials::CredentialStored;
 pub use marks::ReadMarked;
 pub use messages::{MessageDeleted, MessageEdited, MessageImported, MessagePosted};
+pub use pins::{MessagePinned, MessageUnpinned};
 pub use reactions::{ReactionAdded, ReactionRemoved};
 pub use teams::{BotAdded, PasswordSet, TeamCreated, TokenIssued, TokenRevoked, UserCreated};

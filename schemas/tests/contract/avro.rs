@@ -170,8 +170,8 @@ impl Sampler {
             "team" => format!("T0CJ5PC{n:02}"),
             "conversation" => format!("C0CJ5PC{n:02}"),
             "bot" => format!("B0CJ5PC{n:02}"),
-            "actor" | "creator" | "inviter" | "item_author" | "kicked_by" | "members" | "mentions" | "opens_for"
-            | "reply_users" | "root_author" | "user" | "users" => format!("U0CJ5PC{n:02}"),
+            "actor" | "creator" | "inviter" | "item_author" | "pinned_by" | "kicked_by" | "members" | "mentions"
+            | "opens_for" | "reply_users" | "root_author" | "user" | "users" => format!("U0CJ5PC{n:02}"),
             "hash" | "key_check" => format!("{n:064x}"),
             "plain" => format!("Grüße <@U0CJ5PC7L> 👋 {n}"),
             field => format!("{field} {n}"),

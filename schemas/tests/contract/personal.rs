@@ -14,6 +14,7 @@ const ALLOWED: &[(&str, &str, &str)] = &[
     ("*", "creator", "an id"),
     ("*", "inviter", "an id"),
     ("*", "item_author", "an id"),
+    ("*", "pinned_by", "an id"),
     ("*", "kicked_by", "an id"),
     ("*", "members", "ids"),
     ("*", "mentions", "ids"),

@@ -10,6 +10,7 @@ mod nodes;
 mod office;
 mod older;
 mod openapi;
+mod pins;
 mod refusals;
 mod rtm;
 mod rtm_edges;

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use rand::{Rng, rngs::StdRng};
 use teamlog_ingest::{
     Answer, Command, NewPerson, NewTeam, NotAccepted, Nothing, Refusal, Request,
-    commands::{CreateConversation, CreateUser, Edit, Invite, Join, Kick, Leave, Post, React},
+    commands::{CreateConversation, CreateUser, Edit, Invite, Join, Kick, Leave, Pin, Post, React},
 };
 use teamlog_log::{Offset, Partition};
 use teamlog_schemas::{ConversationId, ConversationKind, Event, Ts, UserId, partition_of};
@@ -50,6 +50,11 @@ enum Deed {
         ts: Ts,
         name: &'static str,
     },
+    /// Of a message that is there for certain.
+    Pin {
+        conversation: ConversationId,
+        ts: Ts,
+    },
 }
 
 /// What is known of a deed after all tries.
@@ -82,6 +87,7 @@ impl Deed {
                 expected_edited_ts: None,
             }),
             Deed::React { conversation, ts, name } => Command::from(React { conversation, ts, name: name.to_owned() }),
+            Deed::Pin { conversation, ts } => Command::from(Pin { conversation, ts }),
         }
     }
 
@@ -94,6 +100,7 @@ impl Deed {
             Deed::Kick { .. } => "conversations.kick",
             Deed::Edit { .. } => "chat.update",
             Deed::React { .. } => "reactions.add",
+            Deed::Pin { .. } => "pins.add",
         }
     }
 
@@ -105,7 +112,8 @@ impl Deed {
             | Deed::Invite { conversation, .. }
             | Deed::Kick { conversation, .. }
             | Deed::Edit { conversation, .. }
-            | Deed::React { conversation, .. } => *conversation,
+            | Deed::React { conversation, .. }
+            | Deed::Pin { conversation, .. } => *conversation,
         }
     }
 }
@@ -235,9 +243,10 @@ impl Doer {
             5 => Deed::Kick { conversation, user },
             6 if !self.said.is_empty() => {
                 let (conversation, ts) = *pick(&mut self.rng, &self.said);
-                match self.rng.random_bool(0.5) {
-                    true => Deed::Edit { conversation, ts, text: format!("{} edits {}", self.who, self.deeds) },
-                    false => {
+                match self.rng.random_range(0..3) {
+                    0 => Deed::Edit { conversation, ts, text: format!("{} edits {}", self.who, self.deeds) },
+                    1 => Deed::Pin { conversation, ts },
+                    _ => {
                         let name = *pick(&mut self.rng, &["wave", "eyes", "tada"]);
                         Deed::React { conversation, ts, name }
                     }

@@ -158,6 +158,15 @@ fn shapes() -> Vec<(&'static str, Event)> {
             let (meta, conversation, ts, name, item_author) = reacted();
             ReactionRemoved { meta, conversation, ts, name, item_author }.into()
         }),
+        ("a pin", {
+            let message = message("UADA", 20, "hi");
+            MessagePinned { meta: meta(), conversation: id("C1"), message, pin_count: 1, ts: ts(40) }.into()
+        }),
+        ("a pin's end", {
+            let (message, pinned_by, pinned_at) = (message("UADA", 20, "hi"), user("UBOB"), ts(30));
+            let (meta, conversation) = (meta(), id("C1"));
+            MessageUnpinned { meta, conversation, message, pinned_by, pinned_at, pin_count: 0 }.into()
+        }),
     ]
 }
 

@@ -31,7 +31,7 @@ pub(crate) const HISTORY: Method = Method {
         Key::sometimes("latest", Shape::Text, "`latest`, if the call named one."),
         MESSAGES,
         HAS_MORE,
-        Key::always("pin_count", Shape::Integer, "The conversation's pins: 0."),
+        Key::always("pin_count", Shape::Integer, "How many messages are pinned to the conversation."),
         Key::always("channel_actions_ts", Shape::Null, "Always null."),
         Key::always("channel_actions_count", Shape::Integer, "0."),
         PAGE,
@@ -86,7 +86,7 @@ async fn history(call: &Call<'_>, args: History) -> Result<Reply, ApiError> {
     }
     reply.insert("messages".to_owned(), Value::Array(messages));
     reply.insert("has_more".to_owned(), json!(paged.next.is_some()));
-    reply.insert("pin_count".to_owned(), json!(0));
+    reply.insert("pin_count".to_owned(), json!(team.conversation(conversation).map_or(0, |c| c.pins.len())));
     reply.insert("channel_actions_ts".to_owned(), Value::Null);
     reply.insert("channel_actions_count".to_owned(), json!(0));
     reply.insert("response_metadata".to_owned(), Cursor::<Messages>::metadata(paged.next.map(micros)));

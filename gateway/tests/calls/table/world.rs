@@ -58,6 +58,7 @@ impl World {
         let reply = text(&house.good("chat.postMessage", &bob, reply).await["ts"]);
         let reaction = json!({ "channel": engines, "timestamp": ts[0], "name": "tada" });
         house.good("reactions.add", &ada, reaction).await;
+        house.good("pins.add", &ada, json!({ "channel": engines, "timestamp": ts[0] })).await;
 
         let stands_for = vec![
             ("T0LOVELACE", text(&made["team"]["id"])),

@@ -84,6 +84,10 @@ impl Memberships {
             Event::ReactionAdded(e) => {
                 vec![Shown { channel: None, ..self.to_members("reaction_added", e.conversation, e.meta.at) }]
             }
+            Event::MessagePinned(e) => {
+                let pinned = Shown { channel: None, ..self.to_members("pin_added", e.conversation, e.meta.at) };
+                [pinned].into_iter().chain(self.said(event)).collect()
+            }
             Event::MessageEdited(e) => {
                 let at = e.after.edited.map_or(e.meta.at, |edited| edited.ts);
                 vec![self.to_members("message", e.conversation, at)]
