@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use teamlog_gateway::Credentials;
 use teamlog_ingest::{Answer, Command, NewPerson, Request as Ask, commands::CreateUser};
 use teamlog_log::{Partition, Position, TopicPartition};
-use teamlog_schemas::{Event, TeamId, UserId};
-use teamlog_state::SourceError;
+use teamlog_schemas::{TeamId, UserId};
+use teamlog_state::{SourceError, newcomer};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -63,11 +63,9 @@ async fn named(house: &House) -> HashMap<UserId, Option<Uuid>> {
     for number in 0..2 {
         let events = TopicPartition::events(Partition(number));
         for entry in house.ingest.teams().feed().scan(events, Position::START).await.unwrap() {
-            match entry.event().map(|event| &**event) {
-                Some(Event::UserCreated(e)) => named.insert(e.person.user, e.credential_id),
-                Some(Event::TeamCreated(e)) => named.insert(e.owner.user, e.credential_id),
-                _ => None,
-            };
+            let Some(event) = entry.event() else { continue };
+            let credential = event.password().map(|(_, credential)| credential);
+            named.extend(newcomer(event).map(|(person, _)| (person.user, credential)));
         }
     }
     named

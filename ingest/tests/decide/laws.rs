@@ -81,13 +81,7 @@ fn scene(rig: &Rig, step: &Step) -> Scene {
 }
 
 fn token_hashes(rig: &Rig) -> Vec<String> {
-    let token_of = |event: &Event| match event {
-        Event::TeamCreated(created) => created.token.clone(),
-        Event::UserCreated(created) => created.token.clone(),
-        Event::TokenIssued(issued) => Some(issued.token.clone()),
-        _ => None,
-    };
-    rig.events.iter().filter_map(|event| token_of(event)).map(|token| token.hash).collect()
+    rig.events.iter().filter_map(|event| event.token()).map(|token| token.hash.clone()).collect()
 }
 
 /// Returns a sample of the step's command. Every command of the registry comes as often as any other.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use serde_json::Value as Json;
-use teamlog_schemas::{Event, schemas};
+use teamlog_schemas::{Event, Ts, schemas};
 
 use crate::{
     avro::{Record, Sampler, Type, parse},
@@ -111,4 +111,18 @@ fn a_teams_event_begins_with_meta() {
         assert_eq!(event.meta().is_some(), record.fields[0].name == "meta", "{}", event.name());
         assert_eq!(event.team(), event.meta().map(|meta| meta.team));
     }
+}
+
+/// The next `ts` of a team is above all that its events gave out: an event that gives out less than its newest message has
+/// would let a later message take that name again.
+#[test]
+fn an_event_gives_out_the_ts_of_its_newest_message_unless_it_was_imported() {
+    let mut with_messages = 0;
+    for event in (0..64).flat_map(Event::samples) {
+        let Some(newest) = event.messages().iter().map(|(_, message)| message.ts).max() else { continue };
+        with_messages += 1;
+        let is_imported = event.name() == "MessageImported";
+        assert_eq!(event.given_ts(), if is_imported { Ts::ZERO } else { newest }, "{event:?}");
+    }
+    assert!(with_messages > 64, "{with_messages} samples have messages");
 }

@@ -20,7 +20,8 @@ pub(crate) fn wrong(folder: &Path) -> Vec<String> {
     wrong
 }
 
-fn sources(folder: &Path) -> Vec<PathBuf> {
+/// Every Rust file under a folder.
+pub(crate) fn sources(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
         let path = entry.path();

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod compose;
+mod events;
 mod language;
 mod modules;
 
@@ -198,4 +199,17 @@ fn doc_comments_begin_with_what_a_thing_is_or_does() {
         "these begin with a pronoun, with \"The same\", or have a name that is none:\n{}",
         wrong.join("\n")
     );
+}
+
+#[test]
+fn no_match_over_events_has_an_arm_for_all_others() {
+    let folders = fs::read_dir(root()).unwrap().map(|entry| entry.unwrap().path());
+    let folders = folders
+        .filter(|of| of.join("Cargo.toml").exists())
+        .flat_map(|of| ["src", "tests", "benches", "examples"].map(|folder| of.join(folder)));
+    let files = folders.filter(|folder| folder.exists()).flat_map(|folder| language::sources(&folder));
+    let found: Vec<_> = files
+        .flat_map(|file| events::wildcards(&file).into_iter().map(move |line| format!("{}:{line}", file.display())))
+        .collect();
+    assert!(found.is_empty(), "an event that is added goes by these without a word:\n{}", found.join("\n"));
 }

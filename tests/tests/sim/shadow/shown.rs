@@ -92,7 +92,29 @@ impl Memberships {
                 let at = e.after.edited.map_or(e.meta.at, |edited| edited.ts);
                 vec![self.to_members("message", e.conversation, at)]
             }
-            _ => Vec::new(),
+            // What no person of the simulation does, and what no session is sent.
+            Event::ClusterFounded(_)
+            | Event::TeamRegistered(_)
+            | Event::NodeBeat(_)
+            | Event::BotAdded(_)
+            | Event::PasswordSet(_)
+            | Event::TokenIssued(_)
+            | Event::TokenRevoked(_)
+            | Event::ConversationOpened(_)
+            | Event::ConversationClosed(_)
+            | Event::ConversationRenamed(_)
+            | Event::TopicSet(_)
+            | Event::PurposeSet(_)
+            | Event::ConversationArchived(_)
+            | Event::ConversationUnarchived(_)
+            | Event::MessageImported(_)
+            | Event::MessageDeleted(_)
+            | Event::ReactionRemoved(_)
+            | Event::MessageUnpinned(_)
+            | Event::ReadMarked(_)
+            | Event::CredentialStored(_)
+            | Event::ConsumerProgress(_)
+            | Event::WorkFailed(_) => Vec::new(),
         }
     }
 
