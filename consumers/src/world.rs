@@ -66,7 +66,7 @@ impl World {
             traceparent: None,
             command: command.into(),
         };
-        match self.ingest.submit(request).await {
+        match self.ingest.submit(job.partition, request).await {
             Answer::Acked(acked) => Ok(Some(acked.event)),
             Answer::Nothing { .. } => Ok(None),
             Answer::Refused(why) => Err(Undone::Refused(why)),

@@ -77,10 +77,14 @@ impl Gateway {
         let invalid = || ApiError::refused("invalid_auth");
         let team = token.team.ok_or_else(invalid)?;
         // A team that another node made a moment ago may not have been read here yet.
-        if self.partition_of(team).is_none() {
-            is_unknown()?;
-        }
-        let team = match self.ingest().team(team).await {
+        let partition = match self.partition_of(team) {
+            Some(partition) => partition,
+            None => {
+                is_unknown()?;
+                self.ingest().directory().partition(team).await?.ok_or_else(invalid)?
+            }
+        };
+        let team = match self.ingest().team_in(partition, team).await {
             Ok(team) => team,
             Err(TeamsError::NotFound) => return Err(invalid()),
             Err(why) => return Err(why.into()),

@@ -190,29 +190,29 @@ impl Ingest {
 
     /// Hands a command in and waits for what becomes of it, at most to its deadline. Where it has an idempotency key, the answer is
     /// true of all its tries.
-    pub async fn submit(&self, request: Request) -> Answer {
-        self.tried(request, false).await
+    pub async fn submit(&self, partition: Partition, request: Request) -> Answer {
+        self.tried(partition, request, false).await
     }
 
-    /// The same for a command of which a try was lost on its way to another process, and may yet be carried out there.
-    pub async fn submit_after_a_loss(&self, request: Request) -> Answer {
-        self.tried(request, true).await
+    /// Does a command of which an earlier try was lost on its way to another process, and may yet be carried out there.
+    pub async fn submit_after_a_loss(&self, partition: Partition, request: Request) -> Answer {
+        self.tried(partition, request, true).await
     }
 
-    async fn tried(&self, request: Request, after_a_loss: bool) -> Answer {
+    /// Looks up where the command's team lives, and does the command: for callers that do not know it from its live team.
+    pub async fn submit_by_team(&self, request: Request) -> Answer {
+        match self.inner.directory.partition(request.team).await {
+            Ok(Some(partition)) => self.submit(partition, request).await,
+            Ok(None) => Answer::Refused(Refusal::TeamNotFound),
+            Err(_) => Answer::not_accepted(NotAccepted::LogAway),
+        }
+    }
+
+    async fn tried(&self, partition: Partition, request: Request, after_a_loss: bool) -> Answer {
         let keyed = request.key.as_ref().map(|key| (request.team, request.actor, &request.method, key));
         let this = self.inner.doubts.begin(keyed, after_a_loss);
-        let answer = self.hand_in(request).await;
+        let answer = self.inner.writers.submit(partition, request).await;
         self.inner.doubts.told(this, answer)
-    }
-
-    async fn hand_in(&self, request: Request) -> Answer {
-        let partition = match self.inner.directory.partition(request.team).await {
-            Ok(Some(partition)) => partition,
-            Ok(None) => return Answer::Refused(Refusal::TeamNotFound),
-            Err(_) => return Answer::not_accepted(NotAccepted::LogAway),
-        };
-        self.inner.writers.submit(partition, request).await
     }
 
     /// Makes a team, in two steps: the directory gives out the domain, then the team begins. The answer's event is the
@@ -246,15 +246,24 @@ impl Ingest {
     /// # Errors
     /// All of [`TeamsError`] but `NotBegun`.
     pub async fn team(&self, team: TeamId) -> Result<Arc<LiveTeam>, TeamsError> {
+        let partition = self.inner.directory.partition(team).await?.ok_or(TeamsError::NotFound)?;
+        self.team_in(partition, team).await
+    }
+
+    /// The live team, as [`Ingest::team`] gives it, of a team that is known to live in a partition.
+    ///
+    /// # Errors
+    /// All of [`TeamsError`] but `NotBegun`.
+    pub async fn team_in(&self, partition: Partition, team: TeamId) -> Result<Arc<LiveTeam>, TeamsError> {
         let away = || TeamsError::Away("the team has not begun and cannot at the moment".to_owned());
-        match self.inner.teams.get(team).await {
+        match self.inner.teams.get_in(partition, team).await {
             Err(TeamsError::NotBegun(_)) => {
                 let entry = self.inner.directory.by_team(team).ok_or(TeamsError::NotFound)?;
                 let event = registration(&self.inner.teams, Offset(entry.offset)).await.ok_or_else(away)?;
                 let Event::TeamRegistered(registered) = &*event else { return Err(TeamsError::NotFound) };
                 let (partition, seen_at) = self.begin(registered.clone(), Instant::now() + BEGIN).await?;
                 self.inner.teams.wait_for(partition, seen_at.offset).await?;
-                self.inner.teams.get(team).await
+                self.inner.teams.get_in(partition, team).await
             }
             other => other,
         }
@@ -275,7 +284,7 @@ impl Ingest {
             traceparent: None,
             command: BeginTeam(registered).into(),
         };
-        let answer = self.submit(request).await;
+        let answer = self.submit_by_team(request).await;
         answer.seen_at().ok_or_else(|| TeamsError::Away(format!("the team could not begin: {answer:?}")))
     }
 

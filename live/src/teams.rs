@@ -118,7 +118,15 @@ impl Teams {
     /// # Errors
     /// All of [`TeamsError`].
     pub async fn get(&self, team: TeamId) -> Result<Arc<LiveTeam>, TeamsError> {
-        let number = self.inner.directory.partition(team).await?.ok_or(TeamsError::NotFound)?;
+        let partition = self.inner.directory.partition(team).await?.ok_or(TeamsError::NotFound)?;
+        self.get_in(partition, team).await
+    }
+
+    /// The team, as [`Teams::get`] gives it, of a team that is known to live in a partition.
+    ///
+    /// # Errors
+    /// All of [`TeamsError`].
+    pub async fn get_in(&self, number: Partition, team: TeamId) -> Result<Arc<LiveTeam>, TeamsError> {
         let partition = self.inner.partition(number)?;
         partition.current(&self.inner.feed).await?;
         if let Some(live) = partition.live.lock().get(&team) {

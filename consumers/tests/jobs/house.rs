@@ -305,7 +305,7 @@ impl Node {
                 traceparent: None,
                 command: post(crew.general, text),
             };
-            match self.ingest.submit(request).await {
+            match self.ingest.submit_by_team(request).await {
                 Answer::Acked(_) => return true,
                 Answer::NotAccepted { .. } | Answer::Unknown => tokio::task::yield_now().await,
                 other => panic!("{other:?}"),

@@ -1,8 +1,9 @@
 //! The path of every write: a command, its outcome, and the wait until the caller can see what it did.
 
 use teamlog_ingest::{Answer, Command, Made, Refusal, Request, commands::Act};
+use teamlog_live::LiveTeam;
 use teamlog_log::Position;
-use teamlog_schemas::{TeamId, UserId};
+use teamlog_schemas::UserId;
 use tokio::time::Instant;
 use tracing::warn;
 
@@ -25,7 +26,7 @@ impl Call<'_> {
     /// Does a command in the caller's name, under the call's key. For commands that may also find that there is nothing to do.
     pub(super) async fn write<A: Act + Into<Command>>(&self, act: A) -> Result<Done<A::Made>, ApiError> {
         let caller = self.caller()?;
-        self.write_as(caller.team.id(), Some(caller.user), self.key.clone(), act).await
+        self.write_as(&caller.team, Some(caller.user), self.key.clone(), act).await
     }
 
     /// Does one of several commands of a call: its key is made from the call's (`key/1`, ...).
@@ -35,7 +36,7 @@ impl Call<'_> {
         act: A,
     ) -> Result<Done<A::Made>, ApiError> {
         let caller = self.caller()?;
-        self.write_as(caller.team.id(), Some(caller.user), self.step_key(step), act).await
+        self.write_as(&caller.team, Some(caller.user), self.step_key(step), act).await
     }
 
     /// The key of one of several writes.
@@ -47,13 +48,13 @@ impl Call<'_> {
     /// what was so already.
     pub(super) async fn write_as<A: Act + Into<Command>>(
         &self,
-        team: TeamId,
+        team: &LiveTeam,
         actor: Option<UserId>,
         key: Option<String>,
         act: A,
     ) -> Result<Done<A::Made>, ApiError> {
         let request = Request {
-            team,
+            team: team.id(),
             actor,
             method: self.method.into(),
             key,
@@ -61,9 +62,11 @@ impl Call<'_> {
             traceparent: self.traceparent.clone(),
             command: act.into(),
         };
-        let ingest = self.gateway.ingest();
-        let answer =
-            if self.after_a_loss { ingest.submit_after_a_loss(request).await } else { ingest.submit(request).await };
+        let (ingest, partition) = (self.gateway.ingest(), team.partition());
+        let answer = match self.after_a_loss {
+            true => ingest.submit_after_a_loss(partition, request).await,
+            false => ingest.submit(partition, request).await,
+        };
         self.seen(&answer).await;
         settle(answer)
     }

@@ -125,14 +125,18 @@ impl Session<'_> {
             command: Command::from(post),
         };
         let (ingest, turns) = (self.gateway.ingest().clone(), self.turns.clone());
+        let partition = self.team.partition();
         self.unanswered.insert(name.clone(), Unanswered { id, text: words });
         self.own.insert(name.clone());
         // The first poll hands the command in, or lines it up: so they are decided in the order in which they came.
         let mut submit = async move {
-            let Some(turns) = turns else { return (name, ingest.submit(request).await) };
+            let Some(turns) = turns else { return (name, ingest.submit(partition, request).await) };
             let _turn = turns.lock().await;
             let is_late = Instant::now() >= request.deadline;
-            (name, if is_late { Answer::not_accepted(NotAccepted::Late) } else { ingest.submit(request).await })
+            (
+                name,
+                if is_late { Answer::not_accepted(NotAccepted::Late) } else { ingest.submit(partition, request).await },
+            )
         }
         .boxed();
         match (&mut submit).now_or_never() {

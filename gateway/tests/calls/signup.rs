@@ -123,7 +123,7 @@ async fn whoever_is_not_in_the_general_channel_enters_it_on_connecting() {
         traceparent: None,
         command: Command::from(CreateUser(person)),
     };
-    let Answer::Acked(acked) = house.ingest.submit(ask).await else { panic!("carol is not made") };
+    let Answer::Acked(acked) = house.ingest.submit_by_team(ask).await else { panic!("carol is not made") };
     house.ingest.teams().wait_for(acked.partition, acked.seen_at.offset).await.unwrap();
     let carol = house.ingest.secrets().token_of(&acked.event).unwrap();
     let channels = async || {

@@ -181,7 +181,7 @@ impl House {
             traceparent: None,
             command: command.into(),
         };
-        let acked = acked(self.gateway.ingest().submit(request).await);
+        let acked = acked(self.gateway.ingest().submit_by_team(request).await);
         self.gateway.ingest().teams().wait_for(acked.partition, acked.seen_at.offset).await.unwrap();
         acked
     }

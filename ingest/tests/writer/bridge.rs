@@ -26,7 +26,7 @@ async fn rows_reflect_all_that_the_team_beside_them_does() {
     let node = Node::start(&FaultyLog::plain(PARTITIONS));
     let (team, ada, general) = make_team(&node, "acme").await;
     let say = async |text: &str| {
-        let said = node.ingest.submit(request(team, Some(ada), None, post(general, text))).await;
+        let said = node.ingest.submit_by_team(request(team, Some(ada), None, post(general, text))).await;
         let (partition, seen_at) = said.seen_at().unwrap();
         node.ingest.teams().wait_for(partition, seen_at.offset).await.unwrap();
         seen_at

@@ -60,10 +60,11 @@ async fn a_clock_that_runs_away_adds_no_more_than_its_bound_to_a_ts() {
     let (clock, _nodes) = compared(&log, &skew_ms).await;
     let node = Node::with_clock(&log, clock.clone());
     let (team, ada, general) = make_team(&node, "acme").await;
-    let posted = async |text| match node.ingest.submit(request(team, Some(ada), None, post(general, text))).await {
-        Answer::Acked(acked) => acked.event.given_ts(),
-        answer => panic!("{answer:?}"),
-    };
+    let posted =
+        async |text| match node.ingest.submit_by_team(request(team, Some(ada), None, post(general, text))).await {
+            Answer::Acked(acked) => acked.event.given_ts(),
+            answer => panic!("{answer:?}"),
+        };
     let right = posted("right").await;
     skew_ms.store(HOUR_MS, Ordering::Relaxed);
     let ahead = posted("ahead").await;
@@ -85,7 +86,7 @@ async fn behind_a_ts_that_is_ahead_it_goes_on_by_microseconds() {
     let node = Node::with_clock(&log, Clock::new(move || Ts::from_micros((broker.clock_ms() + HOUR_MS) * 1_000)));
     let (team, ada, general) = make_team(&node, "acme").await;
     let text = |text| request(team, Some(ada), None, post(general, text));
-    let Answer::Acked(acked) = node.ingest.submit(text("ahead")).await else { panic!("not posted") };
+    let Answer::Acked(acked) = node.ingest.submit_by_team(text("ahead")).await else { panic!("not posted") };
     let last = acked.event.given_ts();
     node.end().await;
 
@@ -93,7 +94,7 @@ async fn behind_a_ts_that_is_ahead_it_goes_on_by_microseconds() {
     let node = Node::with_clock(&log, clock);
     let mut given = Vec::new();
     while given.len() < 2 {
-        match node.ingest.submit(text("right")).await {
+        match node.ingest.submit_by_team(text("right")).await {
             Answer::Acked(acked) => given.push(acked.event.given_ts()),
             // It has not read the directory, or not claimed yet.
             Answer::Refused(Refusal::TeamNotFound) | Answer::NotAccepted { .. } => tokio::task::yield_now().await,

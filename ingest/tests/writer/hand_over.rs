@@ -48,7 +48,7 @@ impl Two {
         let mut at = first;
         loop {
             let ask = request(team, Some(ada), Some(text.clone()), post(general, &text));
-            match ingests[at].submit(ask).await {
+            match ingests[at].submit_by_team(ask).await {
                 Answer::Acked(acked) => return acked.event.given_ts(),
                 Answer::NotAccepted { why: NotAccepted::NotOwner, .. } => {
                     at = 1 - at;
@@ -111,15 +111,17 @@ async fn who_is_chosen_no_longer_writes_on_until_the_other_one_can() {
     let team = make_team(two.node(0), "acme").await;
     two.tell(0, [false, true]);
     // The other one has not heard of it: nobody else writes, and nobody waits.
-    let answer = two.node(0).ingest.submit(request(team.0, Some(team.1), None, post(team.2, "still here"))).await;
+    let answer =
+        two.node(0).ingest.submit_by_team(request(team.0, Some(team.1), None, post(team.2, "still here"))).await;
     assert!(matches!(answer, Answer::Acked(_)), "{answer:?}");
     two.node(1).ingest.directory().wait_for(Offset(1)).await.unwrap();
-    let answer = two.node(1).ingest.submit(request(team.0, Some(team.1), None, post(team.2, "too early"))).await;
+    let answer =
+        two.node(1).ingest.submit_by_team(request(team.0, Some(team.1), None, post(team.2, "too early"))).await;
     assert!(matches!(answer, Answer::NotAccepted { why: NotAccepted::NotOwner, .. }), "{answer:?}");
     two.tell(1, [false, true]);
     let ingests = [0, 1].map(|at| two.node(at).ingest.clone());
     Two::post(ingests, 0, team, "over there".to_owned()).await;
-    let answer = two.node(0).ingest.submit(request(team.0, Some(team.1), None, post(team.2, "too late"))).await;
+    let answer = two.node(0).ingest.submit_by_team(request(team.0, Some(team.1), None, post(team.2, "too late"))).await;
     assert!(matches!(answer, Answer::NotAccepted { why: NotAccepted::NotOwner, .. }), "{answer:?}");
 }
 
@@ -137,7 +139,7 @@ async fn two_tables_that_differ_for_a_minute_do_no_harm() {
         for at in [0, 1] {
             let text = format!("{}/{at}", acknowledged.len());
             let ask = request(team.0, Some(team.1), Some(text.clone()), post(team.2, &text));
-            match two.node(at).ingest.submit(ask).await {
+            match two.node(at).ingest.submit_by_team(ask).await {
                 Answer::Acked(acked) => acknowledged.insert(text, acked.event.given_ts()),
                 Answer::NotAccepted { .. } => None,
                 other => panic!("{other:?}"),
@@ -154,7 +156,7 @@ async fn what_a_live_node_cannot_read_is_not_written_until_it_can() {
     let team = make_team(two.node(0), "acme").await;
     let post = || request(team.0, Some(team.1), None, post(team.2, "news"));
     let posted = Event::decode(&{
-        let Answer::Acked(acked) = two.node(0).ingest.submit(post()).await else { panic!("all know it") };
+        let Answer::Acked(acked) = two.node(0).ingest.submit_by_team(post()).await else { panic!("all know it") };
         acked.event.encode().unwrap()
     });
     let versions = posted.unwrap().schema_ids();
@@ -166,11 +168,11 @@ async fn what_a_live_node_cannot_read_is_not_written_until_it_can() {
         two.tables[0].send_replace(Arc::new(Membership::of(two.ids[0], peers)));
     };
     knows(BTreeSet::new());
-    let answer = two.node(0).ingest.submit(post()).await;
+    let answer = two.node(0).ingest.submit_by_team(post()).await;
     assert!(matches!(answer, Answer::NotAccepted { why: NotAccepted::OtherVersion, .. }), "{answer:?}");
     // It was upgraded to a program that knows the first version, which says all of this post.
     knows(BTreeSet::from([versions[0]]));
-    let answer = two.node(0).ingest.submit(post()).await;
+    let answer = two.node(0).ingest.submit_by_team(post()).await;
     assert!(matches!(answer, Answer::Acked(_)), "{answer:?}");
 }
 
@@ -242,7 +244,7 @@ async fn who_is_chosen_no_longer_claims_nothing_after_an_append_that_failed() {
     let text = "held up";
     let ask = request(team.0, Some(team.1), Some(text.to_owned()), post(team.2, text));
     let ingest = two.node(0).ingest.clone();
-    let held_up = tokio::spawn(async move { ingest.submit(ask).await });
+    let held_up = tokio::spawn(async move { ingest.submit_by_team(ask).await });
     // The append has timed out.
     until(async || !two.node(0).ingest.writes().contains(&number)).await;
     two.log.pause(source, false);
@@ -250,7 +252,7 @@ async fn who_is_chosen_no_longer_claims_nothing_after_an_append_that_failed() {
     time_passes(10 * SECOND).await;
     assert_eq!(claims(&two.log, source), 1, "the other one's to claim");
     let late = request(team.0, Some(team.1), None, post(team.2, "late"));
-    let answer = two.node(0).ingest.submit(late).await;
+    let answer = two.node(0).ingest.submit_by_team(late).await;
     assert!(matches!(answer, Answer::NotAccepted { why: NotAccepted::NotOwner, .. }), "{answer:?}");
     let answer = held_up.await.unwrap();
     assert!(matches!(answer, Answer::Acked(_) | Answer::Unknown), "{answer:?}");

@@ -217,7 +217,7 @@ async fn nothing_is_lost(seed: u64) {
                 // A node that was killed does not come back under this handle.
                 while Instant::now() < until && !stop.is_cancelled() {
                     let ask = request(team, Some(ada), Some(text.clone()), post(general, &text));
-                    match ingest.submit(ask).await {
+                    match ingest.submit_by_team(ask).await {
                         Answer::Acked(acked) => return (text, Some(acked.event.given_ts())),
                         Answer::NotAccepted { .. } | Answer::Unknown => tokio::task::yield_now().await,
                         other => panic!("seed {seed}: {other:?}"),
@@ -243,7 +243,7 @@ async fn nothing_is_lost(seed: u64) {
     // A retry gives the first answer, whoever gave it.
     let (text, ts) = acknowledged.iter().next().unwrap();
     let ask = request(team, Some(ada), Some(text.clone()), post(general, "another text"));
-    match node.ingest.submit(ask).await {
+    match node.ingest.submit_by_team(ask).await {
         Answer::Acked(acked) => assert_eq!(acked.event.given_ts(), *ts, "seed {seed}"),
         other => panic!("seed {seed}: {other:?}"),
     }
@@ -279,7 +279,7 @@ async fn two_writers_of_a_partition_do_no_harm() {
         let until = Instant::now() + TRIES;
         while Instant::now() < until {
             let ask = request(team, Some(ada), Some(text.clone()), post(general, &text));
-            match node.ingest.submit(ask).await {
+            match node.ingest.submit_by_team(ask).await {
                 Answer::Acked(acked) => {
                     acknowledged.insert(text.clone(), acked.event.given_ts());
                     break;
@@ -315,7 +315,7 @@ async fn a_name_is_given_once_and_a_refusal_was_true() {
         };
         request(team, Some(ada), None, Command::from(new))
     };
-    let answers = futures::future::join_all((0..20).map(|_| node.ingest.submit(create()))).await;
+    let answers = futures::future::join_all((0..20).map(|_| node.ingest.submit_by_team(create()))).await;
     let made = answers.iter().filter(|answer| matches!(answer, Answer::Acked(_))).count();
     let refused = answers.iter().filter(|answer| matches!(answer, Answer::Refused(Refusal::NameTaken))).count();
     assert_eq!((made, refused), (1, 19));
@@ -328,7 +328,7 @@ async fn a_reply_that_no_shard_has_seen_leaves_its_thread_right() {
     let log = FaultyLog::plain(PARTITIONS);
     let node = Node::start(&log);
     let (team, ada, general) = make_team(&node, "acme").await;
-    let does = async |command| match node.ingest.submit(request(team, Some(ada), None, command)).await {
+    let does = async |command| match node.ingest.submit_by_team(request(team, Some(ada), None, command)).await {
         Answer::Acked(acked) => acked.event,
         answer => panic!("{answer:?}"),
     };
@@ -361,12 +361,12 @@ async fn with_the_log_away_commands_are_answered_at_their_deadline() {
         ask.deadline = Instant::now() + Duration::from_millis(500);
         ask
     };
-    let answer = node.ingest.submit(soon("first")).await;
+    let answer = node.ingest.submit_by_team(soon("first")).await;
     assert!(matches!(answer, Answer::Unknown | Answer::NotAccepted { .. }), "{answer:?}");
     log.set_unavailable(false);
     let mut ask = request(team, Some(ada), Some("first".to_owned()), post(general, "first"));
     ask.deadline = deadline();
-    let answer = node.ingest.submit(ask).await;
+    let answer = node.ingest.submit_by_team(ask).await;
     assert!(matches!(answer, Answer::Acked(_)), "{answer:?}");
     node.end().await;
 }
@@ -376,8 +376,9 @@ async fn a_repeat_of_an_unknown_outcome_with_the_log_still_away_is_not_called_no
     let log = FaultyLog::plain(PARTITIONS);
     let node = Node::start(&log);
     let (team, ada, general) = make_team(&node, "acme").await;
-    let tried =
-        async |key: &str| node.ingest.submit(request(team, Some(ada), Some(key.to_owned()), post(general, key))).await;
+    let tried = async |key: &str| {
+        node.ingest.submit_by_team(request(team, Some(ada), Some(key.to_owned()), post(general, key))).await
+    };
     log.set_unavailable(true);
     let first = tried("first").await;
     assert!(matches!(first, Answer::Unknown), "{first:?}");
@@ -402,7 +403,7 @@ async fn what_is_decided_while_two_appends_are_under_way_goes_with_the_next_one(
     let mut posts = Vec::new();
     for number in 0..10 {
         let (ingest, ask) = (node.ingest.clone(), request(team, Some(ada), None, post(general, &number.to_string())));
-        posts.push(tokio::spawn(async move { ingest.submit(ask).await }));
+        posts.push(tokio::spawn(async move { ingest.submit_by_team(ask).await }));
         time_passes(Duration::from_millis(1)).await;
     }
     assert_eq!(log.appends.load(Ordering::Relaxed) - before, 2);
@@ -425,7 +426,7 @@ async fn a_repeat_of_what_is_under_way_in_a_log_that_hangs_is_not_called_not_don
     let mut tries = Vec::new();
     for key in ["first", "second", "third"] {
         let (ingest, ask) = (node.ingest.clone(), tried(key));
-        tries.push(tokio::spawn(async move { ingest.submit(ask).await }));
+        tries.push(tokio::spawn(async move { ingest.submit_by_team(ask).await }));
         time_passes(Duration::from_millis(1)).await;
     }
     // Another process's, which knows nothing of the tries before.
@@ -437,12 +438,12 @@ async fn a_repeat_of_what_is_under_way_in_a_log_that_hangs_is_not_called_not_don
     );
     until(async || other.ingest.teams().are_current()).await;
     for key in ["first", "third"] {
-        let repeated = other.ingest.submit(tried(key)).await;
+        let repeated = other.ingest.submit_by_team(tried(key)).await;
         assert!(matches!(repeated, Answer::Unknown), "{key}: {repeated:?}");
     }
     log.hangs.send_replace(false);
     for key in ["first", "second", "third"] {
-        let found = other.ingest.submit(tried(key)).await;
+        let found = other.ingest.submit_by_team(tried(key)).await;
         assert!(matches!(found, Answer::Acked(_)), "{key}: {found:?}");
     }
     node.end().await;
@@ -455,11 +456,11 @@ async fn a_repeat_of_a_try_whose_caller_went_away_is_not_called_not_done() {
     let (team, ada, general) = make_team(&node, "acme").await;
     let tried = || request(team, Some(ada), Some("key".to_owned()), post(general, "key"));
     log.set_unavailable(true);
-    let gone = tokio::time::timeout(Duration::from_millis(10), node.ingest.submit(tried())).await;
+    let gone = tokio::time::timeout(Duration::from_millis(10), node.ingest.submit_by_team(tried())).await;
     assert!(gone.is_err());
     // Its record may be on its way for as long as that.
     time_passes(TRIES).await;
-    let repeated = node.ingest.submit(tried()).await;
+    let repeated = node.ingest.submit_by_team(tried()).await;
     assert!(matches!(repeated, Answer::Unknown), "{repeated:?}");
     node.end().await;
 }
@@ -528,7 +529,7 @@ async fn a_writer_that_cannot_read_an_event_leaves_the_partition_alone() {
     let older = Node::start(&log);
     let refused = async || loop {
         let ask = request(team, Some(ada), None, post(general, "?"));
-        match older.ingest.submit(ask).await {
+        match older.ingest.submit_by_team(ask).await {
             // It has not read the directory yet.
             Answer::Refused(Refusal::TeamNotFound) => tokio::task::yield_now().await,
             Answer::NotAccepted { why, .. } => return assert_eq!(why, NotAccepted::Unreadable),

@@ -260,7 +260,7 @@ impl Life {
     }
 
     pub(crate) async fn submit(&self, request: Request) -> Result<Answer, Lost> {
-        self.call(self.ingest.submit(request)).await
+        self.call(self.ingest.submit_by_team(request)).await
     }
 
     pub(crate) async fn create_team(&self, new: NewTeam) -> Result<Answer, Lost> {

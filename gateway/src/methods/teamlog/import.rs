@@ -157,9 +157,9 @@ async fn one(call: &Call<'_>, team: &LiveTeam, kind: ItemKind, item: Value, dead
         ItemKind::Message => message(item),
     };
     let Some(command) = command else { return json!({ "result": "not_understood" }) };
-    let (team, method, traceparent) = (team.id(), call.method.into(), call.traceparent.clone());
-    let request = Request { team, actor: None, method, key: None, deadline, traceparent, command };
-    let answer = call.gateway.ingest().submit(request).await;
+    let (partition, method, traceparent) = (team.partition(), call.method.into(), call.traceparent.clone());
+    let request = Request { team: team.id(), actor: None, method, key: None, deadline, traceparent, command };
+    let answer = call.gateway.ingest().submit(partition, request).await;
     // Messages are many, and nothing that is imported later is looked for in them.
     if kind != ItemKind::Message {
         call.seen(&answer).await;

@@ -80,7 +80,7 @@ async fn create(call: &Call<'_>, args: Create) -> Result<Reply, ApiError> {
         credential_id: keep_password(call, team.id(), user, hash).await?,
         ..NewPerson::default()
     };
-    let created = call.write_as(team.id(), actor, call.key.clone(), CreateUser(person)).await?.made()?;
+    let created = call.write_as(&team, actor, call.key.clone(), CreateUser(person)).await?.made()?;
     // A retry with the call's key finds its first answer, so the person is the one that the first try made.
     enter_general(call, &team, created.person.user).await;
     let token = call.gateway.ingest().secrets().token_of(created.event());
