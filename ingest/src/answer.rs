@@ -127,6 +127,10 @@ pub enum Nothing {
     AlreadyImported,
     /// A link is not shown below its message: the message is gone, or has no such link any more, or shows it already.
     NotShown,
+    /// A scheduled message was posted, deleted or given up before.
+    NotScheduled,
+    /// A scheduled message is not due yet by the writer's clock.
+    NotDue,
 }
 
 /// Why a command was surely not carried out, though it might be later.
@@ -272,6 +276,14 @@ refusals! {
     NotPinnable "not_pinnable",
     /// More than 100 pins in a conversation.
     TooManyPins "too_many_pins",
+    /// A time to post at that has passed.
+    TimeInPast "time_in_past",
+    /// A time to post at that is more than 120 days ahead.
+    TimeTooFar "time_too_far",
+    /// More than 30 scheduled messages in five minutes of a conversation.
+    RestrictedTooMany "restricted_too_many",
+    /// No such scheduled message of the actor's, or one that is due within a minute.
+    InvalidScheduledMessageId "invalid_scheduled_message_id",
     /// More than 250 characters.
     TooLong "too_long",
     /// An imported message must be older than all that was posted in its conversation.

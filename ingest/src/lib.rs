@@ -16,6 +16,7 @@ mod local_writers;
 mod request;
 mod service;
 mod team_fold;
+mod timers;
 mod writer;
 mod writers;
 

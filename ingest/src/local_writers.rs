@@ -13,7 +13,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     Answer, DirectoryRequest, NotAccepted, Refusal, Request, WriterConfig, WriterHandle, Writers,
-    directory_fold::DirectoryFold, team_fold::TeamFold, writer,
+    directory_fold::DirectoryFold, team_fold::TeamFold, timers::Timers, writer,
 };
 
 /// The table of nodes, as it changes.
@@ -55,8 +55,14 @@ impl LocalWriters {
             let partition = Partition(number);
             let fold = TeamFold { partition, teams: teams.clone(), source: source.clone() };
             let events = TopicPartition::events(partition);
-            let (config, stop) = (config.clone(), stop.child_token());
-            writer::start(fold, feed.clone(), events, *position, config, choice(events), tasks, stop)
+            let (config, clock, timers_stop) = (config.clone(), config.clock.clone(), stop.child_token());
+            let stop = stop.child_token();
+            let writer = writer::start(fold, feed.clone(), events, *position, config, choice(events), tasks, stop);
+            let (feed, source, shard, writer_of_timers) =
+                (feed.clone(), source.clone(), shard_of(number), writer.clone());
+            let timers = Timers { partition, feed, source, shard, writer: writer_of_timers, clock };
+            tasks.spawn(timers.run(timers_stop));
+            writer
         });
         let writers = writers.collect();
         let fold = DirectoryFold { directory: directory.clone(), teams, partitions, shard_of };

@@ -19,6 +19,6 @@ pub use mains::{Mains, MainsProjector};
 pub use projector::{Batch, ProjectError, Projector};
 pub use runner::{Progress, Runner, ViewStatus, WaitError, lowest_positions};
 pub use search::{Match, MatchOrder, Matches, MessageQuery, Search, SearchError, SearchProjector, highlight};
-pub use shards::{HistoryPage, Misplaced, ShardConfig, ShardProjector, Shards, Unread};
+pub use shards::{HistoryPage, Misplaced, ScheduledPage, ShardConfig, ShardProjector, Shards, Unread};
 pub use verify::{BuildTimes, Difference, OneTeam, Rebuilt, Switched, Verified, VerifyError};
 pub use view::{View, ViewReplica};

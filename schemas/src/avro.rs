@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 #[cfg(any(test, feature = "testing"))]
 use crate::testing::Dice;
-use crate::{BotId, ConversationId, TeamId, Ts, UserId};
+use crate::{BotId, ConversationId, ScheduleId, TeamId, Ts, UserId};
 
 /// A type that a field of a record may have.
 pub(crate) trait AvroType: Sized {
@@ -154,6 +154,7 @@ plain! {
     UserId: "string", dice => dice.id(&["UADA", "UBOB", "UCY"]);
     BotId: "string", dice => dice.id(&["BROBO"]);
     ConversationId: "string", dice => dice.id(&["C1", "G1", "D1", "G2"]);
+    ScheduleId: "string", dice => dice.id(&["Q1", "Q2"]);
 }
 
 impl AvroType for String {

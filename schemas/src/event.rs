@@ -163,6 +163,8 @@ events! {
     "events" MessageImported [1 => 81],
     "events" MessageEdited [1 => 82],
     "events" MessageDeleted [1 => 83],
+    "events" MessageScheduled [1 => 85],
+    "events" ScheduledMessageDeleted [1 => 86],
     "events" ReactionAdded [1 => 120],
     "events" ReactionRemoved [1 => 121],
     "events" MessagePinned [1 => 122],

@@ -142,6 +142,11 @@ id!(
     FileId, "a file", b"F"
 );
 
+id!(
+    /// A message that is to be posted at a time, `Q...`; unique in its team.
+    ScheduleId, "a scheduled message's", b"Q"
+);
+
 #[cfg(test)]
 mod tests {
     use super::*;

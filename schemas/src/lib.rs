@@ -23,7 +23,7 @@ pub use event::{EVENTS, Event, EventType, schemas};
 // Its list is the list of events.
 pub use events::*;
 pub use fact::{About, Changed, Deletion, Fact, Membership, MessageChange, Reach};
-pub use ids::{BotId, ConversationId, FileId, ID_LEN_MAX, InvalidId, TeamId, UserId};
+pub use ids::{BotId, ConversationId, FileId, ID_LEN_MAX, InvalidId, ScheduleId, TeamId, UserId};
 pub use keys::{credential_key, mark_key};
 pub use partition::partition_of;
 pub use parts::{

@@ -189,6 +189,8 @@ pub fn change_conversation(event: &Event, with: impl FnOnce(ConversationId, &mut
         | Event::ConversationOpened(_)
         | Event::ConversationClosed(_)
         | Event::MessageEdited(_)
+        | Event::MessageScheduled(_)
+        | Event::ScheduledMessageDeleted(_)
         | Event::ReactionAdded(_)
         | Event::ReactionRemoved(_)
         | Event::ReadMarked(_)

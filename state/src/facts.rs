@@ -1,12 +1,17 @@
 //! `Facts`: what `decide` needs and [`Team`](crate::Team) does not hold, read from rows and brought up to date by the
 //! same events as the team.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
-use teamlog_schemas::{Changed, ConversationId, Deletion, Event, Message, MessageChange, Reaction, Thread, Ts, UserId};
+use teamlog_schemas::{
+    Changed, ConversationId, Deletion, Event, Message, MessageChange, Reaction, ScheduleId, Thread, Ts, UserId,
+};
 
-use crate::{ReplyHead, WriteKey, thread_left, thread_with};
+use crate::{ReplyHead, Scheduled, WriteKey, schedule_window, scheduled_by, thread_left, thread_with, unscheduled_by};
 
 /// What a command wants to know.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,6 +20,10 @@ pub struct FactsWanted {
     pub messages: Vec<(ConversationId, Ts)>,
     /// Threads of which every reply's `ts` and author is wanted (to delete one of them), by root.
     pub replies: Vec<(ConversationId, Ts)>,
+    /// Scheduled messages by id.
+    pub scheduled: Vec<ScheduleId>,
+    /// Windows of time, each of a conversation and by its beginning, of which the ids of the scheduled messages are wanted.
+    pub windows: Vec<(ConversationId, Ts)>,
     /// The event of a keyed write.
     pub key: Option<WriteKey>,
 }
@@ -22,7 +31,8 @@ pub struct FactsWanted {
 impl FactsWanted {
     /// Whether nothing is wanted: then no rows are read.
     pub fn is_empty(&self) -> bool {
-        self.messages.is_empty() && self.replies.is_empty() && self.key.is_none()
+        let FactsWanted { messages, replies, scheduled, windows, key } = self;
+        messages.is_empty() && replies.is_empty() && scheduled.is_empty() && windows.is_empty() && key.is_none()
     }
 }
 
@@ -46,6 +56,10 @@ pub struct Facts {
     pub messages: HashMap<(ConversationId, Ts), Option<MessageFact>>,
     /// Every wanted thread's replies, oldest first.
     pub replies: HashMap<(ConversationId, Ts), Vec<ReplyHead>>,
+    /// Every wanted scheduled message; none if there is no such one, or not any more.
+    pub scheduled: HashMap<ScheduleId, Option<Scheduled>>,
+    /// The scheduled messages of every wanted window.
+    pub windows: HashMap<(ConversationId, Ts), BTreeSet<ScheduleId>>,
     /// The wanted key's event, if that write has counted.
     pub write: Option<Arc<Event>>,
     /// The wanted key, so that later events can be told to be its.
@@ -53,6 +67,18 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// The answer where there are no rows.
+    pub fn of_no_rows(wanted: &FactsWanted) -> Facts {
+        Facts {
+            messages: wanted.messages.iter().map(|name| (*name, None)).collect(),
+            replies: wanted.replies.iter().map(|name| (*name, Vec::new())).collect(),
+            scheduled: wanted.scheduled.iter().map(|id| (*id, None)).collect(),
+            windows: wanted.windows.iter().map(|window| (*window, BTreeSet::new())).collect(),
+            write: None,
+            key: wanted.key.clone(),
+        }
+    }
+
     /// The message of this name, if it is there; a deleted root with replies is, as a tombstone.
     pub fn message(&self, conversation: ConversationId, ts: Ts) -> Option<&MessageFact> {
         self.messages.get(&(conversation, ts))?.as_ref()
@@ -67,6 +93,26 @@ impl Facts {
             self.on_change(change);
         }
         self.on_messages(event);
+        self.on_scheduled(event);
+    }
+
+    fn on_scheduled(&mut self, event: &Event) {
+        if let Some((id, scheduled)) = scheduled_by(event) {
+            let window = (scheduled.conversation, schedule_window(scheduled.due));
+            if let Some(ids) = self.windows.get_mut(&window) {
+                ids.insert(id);
+            }
+            if let Some(slot) = self.scheduled.get_mut(&id) {
+                *slot = Some(scheduled);
+            }
+        } else if let Some(id) = unscheduled_by(event) {
+            for ids in self.windows.values_mut() {
+                ids.remove(&id);
+            }
+            if let Some(slot) = self.scheduled.get_mut(&id) {
+                *slot = None;
+            }
+        }
     }
 
     fn on_change(&mut self, MessageChange { conversation, ts, what }: MessageChange<'_>) {

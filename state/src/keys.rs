@@ -90,6 +90,7 @@ mod tests {
             broadcast: None,
             opens_for: Vec::new(),
             unfurl: None,
+            schedule: None,
         }))
     }
 

@@ -7,6 +7,7 @@ mod facts;
 mod keys;
 mod rows;
 mod rules;
+mod scheduled;
 mod segments;
 mod source;
 mod team;
@@ -19,6 +20,9 @@ pub use directory::{Directory, DirectoryEntry, DirectoryRows};
 pub use facts::{Facts, FactsWanted, MessageFact, Reactions};
 pub use rows::TeamRows;
 pub use rules::{begun_conversations, closings, new_bot, newcomer};
+pub use scheduled::{
+    SCHEDULE_WINDOW_SECONDS, Scheduled, Timer, TimerKey, schedule_window, scheduled_by, timer_of, unscheduled_by,
+};
 pub use source::{At, SourceError, TeamSource, UserState};
 pub use team::{
     Bot, CONVERSATIONS_A_SEGMENT, ConversationIndex, Member, PEOPLE_A_SEGMENT, PersonIndex, Team, WriteKey,

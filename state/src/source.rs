@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use teamlog_schemas::{ConversationId, TeamId, Ts, UserId};
 
-use crate::{Facts, FactsWanted, TeamRows};
+use crate::{Facts, FactsWanted, TeamRows, Timer};
 
 /// Rows and the position that they reflect, from one snapshot of the database.
 ///
@@ -67,6 +67,16 @@ pub trait TeamSource<P>: Send + Sync + 'static {
 
     /// Facts for several commands of one team at once, one for each of `wanted`, in order.
     async fn facts(&self, shard: &str, team: TeamId, wanted: &[FactsWanted]) -> Result<At<P, Vec<Facts>>, SourceError>;
+
+    /// Timers of a partition's teams on a shard that are due before `until`, in order, at most `limit`. The position is that
+    /// of `events` in the partition.
+    async fn timers(
+        &self,
+        shard: &str,
+        partition: u32,
+        until: Ts,
+        limit: usize,
+    ) -> Result<At<P, Vec<Timer>>, SourceError>;
 
     /// What belongs to one person alone. The position is that of `marks`.
     async fn user(&self, shard: &str, team: TeamId, user: UserId) -> Result<At<P, UserState>, SourceError>;

@@ -37,6 +37,7 @@ pub(super) fn record(text: &str) -> Result<NewRecord, BenchError> {
         broadcast: None,
         opens_for: Vec::new(),
         unfurl: None,
+        schedule: None,
     });
     Ok(NewRecord {
         key: Some(Bytes::from(team.to_string())),

@@ -22,8 +22,8 @@ use teamlog_log::{
     testing::{Faults, FaultyLog},
 };
 use teamlog_projectors::Shards;
-use teamlog_schemas::{ConversationId, Event, TeamId, UserId};
-use teamlog_state::{At, DirectoryRows, Facts, FactsWanted, SourceError, TeamRows, TeamSource, UserState};
+use teamlog_schemas::{ConversationId, Event, TeamId, Ts, UserId};
+use teamlog_state::{At, DirectoryRows, Facts, FactsWanted, SourceError, TeamRows, TeamSource, Timer, UserState};
 use tokio::{
     sync::{Semaphore, watch},
     time::Instant,
@@ -45,13 +45,11 @@ impl TeamSource<Position> for Nothing {
     }
 
     async fn facts(&self, _: &str, _: TeamId, wanted: &[FactsWanted]) -> Result<At<Position, Vec<Facts>>, SourceError> {
-        let facts = wanted.iter().map(|wanted| Facts {
-            messages: wanted.messages.iter().map(|name| (*name, None)).collect(),
-            replies: wanted.replies.iter().map(|name| (*name, Vec::new())).collect(),
-            write: None,
-            key: wanted.key.clone(),
-        });
-        Ok(At { position: Position::START, rows: facts.collect() })
+        Ok(At { position: Position::START, rows: wanted.iter().map(Facts::of_no_rows).collect() })
+    }
+
+    async fn timers(&self, _: &str, _: u32, _: Ts, _: usize) -> Result<At<Position, Vec<Timer>>, SourceError> {
+        Ok(At { position: Position::START, rows: Vec::new() })
     }
 
     async fn user(&self, _: &str, _: TeamId, _: UserId) -> Result<At<Position, UserState>, SourceError> {

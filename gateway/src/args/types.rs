@@ -3,7 +3,7 @@
 use std::{borrow::Cow, str::FromStr};
 
 use serde_json::{Map, Value};
-use teamlog_schemas::{BotId, ConversationId, TeamId, Ts, UserId};
+use teamlog_schemas::{BotId, ConversationId, ScheduleId, TeamId, Ts, UserId};
 
 use super::{Args, Argument, Kind, Parse};
 use crate::{ApiError, limits};
@@ -95,6 +95,7 @@ ids! {
     UserId, "user", "user_not_found";
     BotId, "bot", "bot_not_found";
     TeamId, "team", "team_not_found";
+    ScheduleId, "scheduled message", "invalid_scheduled_message_id";
 }
 
 impl Single for Ts {

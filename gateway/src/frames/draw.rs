@@ -164,6 +164,8 @@ pub(crate) fn frames(event: &Event, team: &Team) -> Vec<Drawn> {
         }
         Event::ConversationCreated(_)
         | Event::MessageImported(_)
+        | Event::MessageScheduled(_)
+        | Event::ScheduledMessageDeleted(_)
         | Event::TeamCreated(_)
         | Event::PasswordSet(_)
         | Event::TokenIssued(_)

@@ -298,11 +298,11 @@ pub(super) fn link_to(public_url: &str, conversation: ConversationId, ts: Ts, ro
 }
 
 /// Blocks or attachments as the text that a command has.
-fn printed(JsonArray(items): JsonArray) -> String {
+pub(super) fn printed(JsonArray(items): JsonArray) -> String {
     Value::Array(items).to_string()
 }
 
-fn icons(emoji: Option<&str>, url: Option<&str>) -> Option<String> {
+pub(super) fn icons(emoji: Option<&str>, url: Option<&str>) -> Option<String> {
     let mut icons = Map::new();
     if let Some(emoji) = emoji {
         icons.insert("emoji".to_owned(), json!(format!(":{}:", emoji.trim_matches(':'))));
@@ -325,7 +325,7 @@ async fn posted(call: &Call<'_>, channel: &str, mut post: Post) -> Result<Reply,
 }
 
 /// Returns the conversation that a post goes to. For a person it is the direct message with them, which is opened first.
-async fn target(call: &Call<'_>, channel: &str) -> Result<ConversationId, ApiError> {
+pub(super) async fn target(call: &Call<'_>, channel: &str) -> Result<ConversationId, ApiError> {
     let person = match named(call, channel)? {
         Target::Conversation(conversation) => return Ok(conversation),
         Target::Person(person) => person,

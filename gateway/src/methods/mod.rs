@@ -15,6 +15,7 @@ mod pins;
 mod reactions;
 mod reply;
 mod rtm;
+mod scheduled;
 mod search;
 mod team;
 mod teamlog;
@@ -40,6 +41,7 @@ static GROUPS: &[&[Method]] = &[
     pins::METHODS,
     reactions::METHODS,
     rtm::METHODS,
+    scheduled::METHODS,
     search::METHODS,
     team::METHODS,
     users::METHODS,

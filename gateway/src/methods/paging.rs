@@ -40,16 +40,23 @@ counted! {
     Messages "next_ts:";
     /// A message of a thread, by its `ts` in microseconds.
     Replies "reply_ts:";
+    /// A scheduled message, by the pair of the time when it is due, in microseconds, and its id.
+    Timers "due:";
 }
 
 /// The place where a page begins, as the argument `cursor` brings it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Cursor<C>(u64, PhantomData<C>);
+pub(super) struct Cursor<C>(u64, u64, PhantomData<C>);
 
 impl<C: Counted> Cursor<C> {
     /// Returns the place: an index or microseconds.
     pub(super) fn place(self) -> u64 {
         self.0
+    }
+
+    /// Returns the place as a pair of numbers.
+    pub(super) fn pair(self) -> (u64, u64) {
+        (self.0, self.1)
     }
 
     /// Returns `response_metadata` with the place where the next page begins, or with an empty cursor.
@@ -58,10 +65,18 @@ impl<C: Counted> Cursor<C> {
         json!({ "next_cursor": cursor })
     }
 
+    /// Returns `response_metadata` with a place that is a pair of numbers.
+    pub(super) fn metadata_of_pair(next: Option<(u64, u64)>) -> Value {
+        let cursor =
+            next.map(|(one, other)| STANDARD.encode(format!("{}{one}/{other}", C::PREFIX))).unwrap_or_default();
+        json!({ "next_cursor": cursor })
+    }
+
     fn decoded(text: &str) -> Option<Cursor<C>> {
         let bytes = STANDARD.decode(text.as_bytes()).ok()?;
-        let place = std::str::from_utf8(&bytes).ok()?.strip_prefix(C::PREFIX)?.parse().ok()?;
-        Some(Cursor(place, PhantomData))
+        let place = std::str::from_utf8(&bytes).ok()?.strip_prefix(C::PREFIX)?;
+        let (one, other) = place.split_once('/').unwrap_or((place, "0"));
+        Some(Cursor(one.parse().ok()?, other.parse().ok()?, PhantomData))
     }
 }
 

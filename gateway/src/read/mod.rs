@@ -4,6 +4,7 @@ mod history;
 mod index;
 mod overlay;
 mod remote_index;
+mod scheduled;
 mod search;
 mod unread;
 
@@ -11,6 +12,7 @@ pub use history::{Page, Paged, history, message, pinned, replies};
 pub use index::{LocalIndex, MessageIndex};
 pub use remote_index::{RemoteIndex, SEARCH_PATH, Searchers};
 pub(crate) use remote_index::{SEARCH_VERSION, SearchAnswer, SearchRequest};
+pub use scheduled::{ScheduledPage, scheduled};
 pub use search::{SearchFound, SearchHit, search};
 pub use unread::unread;
 pub(crate) use unread::unread_and;

@@ -98,6 +98,7 @@ mod tests {
             broadcast: None,
             opens_for,
             unfurl: None,
+            schedule: None,
         }
         .into()
     }

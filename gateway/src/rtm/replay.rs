@@ -240,6 +240,7 @@ mod tests {
             broadcast: None,
             opens_for,
             unfurl: None,
+            schedule: None,
         };
         Arc::new(Entry {
             source: TopicPartition::DIRECTORY,

@@ -26,6 +26,7 @@ mod registry;
 mod rename;
 #[cfg(any(test, feature = "testing"))]
 mod scene;
+mod schedule;
 mod token;
 
 pub use act::{Act, NoEvent};
@@ -62,4 +63,8 @@ registry::commands! {
     react::Unreact,
     pin::Pin,
     pin::Unpin,
+    schedule::Schedule,
+    schedule::PostScheduled,
+    schedule::DeleteScheduled,
+    schedule::GiveUpScheduled,
 }

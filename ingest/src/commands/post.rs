@@ -101,6 +101,7 @@ impl Act for Post {
             message,
             thread,
             unfurl: self.unfurl,
+            schedule: None,
         })
     }
 

@@ -1,7 +1,7 @@
 //! The scene that samples of commands are made for.
 
 use teamlog_schemas::{
-    ConversationId, Edited, Message, Meta, Person, TeamId, TeamRegistered, Token, TokenKind, Ts, UserId,
+    ConversationId, Edited, Message, Meta, Person, ScheduleId, TeamId, TeamRegistered, Token, TokenKind, Ts, UserId,
 };
 use uuid::Uuid;
 
@@ -21,6 +21,10 @@ pub struct Scene {
     pub users: Vec<UserId>,
     /// The hash of somebody's token, in hex.
     pub token_hash: String,
+    /// A scheduled message of the team's.
+    pub schedule: ScheduleId,
+    /// A time in the future.
+    pub later: Ts,
     /// A time before everything that was posted.
     pub long_ago: Ts,
     /// A number that new names and ids are made of.
@@ -37,6 +41,8 @@ impl Default for Scene {
             user: id("U1"),
             users: vec![id("U1"), id("U2")],
             token_hash: "ab".repeat(32),
+            schedule: "Q1".parse().expect("an id"),
+            later: Ts::from_micros(1_700_000_900_000_000),
             long_ago: Ts::from_micros(1_400_000_000_000_001),
             number: 3,
         }

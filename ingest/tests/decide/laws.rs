@@ -68,6 +68,7 @@ fn scene(rig: &Rig, step: &Step) -> Scene {
     let everybody: Vec<UserId> = rig.team.people().map(|member| member.person.user).collect();
     let people = if members.is_empty() || step.other.is_multiple_of(3) { everybody } else { members };
     let hashes = token_hashes(rig);
+    let scheduled = rig.scheduled();
     Scene {
         team: rig.team.id(),
         conversation,
@@ -75,6 +76,8 @@ fn scene(rig: &Rig, step: &Step) -> Scene {
         user: people[step.other % people.len()],
         users: (0..step.other % 4).map(|i| people[(step.other / 4 + i) % people.len()]).collect(),
         token_hash: hashes[step.message % hashes.len()].clone(),
+        schedule: scheduled.get(step.message % scheduled.len().max(1)).map_or("Q1".parse().unwrap(), |(id, _)| *id),
+        later: Ts::from_micros(rig.clock + 1 + (step.other % 3) as i64 * 45_000_000),
         long_ago: Ts::from_micros(1_400_000_000_000_000 + (step.message % 40) as i64),
         number: step.other,
     }
@@ -123,8 +126,8 @@ fn every_command_can_make_its_event() {
     panic!("no sample of these could be done: {undone:?}");
 }
 
-/// Steps after which every command was done once: some ten times as many as are needed.
-const STEPS_MAX: usize = 20_000;
+/// Steps after which every command was done once: some times as many as are needed.
+const STEPS_MAX: usize = 100_000;
 /// Steps in one team. In a larger one it is rare that somebody undoes what they did to one of its many messages.
 const STEPS_A_TEAM: usize = 300;
 

@@ -10,3 +10,4 @@ mod messages;
 mod people;
 mod pins;
 mod rig;
+mod scheduled;

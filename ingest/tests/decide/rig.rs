@@ -11,8 +11,8 @@ use teamlog_ingest::{
     commands::{CreateConversation, CreateUser, Join, OpenDirect, Post},
     decide, decide_team, facts_wanted, team_begun,
 };
-use teamlog_schemas::{BotId, ConversationId, ConversationKind, Event, Ts, UserId};
-use teamlog_state::{Facts, FactsWanted, MessageFact, Team};
+use teamlog_schemas::{BotId, ConversationId, ConversationKind, Event, ScheduleId, Ts, UserId};
+use teamlog_state::{Facts, FactsWanted, MessageFact, Scheduled, Team, schedule_window, scheduled_by};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -162,9 +162,13 @@ impl Rig {
     fn facts(&self, wanted: &FactsWanted) -> Facts {
         let message = |name: &(ConversationId, Ts)| (*name, self.rows.messages.get(name).cloned().flatten());
         let replies = |name: &(ConversationId, Ts)| (*name, self.rows.replies.get(name).cloned().unwrap_or_default());
+        let scheduled = |id: &ScheduleId| (*id, self.rows.scheduled.get(id).cloned().flatten());
+        let window = |name: &(ConversationId, Ts)| (*name, self.rows.windows.get(name).cloned().unwrap_or_default());
         Facts {
             messages: wanted.messages.iter().map(message).collect(),
             replies: wanted.replies.iter().map(replies).collect(),
+            scheduled: wanted.scheduled.iter().map(scheduled).collect(),
+            windows: wanted.windows.iter().map(window).collect(),
             write: None,
             key: None,
         }
@@ -230,7 +234,19 @@ impl Rig {
             assert!(before.flatten().is_none(), "{conversation} {} names two messages", message.ts);
             self.rows.replies.entry((conversation, message.ts)).or_default();
         }
+        if let Some((id, scheduled)) = scheduled_by(event) {
+            assert!(self.rows.scheduled.insert(id, None).is_none(), "{id} names two scheduled messages");
+            self.rows.windows.entry((scheduled.conversation, schedule_window(scheduled.due))).or_default();
+        }
         self.rows.apply(event);
+    }
+
+    /// The scheduled messages that wait, in no order that means anything.
+    pub(crate) fn scheduled(&self) -> Vec<(ScheduleId, &Scheduled)> {
+        let mut waiting: Vec<_> =
+            self.rows.scheduled.iter().filter_map(|(id, scheduled)| Some((*id, scheduled.as_ref()?))).collect();
+        waiting.sort_unstable_by_key(|(id, _)| *id);
+        waiting
     }
 
     pub(crate) fn fact(&self, conversation: ConversationId, ts: Ts) -> Option<&MessageFact> {

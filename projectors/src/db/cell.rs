@@ -136,7 +136,7 @@ macro_rules! ids {
         }
     )* };
 }
-ids!(TeamId UserId BotId ConversationId);
+ids!(TeamId UserId BotId ConversationId ScheduleId);
 
 /// An id out of its number.
 pub(crate) fn id_of<T>(

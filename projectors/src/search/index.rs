@@ -414,6 +414,7 @@ mod tests {
             broadcast: None,
             opens_for,
             unfurl: None,
+            schedule: None,
         };
         let after = Position { offset: Offset(1), ..Position::START };
         let body = Body::Event(Arc::new(event.into()));

@@ -14,3 +14,4 @@ pub use projector::ShardProjector;
 pub use questions::{HistoryPage, Unread};
 pub use reader::{ShardConfig, Shards};
 pub(crate) use tables::SHARD;
+pub use tables::ScheduledPage;

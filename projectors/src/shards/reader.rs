@@ -6,8 +6,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use teamlog_log::{Feed, Partition, Position, Topic, TopicPartition};
-use teamlog_schemas::{Event, TeamId, UserId, partition_of};
-use teamlog_state::{At, Facts, FactsWanted, SourceError, TeamRows, TeamSource, UserState};
+use teamlog_schemas::{Event, TeamId, Ts, UserId, partition_of};
+use teamlog_state::{At, Facts, FactsWanted, SourceError, TeamRows, TeamSource, Timer, UserState};
 
 use super::{
     ShardProjector,
@@ -135,6 +135,16 @@ impl TeamSource<Position> for Shards {
         wanted: &[FactsWanted],
     ) -> Result<At<Position, Vec<Facts>>, SourceError> {
         self.ask(shard, team, Topic::Events, &FactsQuery { team, wanted: wanted.to_vec() }).await
+    }
+
+    async fn timers(
+        &self,
+        shard: &str,
+        partition: u32,
+        until: Ts,
+        limit: usize,
+    ) -> Result<At<Position, Vec<Timer>>, SourceError> {
+        self.timers_before(shard, TopicPartition::events(Partition(partition)), until, limit).await
     }
 
     async fn user(&self, shard: &str, team: TeamId, user: UserId) -> Result<At<Position, UserState>, SourceError> {

@@ -1,6 +1,6 @@
 //! Ids, times and numbers out of the cells of a row.
 
-use teamlog_schemas::{BotId, ConversationId, TeamId, Ts, UserId};
+use teamlog_schemas::{BotId, ConversationId, ScheduleId, TeamId, Ts, UserId};
 
 use crate::db::{Cell, DbError, id_of};
 
@@ -18,6 +18,10 @@ pub(super) fn conversation_of(cell: &Cell) -> Result<ConversationId, DbError> {
 
 pub(super) fn bot_of(cell: &Cell) -> Result<BotId, DbError> {
     id_of(cell, BotId::from_packed)
+}
+
+pub(super) fn schedule_of(cell: &Cell) -> Result<ScheduleId, DbError> {
+    id_of(cell, ScheduleId::from_packed)
 }
 
 pub(super) fn ts_of(cell: &Cell) -> Result<Ts, DbError> {

@@ -131,6 +131,7 @@ pub(crate) fn posts(conversation: ConversationId, message: Message) -> MessagePo
         broadcast: None,
         opens_for: vec![],
         unfurl: None,
+        schedule: None,
     }
 }
 
@@ -162,6 +163,20 @@ pub(crate) fn reacts(user: UserId, of: i64, name: &str, at: i64) -> Event {
 pub(crate) fn unreacts(user: UserId, of: i64, name: &str, at: i64) -> Event {
     let (conversation, item_author) = (general(), Some(ada()));
     ReactionRemoved { meta: meta(user, at), conversation, ts: ts(of), name: name.into(), item_author }.into()
+}
+
+pub(crate) fn schedule(number: u64) -> ScheduleId {
+    format!("Q{number}").parse().unwrap()
+}
+
+pub(crate) fn schedules(by: UserId, number: u64, due: i64, at: i64) -> Event {
+    let (conversation, schedule, message) = (general(), schedule(number), message(by, due));
+    MessageScheduled { meta: meta(by, at), conversation, schedule, due: ts(due), message, unfurl: None }.into()
+}
+
+pub(crate) fn unschedules(number: u64, at: i64) -> Event {
+    let (conversation, schedule, failed) = (general(), schedule(number), Some("is_archived".to_owned()));
+    ScheduledMessageDeleted { meta: meta(ada(), at), conversation, schedule, failed }.into()
 }
 
 /// Bob pins the first message of the direct message.
@@ -256,6 +271,11 @@ pub(crate) fn life(shard: &str) -> Vec<Arc<Event>> {
         }
         .into(),
         ConversationOpened { meta: meta(ada(), 75), conversation: direct() }.into(),
+        schedules(bob(), 1, 400, 76),
+        schedules(bob(), 2, 500, 76),
+        schedules(cy(), 3, 600, 76),
+        MessagePosted { schedule: Some(schedule(1)), ..posts(direct(), message(bob(), 77)) }.into(),
+        unschedules(3, 77),
         pins(76),
         unpins(76, 77),
         pins(78),

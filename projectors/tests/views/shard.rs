@@ -87,22 +87,26 @@ async fn facts_read_are_facts_folded() {
         let key = WriteKey { actor: Some(ada()), method: "chat.postMessage".into(), key: "k1".into() };
         let other = WriteKey { key: "k2".into(), ..key.clone() };
         let wanted = [
-            FactsWanted { messages: names.clone(), replies: replies.clone(), key: Some(key.clone()) },
+            FactsWanted {
+                messages: names.clone(),
+                replies: replies.clone(),
+                scheduled: [1, 2, 3].map(schedule).to_vec(),
+                windows: vec![(general(), schedule_window(ts(500)))],
+                key: Some(key.clone()),
+            },
             FactsWanted { key: Some(other.clone()), ..FactsWanted::default() },
         ];
         let read = shards.facts("s1", team(), &wanted).await.unwrap().rows;
-        let mut folded = Facts {
-            messages: names.iter().map(|name| (*name, None)).collect(),
-            replies: replies.iter().map(|name| (*name, Vec::new())).collect(),
-            write: None,
-            key: Some(key),
-        };
+        let mut folded = Facts::of_no_rows(&wanted[0]);
         life("s1").iter().for_each(|event| folded.apply(event));
         for name in names {
             assert_eq!(read[0].messages[&name], folded.messages[&name], "{name:?}");
         }
         assert_eq!(read[0].replies, folded.replies);
         assert_eq!(read[0].write, folded.write);
+        assert_eq!((&read[0].scheduled, &read[0].windows), (&folded.scheduled, &folded.windows));
+        let window = &read[0].windows[&(general(), schedule_window(ts(500)))];
+        assert!(window.contains(&schedule(2)) && window.len() == 1 && read[0].scheduled[&schedule(2)].is_some());
         assert!(read[0].write.is_some() && read[1].write.is_none() && read[1].key == Some(other));
         let reactions = &read[0].message(general(), ts(10)).unwrap().reactions;
         assert_eq!(reactions.iter().map(|r| r.name.as_str()).collect::<Vec<_>>(), ["tada", "wave"]);

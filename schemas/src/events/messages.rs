@@ -2,7 +2,7 @@
 
 use crate::{
     About, Broadcast, Changed, ConversationId, Deletion, Edited, Fact, Message, MessageChange, Meta, Reach, Reaction,
-    Thread, Ts, UnfurlFlags, UserId, avro::record,
+    ScheduleId, Thread, Ts, UnfurlFlags, UserId, avro::record,
 };
 
 record! {
@@ -24,6 +24,8 @@ record! {
         pub opens_for: Vec<UserId>,
         /// What the author said about showing links, if anything.
         pub unfurl: Option<UnfurlFlags>,
+        /// The scheduled message that it is, if it is one.
+        pub schedule: Option<ScheduleId>,
     }
 }
 

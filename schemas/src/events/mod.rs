@@ -9,6 +9,7 @@ mod marks;
 mod messages;
 mod pins;
 mod reactions;
+mod scheduled;
 mod teams;
 
 pub use cluster::{ClusterFounded, NodeBeat, TeamRegistered};
@@ -22,4 +23,5 @@ pub use marks::ReadMarked;
 pub use messages::{MessageDeleted, MessageEdited, MessageImported, MessagePosted};
 pub use pins::{MessagePinned, MessageUnpinned};
 pub use reactions::{ReactionAdded, ReactionRemoved};
+pub use scheduled::{MessageScheduled, ScheduledMessageDeleted};
 pub use teams::{BotAdded, PasswordSet, TeamCreated, TokenIssued, TokenRevoked, UserCreated};

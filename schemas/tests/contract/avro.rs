@@ -169,6 +169,7 @@ impl Sampler {
         match field {
             "team" => format!("T0CJ5PC{n:02}"),
             "conversation" => format!("C0CJ5PC{n:02}"),
+            "schedule" => format!("Q0CJ5PC{n:02}"),
             "bot" => format!("B0CJ5PC{n:02}"),
             "actor" | "creator" | "inviter" | "item_author" | "pinned_by" | "kicked_by" | "members" | "mentions"
             | "opens_for" | "reply_users" | "root_author" | "user" | "users" => format!("U0CJ5PC{n:02}"),

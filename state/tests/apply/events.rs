@@ -122,6 +122,7 @@ pub(crate) fn posts(conversation: ConversationId, message: Message) -> MessagePo
         broadcast: None,
         opens_for: vec![],
         unfurl: None,
+        schedule: None,
     }
 }
 

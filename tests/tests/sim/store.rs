@@ -12,8 +12,11 @@ use teamlog_log::{
     Entry, Feed, Offset, Partition, Position, TopicPartition,
     testing::{Rule, is_left_out},
 };
-use teamlog_schemas::{ConversationId, Event, TeamId, UserId, partition_of};
-use teamlog_state::{At, Facts, FactsWanted, SourceError, Team, TeamRows, TeamSource, UserState, WriteKey};
+use teamlog_schemas::{ConversationId, Event, TeamId, Ts, UserId, partition_of};
+use teamlog_state::{
+    At, Facts, FactsWanted, SourceError, Team, TeamRows, TeamSource, Timer, TimerKey, UserState, WriteKey, timer_of,
+    unscheduled_by,
+};
 use tokio_util::sync::CancellationToken;
 
 /// The replica of one node. Cheap to clone.
@@ -117,17 +120,27 @@ impl Rows {
     }
 
     fn facts(&self, wanted: &FactsWanted) -> Facts {
-        let mut facts = Facts {
-            messages: wanted.messages.iter().map(|name| (*name, None)).collect(),
-            replies: wanted.replies.iter().map(|name| (*name, Vec::new())).collect(),
-            write: wanted.key.as_ref().and_then(|key| self.keys.get(key)).cloned(),
-            key: wanted.key.clone(),
-        };
-        let named = wanted.messages.iter().chain(&wanted.replies).map(|(conversation, _)| *conversation);
-        let conversations: std::collections::BTreeSet<_> = named.collect();
+        let write = wanted.key.as_ref().and_then(|key| self.keys.get(key)).cloned();
+        let mut facts = Facts { write, ..Facts::of_no_rows(wanted) };
+        let named = wanted.messages.iter().chain(&wanted.replies).chain(&wanted.windows);
+        let mut conversations: std::collections::BTreeSet<_> = named.map(|(conversation, _)| *conversation).collect();
+        if !wanted.scheduled.is_empty() {
+            conversations.extend(self.messages.keys());
+        }
         let events = conversations.iter().filter_map(|conversation| self.messages.get(conversation)).flatten();
         events.for_each(|event| facts.apply(event));
         facts
+    }
+
+    fn timers(&self) -> BTreeMap<TimerKey, Timer> {
+        let mut timers = BTreeMap::new();
+        for event in self.messages.values().flatten() {
+            timers.extend(timer_of(event).map(|timer| (timer.key, timer)));
+            if let (Some(team), Some(schedule)) = (event.team(), unscheduled_by(event)) {
+                timers.retain(|key, _| (key.team, key.schedule) != (team, schedule));
+            }
+        }
+        timers
     }
 }
 
@@ -144,6 +157,19 @@ impl TeamSource<Position> for Store {
         wanted: &[FactsWanted],
     ) -> Result<At<Position, Vec<Facts>>, SourceError> {
         Ok(self.read(team, |rows| wanted.iter().map(|wanted| rows.facts(wanted)).collect()))
+    }
+
+    async fn timers(
+        &self,
+        _: &str,
+        partition: u32,
+        until: Ts,
+        limit: usize,
+    ) -> Result<At<Position, Vec<Timer>>, SourceError> {
+        let all = self.committed.lock().unwrap();
+        let rows = &all[partition as usize];
+        let timers = rows.timers().into_values().take_while(|timer| timer.key.due < until).take(limit);
+        Ok(At { position: rows.position, rows: timers.collect() })
     }
 
     async fn user(&self, _: &str, _: TeamId, _: UserId) -> Result<At<Position, UserState>, SourceError> {

@@ -158,6 +158,14 @@ fn shapes() -> Vec<(&'static str, Event)> {
             let (meta, conversation, ts, name, item_author) = reacted();
             ReactionRemoved { meta, conversation, ts, name, item_author }.into()
         }),
+        ("a message for later", {
+            let (message, schedule, due) = (message("UADA", 90, "hi"), "Q1".parse().unwrap(), ts(90));
+            MessageScheduled { meta: meta(), conversation: id("C1"), schedule, due, message, unfurl: None }.into()
+        }),
+        ("a message for later is deleted", {
+            let (schedule, failed) = ("Q1".parse().unwrap(), None);
+            ScheduledMessageDeleted { meta: meta(), conversation: id("C1"), schedule, failed }.into()
+        }),
         ("a pin", {
             let message = message("UADA", 20, "hi");
             MessagePinned { meta: meta(), conversation: id("C1"), message, pin_count: 1, ts: ts(40) }.into()

@@ -117,6 +117,7 @@ pub(super) fn posted(conversation: &str, message: Message, thread: Option<Thread
         broadcast: None,
         opens_for: Vec::new(),
         unfurl: None,
+        schedule: None,
     }
 }
 

@@ -164,7 +164,7 @@ impl Paged {
 }
 
 /// Returns the size of a page, by default 100.
-pub(super) fn page_size(limit: Option<Limit>) -> usize {
+pub(in crate::methods) fn page_size(limit: Option<Limit>) -> usize {
     limit.map_or(limits::PAGE_DEFAULT, |Limit(limit)| limit)
 }
 

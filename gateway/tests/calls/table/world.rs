@@ -3,6 +3,8 @@
 //! `docs/methods.md` describes it. An example names things by placeholders; each team that a row is tried on has its own
 //! ids for them.
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use serde_json::{Map, Value, json};
 
 use crate::{house::*, text};
@@ -60,7 +62,13 @@ impl World {
         house.good("reactions.add", &ada, reaction).await;
         house.good("pins.add", &ada, json!({ "channel": engines, "timestamp": ts[0] })).await;
 
+        let in_an_hour = (SystemTime::now() + Duration::from_secs(3600)).duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let later = json!({ "channel": engines, "text": "later", "post_at": in_an_hour });
+        let later = text(&house.good("chat.scheduleMessage", &ada, later).await["scheduled_message_id"]);
+
         let stands_for = vec![
+            ("Q0LATER", later),
+            ("1800000000", in_an_hour.to_string()),
             ("T0LOVELACE", text(&made["team"]["id"])),
             ("U0ADA", ada_id),
             ("U0BOB", bob_id),

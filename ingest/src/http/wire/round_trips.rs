@@ -78,7 +78,9 @@ fn after_nothing(why: &Nothing) -> Option<Nothing> {
         Nothing::AlreadyBegun => Nothing::AlreadyThere(user()),
         Nothing::AlreadyThere(_) => Nothing::AlreadyImported,
         Nothing::AlreadyImported => Nothing::NotShown,
-        Nothing::NotShown => return None,
+        Nothing::NotShown => Nothing::NotScheduled,
+        Nothing::NotScheduled => Nothing::NotDue,
+        Nothing::NotDue => return None,
     })
 }
 

@@ -18,6 +18,7 @@ mod mentions;
 mod messages;
 mod passwords;
 mod people;
+mod scheduled;
 mod teams;
 mod threads;
 mod tokens;
@@ -38,6 +39,8 @@ pub(super) use marks::UserQuery;
 pub(super) use members::members_of;
 pub(super) use messages::{MESSAGES, MessageRow, messages_at, parse_message, reply_heads};
 pub(super) use people::people_of;
+pub use scheduled::ScheduledPage;
+pub(super) use scheduled::{scheduled_at, scheduled_in_window};
 pub(super) use teams::{begin, team_row};
 pub(super) use threads::{threads_at, threads_between};
 pub(super) use tokens::tokens_of;
@@ -112,6 +115,7 @@ shard! {
     mentions: FirstWins<mentions::MentionRow>,
     marks: LastWins<marks::MarkRow>,
     passwords: LastWins<passwords::PasswordRow>,
+    scheduled: LastWins<teamlog_state::Scheduled>,
     credentials: LastWins<credentials::CredentialRow>,
     write_keys: FirstWins<write_keys::WriteRow>,
 }

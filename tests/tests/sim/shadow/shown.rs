@@ -109,6 +109,8 @@ impl Memberships {
             | Event::ConversationUnarchived(_)
             | Event::MessageImported(_)
             | Event::MessageDeleted(_)
+            | Event::MessageScheduled(_)
+            | Event::ScheduledMessageDeleted(_)
             | Event::ReactionRemoved(_)
             | Event::MessageUnpinned(_)
             | Event::ReadMarked(_)
