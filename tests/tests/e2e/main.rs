@@ -14,6 +14,7 @@ mod pins;
 mod refusals;
 mod rtm;
 mod rtm_edges;
+mod scheduled;
 mod sdk;
 mod seed;
 mod spine;

@@ -5,10 +5,12 @@ use std::{sync::Arc, time::Duration};
 use rand::{Rng, rngs::StdRng};
 use teamlog_ingest::{
     Answer, Command, NewPerson, NewTeam, NotAccepted, Nothing, Refusal, Request,
-    commands::{CreateConversation, CreateUser, Edit, Invite, Join, Kick, Leave, Pin, Post, React},
+    commands::{
+        CreateConversation, CreateUser, DeleteScheduled, Edit, Invite, Join, Kick, Leave, Pin, Post, React, Schedule,
+    },
 };
 use teamlog_log::{Offset, Partition};
-use teamlog_schemas::{ConversationId, ConversationKind, Event, Ts, UserId, partition_of};
+use teamlog_schemas::{ConversationId, ConversationKind, Event, ScheduleId, Ts, UserId, partition_of};
 use tokio::time::Instant;
 
 use crate::{
@@ -55,6 +57,16 @@ enum Deed {
         conversation: ConversationId,
         ts: Ts,
     },
+    Schedule {
+        conversation: ConversationId,
+        text: String,
+        due: Ts,
+    },
+    /// Of a message that was scheduled for certain.
+    Unschedule {
+        conversation: ConversationId,
+        schedule: ScheduleId,
+    },
 }
 
 /// What is known of a deed after all tries.
@@ -88,6 +100,11 @@ impl Deed {
             }),
             Deed::React { conversation, ts, name } => Command::from(React { conversation, ts, name: name.to_owned() }),
             Deed::Pin { conversation, ts } => Command::from(Pin { conversation, ts }),
+            Deed::Schedule { conversation, text, due } => {
+                let post = Post { conversation: Some(conversation), text, ..Post::default() };
+                Command::from(Schedule { due, post })
+            }
+            Deed::Unschedule { conversation, schedule } => Command::from(DeleteScheduled { conversation, schedule }),
         }
     }
 
@@ -101,6 +118,8 @@ impl Deed {
             Deed::Edit { .. } => "chat.update",
             Deed::React { .. } => "reactions.add",
             Deed::Pin { .. } => "pins.add",
+            Deed::Schedule { .. } => "chat.scheduleMessage",
+            Deed::Unschedule { .. } => "chat.deleteScheduledMessage",
         }
     }
 
@@ -113,7 +132,9 @@ impl Deed {
             | Deed::Kick { conversation, .. }
             | Deed::Edit { conversation, .. }
             | Deed::React { conversation, .. }
-            | Deed::Pin { conversation, .. } => *conversation,
+            | Deed::Pin { conversation, .. }
+            | Deed::Schedule { conversation, .. }
+            | Deed::Unschedule { conversation, .. } => *conversation,
         }
     }
 }
@@ -202,8 +223,16 @@ async fn until_done(
 /// Does one thing after the other until the world is ending.
 pub(crate) async fn busy(world: World, crew: Arc<Crew>, number: usize) {
     let who = format!("{}/p{number}", crew.team);
-    let mut doer =
-        Doer { rng: world.rng(&format!("busy {who}")), world, crew, number, who, deeds: 0, said: Vec::new() };
+    let mut doer = Doer {
+        rng: world.rng(&format!("busy {who}")),
+        world,
+        crew,
+        number,
+        who,
+        deeds: 0,
+        said: Vec::new(),
+        scheduled: Vec::new(),
+    };
     while !doer.world.is_ending() {
         let idle = doer.rng.random_range(doer.world.plan().idle.clone());
         tokio::time::sleep(idle).await;
@@ -221,6 +250,8 @@ struct Doer {
     deeds: u32,
     /// Messages of theirs that count.
     said: Vec<(ConversationId, Ts)>,
+    /// Messages for later that were scheduled for certain.
+    scheduled: Vec<(ConversationId, ScheduleId)>,
 }
 
 impl Doer {
@@ -252,8 +283,21 @@ impl Doer {
                     }
                 }
             }
+            7 => self.for_later(conversation),
             _ => Deed::Post { conversation, text: format!("{} {}", self.who, self.deeds) },
         }
+    }
+
+    /// Something that is due within seconds; or, so that there is time to delete it, in a minute or two.
+    fn for_later(&mut self, conversation: ConversationId) -> Deed {
+        if self.rng.random_bool(0.3)
+            && let Some((conversation, schedule)) = self.scheduled.pop()
+        {
+            return Deed::Unschedule { conversation, schedule };
+        }
+        let ahead_ms = if self.rng.random_bool(0.3) { 100_000 } else { self.rng.random_range(500..15_000) };
+        let due = Ts::from_micros((self.world.log().clock_ms() + ahead_ms) * 1_000);
+        Deed::Schedule { conversation, text: format!("{} for later {}", self.who, self.deeds), due }
     }
 
     /// Under a key: again and again until it is known what became of it. Without: once.
@@ -271,6 +315,8 @@ impl Doer {
                     && let Event::MessagePosted(posted) = &**event
                 {
                     self.said.push((posted.conversation, posted.message.ts));
+                } else if let Event::MessageScheduled(e) = &**event {
+                    self.scheduled.push((e.conversation, e.schedule));
                 }
             }
             known = match (known, one.0) {

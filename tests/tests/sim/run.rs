@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use teamlog_log::TopicPartition;
+use teamlog_schemas::Ts;
 use tokio::time::Instant;
 
 use crate::{
@@ -69,6 +70,7 @@ async fn play(world: World, trace: &Trace) -> Outcome {
     // The longest that a record may be late by is two seconds, that of a writer's claim five.
     tokio::time::sleep(Duration::from_secs(8)).await;
     placement_is_settled(&world).await;
+    what_is_due_is_posted(&world).await;
     work_is_done(&world).await;
     world.rest();
     let mut frames = 0;
@@ -84,6 +86,23 @@ async fn play(world: World, trace: &Trace) -> Outcome {
     let shadow = world.shadow();
     let (events, claims) = (shadow.counted_len(), shadow.claims());
     Outcome { trace: trace.sum(), events, claims, frames }
+}
+
+/// Scheduled messages that were due are posted, or ended because they could not be.
+async fn what_is_due_is_posted(world: &World) {
+    let deadline = Instant::now() + REST;
+    // Some seconds ago, by every clock that may write.
+    let before = Ts::from_micros((world.log().clock_ms() - 5_000) * 1_000);
+    loop {
+        let overdue = world.shadow().overdue(before);
+        if overdue.is_empty() {
+            return;
+        }
+        if Instant::now() > deadline {
+            world.fail(&format!("scheduled messages are not posted: {overdue:?}"));
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 /// Every node takes the same ones for the owners, none of which has a wrong clock, and these alone write.

@@ -11,7 +11,7 @@ use std::{
 };
 
 use teamlog_log::{BARRIER_SCHEMA, Offset, Partition, Position, Record, TopicPartition, testing::FaultyLog};
-use teamlog_schemas::{ConversationId, Event, TeamId, Ts, UserId};
+use teamlog_schemas::{ConversationId, Event, ScheduleId, TeamId, Ts, UserId};
 use teamlog_state::{Team, WriteKey};
 use uuid::Uuid;
 
@@ -50,6 +50,8 @@ struct PartitionShadow {
 struct TeamShadow {
     now: Memberships,
     last_ts: Ts,
+    /// Scheduled messages that wait, and when they are due.
+    scheduled: BTreeMap<ScheduleId, Ts>,
     /// When who came to or left what: the first offset at which it is so.
     changes: BTreeMap<(ConversationId, UserId), Vec<(Offset, bool)>>,
 }
@@ -60,6 +62,25 @@ pub(crate) struct Counted {
     pub(crate) team: TeamId,
     pub(crate) event: Arc<Event>,
     pub(crate) shown: Vec<Shown>,
+}
+
+impl TeamShadow {
+    /// Notes what an event does to a scheduled message, and says what is wrong with it: each is posted once, and not before its
+    /// time, or deleted.
+    fn schedule(&mut self, event: &Event) -> Option<String> {
+        if let Event::MessageScheduled(e) = event {
+            let is_new = self.scheduled.insert(e.schedule, e.due).is_none();
+            return (!is_new).then(|| format!("{} is scheduled twice", e.schedule));
+        }
+        let ended = teamlog_state::unscheduled_by(event)?;
+        match (self.scheduled.remove(&ended), event) {
+            (None, _) => Some(format!("{ended} is posted or deleted though it did not wait")),
+            (Some(due), Event::MessagePosted(e)) if e.message.ts < due => {
+                Some(format!("{ended} is posted before its time"))
+            }
+            (Some(_), _) => None,
+        }
+    }
 }
 
 impl Shadow {
@@ -118,6 +139,9 @@ impl Shadow {
                 return Err(format!("invariant 1: {text:?} counts a second time, at {place}"));
             }
         }
+        if let Some(why) = it.schedule(&event) {
+            return Err(format!("invariant 1: {why}, at {place}"));
+        }
         let given: Vec<Ts> = event.messages().into_iter().map(|(_, message)| message.ts).collect();
         for ts in given {
             if ts <= it.last_ts {
@@ -136,6 +160,13 @@ impl Shadow {
         }
         here.counted.push(Counted { offset, team, event, shown });
         Ok(())
+    }
+
+    /// The scheduled messages that wait though they were due before.
+    pub(crate) fn overdue(&self, before: Ts) -> Vec<ScheduleId> {
+        let teams = self.partitions.iter().flat_map(|here| here.teams.values());
+        let waiting = teams.flat_map(|team| team.scheduled.iter());
+        waiting.filter(|(_, due)| **due < before).map(|(id, _)| *id).collect()
     }
 
     /// How far the log of a partition reaches.
