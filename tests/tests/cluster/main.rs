@@ -6,6 +6,7 @@ mod clock;
 mod faults;
 mod log;
 mod mid_batch;
+mod scheduled;
 mod stalls;
 mod two_owners;
 
