@@ -8,7 +8,7 @@ use teamlog_schemas::{Changed, ConversationId, Deletion, Event, Message, Message
 
 use crate::{ReplyHead, WriteKey, thread_left, thread_with};
 
-/// What a command wants to know.
+/// The facts that a command needs, by key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FactsWanted {
     /// Messages by name, with their reactions and, of a root, its thread.
