@@ -1,4 +1,4 @@
-//! Who calls: from a token's text to a member of a team.
+//! Authentication: from a token's text to a member of a team.
 
 use std::sync::Arc;
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-/// Who may make a team.
+/// The rule for who may create a team.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Signup {
@@ -13,7 +13,7 @@ pub enum Signup {
     Loopback,
     /// Operators only.
     Closed,
-    /// Who has the key.
+    /// Callers with the key.
     Key,
 }
 
@@ -43,11 +43,11 @@ pub struct GatewayConfig {
     pub node: Uuid,
     /// Where clients reach it, without a slash at the end: `http://127.0.0.1:8080`.
     pub public_url: String,
-    /// Who may make a team.
+    /// The rule for who may create a team.
     pub signup: Signup,
-    /// What a caller of `teamlog.teams.create` must know under [`Signup::Key`].
+    /// The key that a caller of `teamlog.teams.create` must send under [`Signup::Key`].
     pub signup_key: Option<String>,
-    /// What operators' calls carry as their token; none: there are no such calls.
+    /// The token of operators' calls. With none, there are no such calls.
     pub admin_key: Option<String>,
     /// How long a caller waits for a write's outcome.
     pub write_deadline: Duration,
@@ -76,13 +76,13 @@ impl Default for GatewayConfig {
 }
 
 impl GatewayConfig {
-    /// The same place for websockets: `ws://` or `wss://`.
+    /// Returns the `ws://` or `wss://` form of [`GatewayConfig::public_url`].
     pub fn websocket_url(&self) -> String {
         websocket_url(&self.public_url)
     }
 }
 
-/// Where websockets are opened at a place that is reached by http.
+/// Returns the websocket form of an http URL.
 pub(crate) fn websocket_url(url: &str) -> String {
     match url.split_once("://") {
         Some(("https", rest)) => format!("wss://{rest}"),

@@ -22,7 +22,7 @@ pub trait Health: Send + Sync + 'static {
     async fn report(&self) -> HealthReport;
 }
 
-/// What [`Health`] found.
+/// The report of [`Health`].
 #[derive(Clone, Debug)]
 pub struct HealthReport {
     /// Whether this process can serve.
@@ -48,7 +48,7 @@ pub trait Credentials: Send + Sync + 'static {
     async fn password(&self, team: TeamId, user: UserId) -> Result<Option<String>, SourceError>;
 }
 
-/// What a gateway is put together from.
+/// The parts that a gateway is built from.
 pub struct GatewayParts {
     /// The write path and the live teams.
     pub ingest: Ingest,
@@ -70,7 +70,7 @@ pub struct GatewayParts {
     pub jobs: Option<Arc<dyn Jobs>>,
     /// The state of the parts.
     pub health: Arc<dyn Health>,
-    /// What `/metrics` shows; none if nothing is recorded.
+    /// The recorder behind `/metrics`; none if nothing is recorded.
     pub metrics: Option<PrometheusHandle>,
     /// The settings.
     pub config: GatewayConfig,

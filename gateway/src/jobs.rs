@@ -23,7 +23,7 @@ pub struct DeadJob {
     pub why: String,
     /// When it was given up.
     pub failed_at: Ts,
-    /// It is being tried again.
+    /// True if it is being retried.
     pub is_retried: bool,
     /// Keys that its tries used may be forgotten by now: what it does inside may happen a second time.
     pub may_repeat: bool,
@@ -32,7 +32,7 @@ pub struct DeadJob {
 /// Why dead letters could not be read or changed.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum JobsError {
-    /// It was not done, or may have been: asking again does no harm.
+    /// The log is unavailable, and the operation may or may not have been done. It is safe to retry.
     #[error("the log does not answer: {0}")]
     Away(String),
 }
@@ -40,10 +40,10 @@ pub enum JobsError {
 /// The dead letters of all consumers.
 #[async_trait]
 pub trait Jobs: Send + Sync + 'static {
-    /// Those of a kind, of a team, or of both; those that failed first come first.
+    /// Returns the dead letters of a kind, of a team, or of both, in the order in which they failed.
     fn dead(&self, kind: Option<&str>, team: Option<TeamId>) -> Vec<DeadJob>;
 
-    /// One by its name.
+    /// Returns a dead letter by its name.
     fn find(&self, job: &str) -> Option<DeadJob>;
 
     /// The event that one follows from; none if the log has it no more.

@@ -1,4 +1,4 @@
-//! What may be asked of the gateway, in one place.
+//! The limits on requests to the gateway, in one place.
 
 /// A request's body, in bytes.
 pub const BODY_BYTES_MAX: usize = 1 << 20;

@@ -81,8 +81,8 @@ impl Rates {
         }
     }
 
-    /// One guess at a password, or one new team. `whose` is an address or an account; never switched off, for it
-    /// guards secrets.
+    /// Counts a guess at a password or a new team. `whose` is an address or an account. This limit is never switched
+    /// off, because it guards secrets.
     ///
     /// # Errors
     /// `ratelimited`.

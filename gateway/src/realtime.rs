@@ -8,7 +8,7 @@ use teamlog_schemas::{TeamId, UserId};
 
 use crate::{ApiError, Caller, Gateway, Reply, args::args};
 
-/// One message from a socket. Fragments are put together before, pings are told apart from what clients say.
+/// A message from a socket. Fragments are already joined, and pings are separate from the frames that clients send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Incoming {
     /// A text frame.
@@ -21,7 +21,7 @@ pub enum Incoming {
     Close,
 }
 
-/// One message to a socket.
+/// A message to a socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outgoing {
     /// A text frame; the bytes must be UTF-8 and may be shared by many sockets.
@@ -45,9 +45,9 @@ pub enum SocketError {
     Broken(String),
 }
 
-/// What comes from a socket.
+/// The messages from a socket.
 pub type SocketStream = Pin<Box<dyn Stream<Item = Result<Incoming, SocketError>> + Send>>;
-/// What goes to a socket: feed what is queued, then flush once.
+/// The messages to a socket. Feed all that are queued, then flush once.
 pub type SocketSink = Pin<Box<dyn Sink<Outgoing, Error = SocketError> + Send>>;
 
 /// Whether somebody is there.
@@ -115,7 +115,7 @@ pub trait Realtime: Send + Sync + 'static {
     /// `users.setPresence`: away by one's own word, or whatever the sockets say again.
     fn set_presence(&self, team: TeamId, user: UserId, away: bool);
 
-    /// Somebody's mark moved to `mark` (its event counts nowhere): their own sessions are told.
+    /// Sends a moved read mark to the sessions of its owner. The frame has no cursor and may be lost.
     fn marked(&self, gateway: &Gateway, team: TeamId, user: UserId, mark: Mark);
 
     /// Sessions open on a team here.

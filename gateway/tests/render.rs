@@ -1,4 +1,4 @@
-//! What clients read, held against the keys and types that strict clients demand.
+//! Rendered objects have the keys and types that strict clients demand.
 #![allow(clippy::unwrap_used)]
 
 use std::sync::Arc;
@@ -234,7 +234,7 @@ fn the_team_and_oneself_carry_their_preferences() {
     );
 }
 
-fn said(micros: i64, text: &str) -> Message {
+fn text_message(micros: i64, text: &str) -> Message {
     Message { ts: ts(micros), user: Some(user("U0ADA00001")), text: text.into(), ..Message::default() }
 }
 
@@ -245,7 +245,7 @@ fn fact(message: Message) -> MessageFact {
 #[test]
 fn a_message_is_what_was_said() {
     let team = team();
-    let mut message = said(1, "hello <@U0B0B00001>");
+    let mut message = text_message(1, "hello <@U0B0B00001>");
     message.client_msg_id = Some("11111111-1111-4111-8111-111111111111".to_owned());
     message.blocks = Some(r#"[{"type":"divider"}]"#.into());
     message.attachments = Some(r#"[{"fallback":"a"},{"fallback":"b","id":9}]"#.into());
@@ -275,7 +275,7 @@ fn a_message_is_what_was_said() {
 #[test]
 fn a_thread_stands_on_its_root_and_its_replies_name_it() {
     let team = team();
-    let mut root = fact(said(1, "root"));
+    let mut root = fact(text_message(1, "root"));
     root.reactions = vec![Reaction { name: "tada".to_owned(), users: vec![user("U0B0B00001")] }];
     root.thread = Some(Thread {
         root: ts(1),
@@ -290,7 +290,7 @@ fn a_thread_stands_on_its_root_and_its_replies_name_it() {
         &rendered,
         &json!({"thread_ts": "", "reply_count": 0, "reply_users_count": 0, "reply_users": [], "latest_reply": "", "subscribed": false}),
     );
-    let mut reply = said(3, "reply");
+    let mut reply = text_message(3, "reply");
     reply.thread_ts = Some(ts(1));
     reply.reply_broadcast = true;
     let rendered = render::reply(&team, place("C0GENERAL1"), &fact(reply), Some(user("U0ADA00001")));

@@ -18,7 +18,7 @@ pub struct DirectoryHandle {
     feed: Feed<Event>,
     directory: Arc<RwLock<Directory>>,
     progress: Arc<watch::Sender<Offset>>,
-    /// Set once it has come to where the log ended after this process started.
+    /// Set once the directory reached an end of the log that was read after this process started.
     fresh: Arc<OnceCell<()>>,
 }
 
@@ -60,7 +60,8 @@ impl DirectoryHandle {
         handle
     }
 
-    /// The same, with all that processes before this one acknowledged; waits for it where this one has just come.
+    /// Returns this handle once it reflects everything that was acknowledged before this process started. Waits only until
+    /// that was reached once.
     ///
     /// # Errors
     /// [`TeamsError::Away`] if it is not there in time.
@@ -69,7 +70,7 @@ impl DirectoryHandle {
         Ok(self)
     }
 
-    /// Ends once it reflects all that was acknowledged anywhere before this call.
+    /// Waits until the directory reflects everything that was acknowledged anywhere before this call.
     ///
     /// # Errors
     /// [`TeamsError::Away`] if it is not there in time.
@@ -83,33 +84,35 @@ impl DirectoryHandle {
         self.fresh.initialized()
     }
 
-    /// A team's line. That there is none is so at some moment of this call, not only as far as this node has read: whoever
-    /// made a team by another node may use it by this one at once.
+    /// Returns a team's entry. If none is found, the log is first read to its end: so a team that was created through
+    /// another node can be used through this one at once.
     ///
     /// # Errors
     /// [`TeamsError::Away`] if that cannot be known in time.
     pub async fn find(&self, team: TeamId) -> Result<Option<DirectoryEntry>, TeamsError> {
-        self.sought(|| self.by_team(team)).await
+        self.look_up(|| self.by_team(team)).await
     }
 
-    /// The partition that a team lives in, as every call asks for it; the same holds of there being none.
+    /// Returns the partition that a team lives in, without a copy of its entry. Reads to the log's end as
+    /// [`DirectoryHandle::find`] does. Every call asks for this.
     ///
     /// # Errors
     /// [`TeamsError::Away`] if that cannot be known in time.
     pub async fn partition(&self, team: TeamId) -> Result<Option<Partition>, TeamsError> {
         let look = || self.with(|directory| directory.by_team(team).map(|entry| Partition(entry.partition)));
-        self.sought(look).await
+        self.look_up(look).await
     }
 
-    /// The same of a domain's team.
+    /// Returns the entry of a domain's team. Reads to the log's end as [`DirectoryHandle::find`] does.
     ///
     /// # Errors
     /// [`TeamsError::Away`] if that cannot be known in time.
     pub async fn find_domain(&self, domain: &str) -> Result<Option<DirectoryEntry>, TeamsError> {
-        self.sought(|| self.by_domain(domain)).await
+        self.look_up(|| self.by_domain(domain)).await
     }
 
-    async fn sought<T>(&self, look: impl Fn() -> Option<T>) -> Result<Option<T>, TeamsError> {
+    /// Looks once, and again at the log's end if nothing was found.
+    async fn look_up<T>(&self, look: impl Fn() -> Option<T>) -> Result<Option<T>, TeamsError> {
         self.current().await?;
         if let Some(found) = look() {
             return Ok(Some(found));
@@ -118,27 +121,27 @@ impl DirectoryHandle {
         Ok(look())
     }
 
-    /// The team of a domain.
+    /// Returns the entry of a domain's team, as far as this node has read.
     pub fn by_domain(&self, domain: &str) -> Option<DirectoryEntry> {
         self.directory.read().by_domain(domain).cloned()
     }
 
-    /// A team's line.
+    /// Returns a team's entry, as far as this node has read.
     pub fn by_team(&self, team: TeamId) -> Option<DirectoryEntry> {
         self.directory.read().by_team(team).cloned()
     }
 
-    /// Every line, in no order.
+    /// Returns every entry, in no order.
     pub fn entries(&self) -> Vec<DirectoryEntry> {
         self.directory.read().entries().cloned().collect()
     }
 
-    /// Looks at the whole of it, for a short time.
+    /// Calls `look` with the directory locked for reading. Keep it short.
     pub fn with<R>(&self, look: impl FnOnce(&Directory) -> R) -> R {
         look(&self.directory.read())
     }
 
-    /// Ends once everything below `offset` is reflected.
+    /// Waits until everything below `offset` is reflected.
     ///
     /// # Errors
     /// [`TeamsError::Away`] after five seconds.

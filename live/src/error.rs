@@ -8,13 +8,13 @@ pub enum TeamsError {
     /// The directory does not know it.
     #[error("no such team")]
     NotFound,
-    /// It is registered and has not begun: the second step of making it is still to be done.
+    /// The team is registered but not created: the second step of its creation is still to be done.
     #[error("the team has not begun as of offset {0}")]
     NotBegun(Offset),
-    /// Something that it is made of does not answer. It may pass.
+    /// A part that the team is read from is unavailable. The caller may retry.
     #[error("{0}")]
     Away(String),
-    /// Its shard lags further behind than one scan may bridge. It passes when the projector catches up.
+    /// The shard lags by more records than one scan may read. The error ends when the projector catches up.
     #[error("{0}")]
     TooFar(String),
     /// Its partition cannot be read on: a person must act.

@@ -1,4 +1,4 @@
-//! One team in memory, as counted.
+//! A team in memory, with all counted records applied.
 
 use std::{
     ops::Deref,

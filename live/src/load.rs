@@ -8,8 +8,8 @@ use teamlog_state::{Team, TeamSource};
 
 use super::{LiveTeam, TeamsError, partition::PartitionTeams};
 
-/// One consistent read of the shard, brought to where the partition's fold stands, and put under its care in the same
-/// step: no event is missed or applied twice.
+/// Loads a team: one consistent read of the shard, caught up to the position of the partition's fold and registered with
+/// it in the same step. No event is missed or applied twice.
 pub(crate) async fn load(
     feed: &Feed<Event>,
     source: &dyn TeamSource<Position>,

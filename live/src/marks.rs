@@ -31,30 +31,30 @@ const DIRTY_MAX: usize = 200_000;
 
 type Who = (TeamId, UserId);
 type Which = (TeamId, UserId, ConversationId);
-/// What is written together: marks, and their records.
+/// A batch that is written together: marks, and their records.
 type Batch = (Vec<(Which, Mark)>, Vec<NewRecord>);
 
-/// How far somebody has read. The greater of two was set later; of two at the same microsecond any order will do that all
-/// nodes agree on.
+/// The `ts` up to which a person has read. The greater of two marks was set later. Two of the same microsecond may have any
+/// order that is the same on all nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Mark {
-    /// When it was set, by the clock of the node where it was.
+    /// The time at which it was set, by the clock of the node that set it.
     at: Ts,
     ts: Ts,
 }
 
-/// Of the marks of a person for one conversation that this node has heard of, the one that was set last.
+/// The mark that was set last, of all marks of a person for one conversation that this node knows.
 struct Last {
     mark: Mark,
-    /// It was set on this node.
+    /// True if it was set on this node.
     is_ours: bool,
 }
 
-/// One person.
+/// A person's marks on this node.
 #[derive(Default)]
 struct Person {
     state: UserState,
-    /// Marks that came out of a view are not among these: it does not say when they were set.
+    /// Does not hold marks that were read from a view: a view does not say when they were set.
     last: HashMap<ConversationId, Last>,
 }
 
@@ -136,7 +136,7 @@ impl Marks {
         marks
     }
 
-    /// What belongs to one person alone, with the marks that were set here a moment ago.
+    /// Returns the state that belongs to one person alone, including marks that were just set on this node.
     ///
     /// # Errors
     /// [`TeamsError::Away`] if no replica of the shard answers.
@@ -144,7 +144,7 @@ impl Marks {
         Ok(self.person(team, user).await?.lock().state.clone())
     }
 
-    /// Sets how far somebody has read; may go back.
+    /// Sets the `ts` up to which a person has read. It may move back.
     ///
     /// # Errors
     /// As [`Marks::user`], and [`TeamsError::Away`] while too many wait for a log that is away.

@@ -1,8 +1,8 @@
 //! Versions of an event's schema, and the Confluent wire format: a zero byte, the schema's id (four bytes, big-endian),
 //! the Avro body.
 //!
-//! A version is what one id says, for ever. Every version that was ever given out is read; the Rust type has the fields of the
-//! newest, and what an older one does not have is absent. Which version is written depends on who must read it:
+//! An id names one version for ever. Every version that was ever released can be read. The Rust type has the fields of the
+//! newest version; a field that an older version does not have is absent. The reader decides which version is written:
 //!
 //! - into the log, by [`Event::encode_for`](crate::Event::encode_for), the newest that every live node knows;
 //! - into a view, and to another node as an answer, by [`Event::encode`](crate::Event::encode), the oldest that says all of
@@ -30,7 +30,7 @@ pub struct SchemaVersion {
     pub avsc: &'static str,
 }
 
-/// What goes wrong between bytes and events.
+/// An error in encoding or decoding an event.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum CodecError {
     /// Not in the Confluent wire format.
@@ -103,13 +103,13 @@ macro_rules! versions {
 
 pub(crate) use versions;
 
-/// One version of a type: its schema, and what reads and writes it.
+/// A version of a type: its schema, and the reader and writer of that schema.
 pub(crate) struct Codec {
     /// The schema.
     pub(crate) version: SchemaVersion,
     reader: GenericDatumReader<'static>,
     writer: GenericDatumWriter<'static>,
-    /// Of an older version: reads what the newest wrote and leaves out what this one cannot say.
+    /// Set on older versions: reads a value of the newest schema and drops the fields that this version does not have.
     from_newest: Option<GenericDatumReader<'static>>,
 }
 
@@ -144,7 +144,7 @@ pub(crate) fn codecs<T: AvroType>(
 }
 
 impl Codec {
-    /// The value in this version; what it cannot say is left out.
+    /// Encodes a value in this version. Fields that this version does not have are dropped.
     fn write<T: Versioned>(&self, value: &T) -> Result<Bytes, CodecError> {
         let malformed = |why: apache_avro::Error| CodecError::Malformed { name: T::NAME, why: why.to_string() };
         let mut bytes = Vec::with_capacity(512);

@@ -28,7 +28,7 @@ const LOG_RECORDS: [SchemaVersion; 2] = [
 
 macro_rules! events {
     ($($topic:literal $name:ident [$($version:literal => $id:literal),+]),+ $(,)?) => {
-        /// One of all events.
+        /// Any event of this program.
         #[derive(Clone, Debug, PartialEq)]
         #[expect(missing_docs, reason = "each variant is the event of its name")]
         pub enum Event { $($name($name)),+ }
@@ -175,14 +175,14 @@ events! {
     "dead" WorkFailed [1 => 201],
 }
 
-/// What [`Fact`] says of each, with what follows from it.
+/// The answers of each event's [`Fact`], and values derived from them.
 impl Event {
     /// Whom or what it concerns.
     pub fn about(&self) -> About<'_> {
         self.fact().about()
     }
 
-    /// What it begins with; none on those that are about no team.
+    /// Returns the event's [`Meta`]; none for an event that is about no team.
     pub fn meta(&self) -> Option<&Meta> {
         self.about().meta()
     }
@@ -218,7 +218,7 @@ impl Event {
         self.fact().implied()
     }
 
-    /// What it does to a message that is there already.
+    /// Returns the change that the event makes to an existing message, if any.
     pub fn change(&self) -> Option<MessageChange<'_>> {
         self.fact().change()
     }

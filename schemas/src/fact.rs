@@ -1,4 +1,4 @@
-//! What everybody asks of an event without knowing which one it is.
+//! The questions that every event answers, whatever its type.
 
 use uuid::Uuid;
 
@@ -29,7 +29,7 @@ pub trait Fact {
         Vec::new()
     }
 
-    /// What it does to a message that is there already.
+    /// Returns the change that the event makes to an existing message, if any.
     fn change(&self) -> Option<MessageChange<'_>> {
         None
     }
@@ -75,7 +75,7 @@ pub enum About<'a> {
 }
 
 impl<'a> About<'a> {
-    /// What a team's event begins with.
+    /// Returns the [`Meta`] of a team's event; none for an event of the cluster.
     pub const fn meta(self) -> Option<&'a Meta> {
         match self {
             About::Cluster => None,
@@ -95,11 +95,11 @@ impl<'a> About<'a> {
 /// Whose sessions an event may be sent to, from few to many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Reach {
-    /// Nobody's.
+    /// No sessions.
     Nobody,
-    /// Those of the members of its conversation at this event, who leave with it included.
+    /// Sessions of the conversation's members at this event, including a member who leaves with it.
     Members,
-    /// Those of all who may see its conversation: of a public channel the whole team, else the members.
+    /// Sessions of all who may see the conversation: the whole team for a public channel, else its members.
     Viewers,
     /// The whole team's.
     Everyone,
@@ -116,23 +116,23 @@ pub struct Membership {
     pub joined: bool,
 }
 
-/// What an event does to a message that is there already.
+/// A change that an event makes to an existing message.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MessageChange<'a> {
     /// The message's conversation.
     pub conversation: ConversationId,
     /// The message's name.
     pub ts: Ts,
-    /// What becomes of it.
+    /// The kind of change.
     pub what: Changed<'a>,
 }
 
-/// What becomes of a message.
+/// The kind of a change to a message.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Changed<'a> {
     /// Its author edited it: the message as it is now.
     Edited(&'a Message),
-    /// It was deleted.
+    /// The message was deleted.
     Deleted(Deletion<'a>),
     /// A person put an emoji on it, or took it off.
     Reacted {

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{Event, Ts, schemas};
 
-/// What of a schema matters here: where in a value the timestamps are.
+/// The part of a schema that rendering needs: where in a value the timestamps are.
 enum Shape {
     /// `timestamp-micros`: a [`Ts`].
     Ts,

@@ -8,13 +8,13 @@ use crate::{
 };
 
 record! {
-    /// What every event begins with.
+    /// The head of every team's event.
     pub struct Meta {
         /// The event's own id, a UUID of version 7.
         pub event_id: Uuid,
         /// The team that the event is about.
         pub team: TeamId,
-        /// Who did it; none for the operator's tools.
+        /// The user who did it; none for the operator's tools.
         pub actor: Option<UserId>,
         /// When it was decided, by the writer's clock.
         pub at: Ts,
@@ -74,7 +74,7 @@ record! {
 }
 
 symbols! {
-    /// What a token may do and how it looks.
+    /// The kind of a token: its rights and the prefix of its text.
     pub enum TokenKind {
         /// A person's, `xoxp-`.
         User,
@@ -106,7 +106,7 @@ record! {
         pub name: String,
         /// The channel that everybody is in and nobody can leave.
         pub is_general: bool,
-        /// What it is for.
+        /// The purpose.
         pub purpose: Text,
     }
 }
@@ -133,10 +133,10 @@ impl ConversationKind {
 }
 
 record! {
-    /// One who joined, and the `ts` of the message that says so.
+    /// A user who joined, and the `ts` of the join message.
     #[derive(Copy, Eq)]
     pub struct Joined {
-        /// Who.
+        /// The user who joined.
         pub user: UserId,
         /// The join message's `ts`.
         pub ts: Ts,
@@ -144,10 +144,10 @@ record! {
 }
 
 record! {
-    /// Who edited a message, and when.
+    /// The last edit of a message: its author and time.
     #[derive(Copy, Eq)]
     pub struct Edited {
-        /// Who.
+        /// The user who edited it.
         pub user: UserId,
         /// When: names the version of the message.
         pub ts: Ts,
@@ -201,13 +201,13 @@ record! {
     pub struct Thread {
         /// The `ts` of the root.
         pub root: Ts,
-        /// Who wrote the root.
+        /// The author of the root.
         pub root_author: Option<UserId>,
         /// Replies that are not deleted.
         pub reply_count: i32,
         /// The newest of them; none when none is left.
         pub latest_reply: Option<Ts>,
-        /// Who replied, the first five.
+        /// The first five users who replied.
         pub reply_users: Vec<UserId>,
     }
 }
@@ -225,8 +225,8 @@ symbols! {
 }
 
 record! {
-    /// What an author said about showing links below a message. What is absent was not said: then a person's message shows
-    /// all, a bot's media alone.
+    /// An author's choice about showing previews of links below a message. An absent field was not chosen: then a person's
+    /// message shows all links, a bot's message only media.
     #[derive(Copy, Default, Eq)]
     pub struct UnfurlFlags {
         /// Show links to pages of text.
@@ -237,12 +237,12 @@ record! {
 }
 
 record! {
-    /// One emoji on a message and who put it there.
+    /// An emoji on a message and the users who put it there.
     #[derive(Eq)]
     pub struct Reaction {
         /// The emoji's name, without colons.
         pub name: String,
-        /// Who, in the order in which they came.
+        /// The users, in the order in which they reacted.
         pub users: Vec<UserId>,
     }
 }

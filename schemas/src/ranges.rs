@@ -1,13 +1,13 @@
-//! Which ids are whose.
+//! The ranges of schema ids, by area.
 
-/// Ids that are kept for the schemas of one area.
+/// A range of ids that is reserved for the schemas of one area.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IdRange {
     /// The first id.
     pub first: u32,
     /// The last one, inclusive.
     pub last: u32,
-    /// What they are for, what is still to come included.
+    /// The area, including schemas that do not exist yet.
     pub area: &'static str,
 }
 

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-/// What the key begins with; the id of the registration's event follows.
+/// The key's prefix. The id of the registration's event follows it.
 const REGISTERED: &str = "registered/";
 
 /// The key of the `TeamCreated` that follows from the `TeamRegistered` of this id.

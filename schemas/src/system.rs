@@ -1,4 +1,4 @@
-//! System messages: what a conversation says of its own comings and goings.
+//! System messages: messages that a conversation posts when members join or leave, or when its name or topic changes.
 
 use serde_json::Value as Json;
 

@@ -1,4 +1,4 @@
-//! Samples of every event, for tests of those who ask events something.
+//! Samples of every event, for tests.
 
 use std::str::FromStr;
 
@@ -23,12 +23,12 @@ impl Dice {
         (z ^ (z >> 31)) % sides
     }
 
-    /// One of these.
+    /// Picks a value from a slice.
     pub(crate) fn pick<'a, T>(&mut self, of: &'a [T]) -> &'a T {
         &of[self.roll(of.len() as u64) as usize]
     }
 
-    /// One of these ids.
+    /// Picks an id from a list of texts.
     pub(crate) fn id<T: FromStr<Err: std::fmt::Debug>>(&mut self, of: &[&str]) -> T {
         self.pick(of).parse().expect("a sample's id parses")
     }

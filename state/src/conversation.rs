@@ -13,19 +13,19 @@ use crate::is_countable;
 pub struct Headline {
     /// The text.
     pub value: Text,
-    /// Who set it; none if nobody did.
+    /// The user who set it; none if it was never set.
     pub creator: Option<UserId>,
     /// When it was set; zero if never.
     pub last_set: Ts,
 }
 
 impl Headline {
-    /// One that somebody set.
+    /// Builds a headline that was set.
     pub fn set(value: &Text, creator: Option<UserId>, last_set: Ts) -> Headline {
         Headline { value: value.clone(), creator, last_set }
     }
 
-    /// The first one; nobody set an empty one.
+    /// Builds the headline that a conversation begins with. An empty one counts as never set.
     fn first(value: &Text, creator: Option<UserId>, last_set: Ts) -> Headline {
         if value.plain.is_empty() { Headline::default() } else { Headline::set(value, creator, last_set) }
     }
@@ -49,12 +49,12 @@ pub struct Pin {
 pub struct ConversationRow {
     /// The id.
     pub conversation: ConversationId,
-    /// What it is.
+    /// The kind of conversation.
     pub kind: ConversationKind,
     /// The name; none for a direct message of two.
     #[serde(skip)]
     pub name: Option<String>,
-    /// Who made it.
+    /// The creator.
     pub creator: Option<UserId>,
     /// When.
     pub created: Ts,
@@ -90,7 +90,7 @@ impl ConversationRow {
         self.pins.iter().find(|pin| pin.ts == ts).copied()
     }
 
-    /// One that its own event began.
+    /// Builds the row of a conversation that its own event created.
     pub fn created(event: &ConversationCreated) -> ConversationRow {
         ConversationRow {
             name: event.name.clone(),
@@ -103,7 +103,7 @@ impl ConversationRow {
         }
     }
 
-    /// One that its team began with.
+    /// Builds the row of a channel that was created with its team.
     pub fn first(first: &FirstChannel, owner: UserId, created: Ts) -> ConversationRow {
         ConversationRow {
             name: Some(first.name.clone()),
@@ -225,7 +225,7 @@ impl ConversationRow {
 pub struct Conversation {
     /// The rest of it; its fields are this one's too.
     pub row: ConversationRow,
-    /// Who is in it, by index.
+    /// The members, by dense index.
     pub members: RoaringBitmap,
     /// Direct messages only: the members for whom it is closed.
     pub closed_for: RoaringBitmap,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use teamlog_schemas::{ClusterFounded, Event, TeamId};
 
-/// One team's line.
+/// A team's entry in the directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DirectoryEntry {
     /// The domain.

@@ -13,7 +13,7 @@ use teamlog_schemas::{
 
 use crate::{ReplyHead, Scheduled, WriteKey, schedule_window, scheduled_by, thread_left, thread_with, unscheduled_by};
 
-/// What a command wants to know.
+/// The facts that a command needs, by key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FactsWanted {
     /// Messages by name, with their reactions and, of a root, its thread.

@@ -26,7 +26,7 @@ pub struct TeamRows {
     pub people: Vec<(Person, Ts)>,
     /// Conversations, in the order of their dense indexes.
     pub conversations: Vec<ConversationRow>,
-    /// Who is in what.
+    /// The members of conversations.
     pub members: Vec<(ConversationId, UserId)>,
     /// Direct messages that are closed for somebody.
     pub closed: Vec<(ConversationId, UserId)>,

@@ -1,4 +1,4 @@
-//! Where teams come from: the trait that the shards' reader implements and the service of live teams reads through.
+//! The source of teams: a trait that the shards' reader implements and the live teams are loaded through.
 
 use async_trait::async_trait;
 use teamlog_schemas::{ConversationId, TeamId, Ts, UserId};
@@ -17,7 +17,7 @@ pub struct At<P, T> {
 }
 
 impl<P, T> At<P, T> {
-    /// Something else made of the rows, as of their position.
+    /// Converts the rows and keeps their position.
     pub fn map<U>(self, make: impl FnOnce(T) -> U) -> At<P, U> {
         At { position: self.position, rows: make(self.rows) }
     }
@@ -26,12 +26,12 @@ impl<P, T> At<P, T> {
 /// Why rows could not be read.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum SourceError {
-    /// No replica of the shard answered in time. It may pass.
+    /// No replica of the shard answered in time. The caller may retry.
     #[error("no replica of shard {shard} answers: {why}")]
     Away {
         /// The shard.
         shard: String,
-        /// The last replica's words.
+        /// The error of the last replica that was tried.
         why: String,
     },
     /// Rows that cannot be: a person must look (`view verify`).
@@ -39,12 +39,12 @@ pub enum SourceError {
     Broken {
         /// The shard.
         shard: String,
-        /// What is wrong.
+        /// The reason.
         why: String,
     },
 }
 
-/// What belongs to one person alone, loaded on demand.
+/// The state that belongs to one person alone, loaded on demand.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UserState {
     /// Read marks by conversation.
@@ -52,7 +52,7 @@ pub struct UserState {
 }
 
 impl UserState {
-    /// How far somebody has read.
+    /// Returns the `ts` up to which the person has read a conversation.
     pub fn mark(&self, conversation: ConversationId) -> Ts {
         self.marks.get(&conversation).copied().unwrap_or(Ts::ZERO)
     }
@@ -68,7 +68,7 @@ pub trait TeamSource<P>: Send + Sync + 'static {
     /// Facts for several commands of one team at once, one for each of `wanted`, in order.
     async fn facts(&self, shard: &str, team: TeamId, wanted: &[FactsWanted]) -> Result<At<P, Vec<Facts>>, SourceError>;
 
-    /// Timers of a partition's teams on a shard that are due before `until`, in order, at most `limit`. The position is that
+    /// Reads the timers of a partition's teams on a shard that are due before `until`, in order, at most `limit`. The position is that
     /// of `events` in the partition.
     async fn timers(
         &self,
@@ -78,6 +78,6 @@ pub trait TeamSource<P>: Send + Sync + 'static {
         limit: usize,
     ) -> Result<At<P, Vec<Timer>>, SourceError>;
 
-    /// What belongs to one person alone. The position is that of `marks`.
+    /// Reads the state that belongs to one person alone. The position is that of `marks`.
     async fn user(&self, shard: &str, team: TeamId, user: UserId) -> Result<At<P, UserState>, SourceError>;
 }

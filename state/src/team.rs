@@ -17,12 +17,12 @@ pub type PersonIndex = u32;
 /// A conversation's dense index in its team.
 pub type ConversationIndex = u32;
 
-/// One of the team's people.
+/// A person of the team.
 #[derive(Clone, Debug)]
 pub struct Member {
-    /// Who, as the event told it.
+    /// The person, as events described them.
     pub person: Person,
-    /// When they came.
+    /// The time at which they were added.
     pub since: Ts,
     /// The conversations that they are in, by index.
     pub conversations: RoaringBitmap,
@@ -39,10 +39,10 @@ pub struct Bot {
     pub extra: Option<Text>,
 }
 
-/// What names a keyed write: good for one actor and method.
+/// The name of a write with an idempotency key. A client's key is unique only within one actor and method.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct WriteKey {
-    /// Who sent it; none for the operator's tools.
+    /// The user who sent it; none for the operator's tools.
     pub actor: Option<UserId>,
     /// The method.
     pub method: String,
@@ -145,23 +145,23 @@ impl Team {
     pub fn people(&self) -> impl DoubleEndedIterator<Item = &Member> {
         self.people.iter()
     }
-    /// One by id.
+    /// Returns a person by id.
     pub fn person(&self, user: UserId) -> Option<&Member> {
         self.people.get(self.person_index(user)?)
     }
-    /// One's dense index.
+    /// Returns a person's dense index.
     pub fn person_index(&self, user: UserId) -> Option<PersonIndex> {
         self.people_by_id.get(&user).copied()
     }
-    /// One by dense index.
+    /// Returns a person by dense index.
     pub fn person_at(&self, index: PersonIndex) -> Option<&Member> {
         self.people.get(index)
     }
-    /// One by handle.
+    /// Returns a person by handle.
     pub fn person_named(&self, name: &str) -> Option<&Member> {
         self.people.get(*self.people_by_name.get(name)?)
     }
-    /// One by email, whatever its case.
+    /// Returns a person by email; letter case does not matter.
     pub fn person_by_email(&self, email: &str) -> Option<&Member> {
         self.people.get(*self.people_by_email.get(&email.to_lowercase())?)
     }
@@ -174,15 +174,15 @@ impl Team {
     pub fn conversations(&self) -> impl DoubleEndedIterator<Item = &Conversation> {
         self.conversations.iter()
     }
-    /// One by id.
+    /// Returns a conversation by id.
     pub fn conversation(&self, conversation: ConversationId) -> Option<&Conversation> {
         self.conversations.get(self.conversation_index(conversation)?)
     }
-    /// One's dense index.
+    /// Returns a conversation's dense index.
     pub fn conversation_index(&self, conversation: ConversationId) -> Option<ConversationIndex> {
         self.conversations_by_id.get(&conversation).copied()
     }
-    /// One by dense index.
+    /// Returns a conversation by dense index.
     pub fn conversation_at(&self, index: ConversationIndex) -> Option<&Conversation> {
         self.conversations.get(index)
     }
@@ -232,7 +232,7 @@ impl Team {
     pub fn bots(&self) -> impl Iterator<Item = &Bot> {
         self.bots.values()
     }
-    /// What a token is, by the hash of its text.
+    /// Returns the state of a token, by the hash of its text.
     pub fn token(&self, hash: &TokenHash) -> Option<TokenState> {
         self.tokens.get(hash).copied()
     }

@@ -11,7 +11,7 @@ use teamlog_schemas::TeamId;
 pub(crate) struct Place {
     /// Every visible event below was sent.
     pub(crate) position: Position,
-    /// So many frames of the event that follows were sent too, whether or not they concerned this session.
+    /// The number of frames of the next event that were passed too, whether or not they were for this session.
     pub(crate) skip: u32,
 }
 
@@ -55,7 +55,7 @@ pub(crate) fn signed<T: Serialize>(secrets: &Secrets, purpose: &str, content: &T
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// What [`signed`] made for the same purpose; none if it did not.
+/// Returns the content that [`signed`] signed for the same purpose; none if the text was not made by it.
 pub(crate) fn verified<T: DeserializeOwned>(secrets: &Secrets, purpose: &str, text: &str) -> Option<T> {
     let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
     let (content, code) = bytes.split_at_checked(bytes.len().checked_sub(CODE_BYTES)?)?;

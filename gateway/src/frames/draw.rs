@@ -1,4 +1,4 @@
-//! What an event looks like on the wire, and to whom.
+//! The frames of an event on the wire, and the people each frame is for.
 
 use std::cell::LazyCell;
 
@@ -19,7 +19,7 @@ use crate::{
 /// Whom a frame is for.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Audience {
-    /// Who is in the conversation at this event; who leaves with it, too.
+    /// The members of the conversation at this event, including a member who leaves with it.
     Members(ConversationId),
     /// These people.
     Users(Vec<UserId>),
@@ -27,14 +27,14 @@ pub(crate) enum Audience {
     Everyone,
 }
 
-/// One frame of an event.
+/// A frame of an event.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Drawn {
     /// Whom it is for.
     pub(crate) audience: Audience,
-    /// One line of JSON.
+    /// The frame as a line of JSON.
     pub(crate) json: Bytes,
-    /// It is the message that the event is about.
+    /// True if it is the message that the event is about.
     pub(crate) is_message: bool,
 }
 
@@ -197,7 +197,7 @@ struct MessageFrame<'a> {
     in_thread: Option<InThread>,
 }
 
-/// What a reply says of its thread.
+/// The keys of a reply about its thread.
 #[derive(Serialize)]
 struct InThread {
     parent_user_id: Option<UserId>,
@@ -205,7 +205,7 @@ struct InThread {
     root: Option<Value>,
 }
 
-/// One line of compact JSON.
+/// Encodes a frame as a line of compact JSON.
 pub(crate) fn encode(frame: &impl Serialize) -> Bytes {
     // Objects with strings as keys: they cannot fail.
     Bytes::from(serde_json::to_vec(frame).expect("a frame is plain JSON"))
@@ -248,7 +248,7 @@ impl Out<'_> {
         encode(&MessageFrame { message: rendered, channel: conversation, event_ts, in_thread })
     }
 
-    /// What a thread has become, without its replies but for a new one.
+    /// Adds the frame of a thread's new state. Of its replies it lists only a new one.
     fn replied(&mut self, conversation: ConversationId, thread: &Thread, ts: Ts, replies: Vec<Value>) {
         let mut message = root(thread);
         message["replies"] = json!(replies);

@@ -1,4 +1,4 @@
-//! One frame, encoded once and shared by all who get it.
+//! A frame, encoded once and shared by all sessions that receive it.
 
 use std::sync::{Arc, OnceLock};
 
@@ -16,7 +16,7 @@ use super::{
 /// A message as the socket that it was sent over knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Posted {
-    /// Who sent it.
+    /// The sender.
     pub(crate) user: UserId,
     /// By its sender's own name for it.
     pub(crate) client_msg_id: String,
@@ -24,7 +24,7 @@ pub(crate) struct Posted {
     pub(crate) ts: Ts,
 }
 
-/// One frame of an event.
+/// A frame of an event.
 #[derive(Debug)]
 pub(crate) struct Frame {
     team: TeamId,

@@ -1,4 +1,4 @@
-//! What one person could see at each event of a stretch of the log.
+//! The conversations that a person could see at each event of a range of the log.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -25,7 +25,7 @@ pub(crate) fn may_reach(
     }
 }
 
-/// One person's conversations, as the events of their team pass by.
+/// A person's conversations, updated with each event of their team.
 #[derive(Clone, Debug)]
 pub(crate) struct Inside {
     team: TeamId,
@@ -131,7 +131,7 @@ mod tests {
         })
     }
 
-    /// Somebody comes to or leaves a channel, in one of two teams; only what really changes something stands in a log.
+    /// Builds a log of people who join and leave channels in two teams. Steps that change nothing are left out.
     fn events(steps: &[(bool, u8, u8)]) -> Vec<Arc<Entry<Event>>> {
         let mut inside: HashSet<(bool, u8, u8)> = HashSet::new();
         let mut entries = Vec::new();
@@ -154,7 +154,7 @@ mod tests {
     }
 
     proptest! {
-        /// What is computed backwards from any point on is what the events say forwards.
+        /// Membership computed backwards from any point equals membership computed forwards from the start.
         #[test]
         fn backwards_is_as_forwards(steps in prop::collection::vec((any::<bool>(), 1u8..4, 1u8..4), 0..60), cut in 0usize..60) {
             let (team, who) = ("T1".parse().unwrap(), user(1));

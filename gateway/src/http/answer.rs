@@ -15,7 +15,7 @@ const ACCEPTED: HeaderName = HeaderName::from_static("x-accepted-oauth-scopes");
 /// Scopes are for show: every token may do what its user may.
 const TOKEN_SCOPES: HeaderValue = HeaderValue::from_static("identify,read,post,client");
 
-/// One line of compact JSON, whatever became of the call.
+/// Renders the outcome of a call, good or bad, as a line of compact JSON.
 pub(super) fn respond(outcome: Result<Reply, ApiError>, scope: Option<&'static str>, authed: bool) -> Response<Body> {
     let mut response = match outcome {
         Ok(Reply::Object(object)) => {

@@ -112,7 +112,7 @@ struct SoFar {
     authed: bool,
     /// Its method runs here.
     begun: bool,
-    /// It was forwarded, and may be carried out there.
+    /// True if the call was forwarded. It may execute on the other gateway.
     elsewhere: bool,
 }
 

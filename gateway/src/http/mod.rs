@@ -23,7 +23,7 @@ pub use ops::ops;
 pub use search::search_service;
 pub use serve::{serve, serve_waiting};
 
-/// What other gateways may ask of this one: calls that arrived there, of teams whose home is here.
+/// The routes for other gateways, which forward calls of teams whose home is this node.
 pub fn internal(gateway: Gateway) -> Router {
     Router::new().route("/internal/api/{method}", any(api::passed_on)).with_state(gateway)
 }

@@ -1,4 +1,4 @@
-//! What operators and their tools ask.
+//! The routes for operators and their tools.
 
 use std::sync::Arc;
 

@@ -80,7 +80,7 @@ fn bearer(headers: &HeaderMap) -> Option<String> {
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then(|| token.to_owned())
 }
 
-/// What a body is, by its content type. A body that is empty says nothing, whatever its type.
+/// The format of a body, by its content type. An empty body has no arguments, whatever its type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Form,

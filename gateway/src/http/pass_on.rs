@@ -27,13 +27,13 @@ const SERVED: HeaderName = HeaderName::from_static("teamlog-served");
 /// How much longer than the call itself its answer may take.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// What became of a call that was passed on.
+/// The outcome of a forwarded call.
 pub(super) enum PassedOn {
     /// The home's answer.
     Answered(Response<Body>),
-    /// The home surely did nothing.
+    /// The call was not executed by the home.
     NotSent,
-    /// It may have carried it out, or may yet.
+    /// No answer came. The home may have executed the call, or may still execute it.
     Lost,
 }
 

@@ -25,9 +25,9 @@ pub enum Access {
 /// Whether a call whose answer got lost may be sent again without an idempotency key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retry {
-    /// It may: the method appends no event. A read mark is no event; marking twice does no harm.
+    /// Safe to send again: the method appends no event. A read mark is no event; marking twice does no harm.
     Repeatable,
-    /// It may not: the method appends events, and the lost call may have appended some.
+    /// Not safe to send again: the method appends events, and the lost call may have appended some.
     Once,
 }
 
@@ -125,8 +125,8 @@ pub type Example = fn() -> Value;
 /// methods would be a large one.
 type Handler = for<'c> fn(&'c Call<'c>, &'c Args) -> BoxFuture<'c, Result<Reply, ApiError>>;
 
-/// What a method takes, and the handler that gets it. Only [`takes!`] makes one, of one type of arguments: so the declared
-/// arguments are those that are parsed.
+/// The declared arguments of a method, and its handler. Only [`takes!`] makes one, from one type of arguments, so the
+/// declared arguments are the ones that are parsed.
 #[derive(Clone, Copy, Debug)]
 pub struct Takes {
     declared: &'static [Argument],

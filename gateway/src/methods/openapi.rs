@@ -79,7 +79,7 @@ fn path(method: &Method) -> Value {
     json!({ "get": get, "post": post })
 }
 
-/// What the two ways of calling a method have in common.
+/// Returns the part of the description that GET and POST of a method share.
 fn operation(method: &Method, verb: &str) -> Value {
     let group = method.name.rsplit_once('.').map_or("", |(group, _)| group);
     let about = match method.alias_of {

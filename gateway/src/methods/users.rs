@@ -221,7 +221,7 @@ one_of! {
 
 args! {
     struct SetPresence {
-        /// What to be.
+        /// The presence to set.
         presence: Wanted,
     }
 }

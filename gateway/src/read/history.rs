@@ -20,7 +20,7 @@ pub struct Page {
     pub oldest: Ts,
     /// Newer ones are not.
     pub latest: Ts,
-    /// Those at the ends themselves are.
+    /// True if messages exactly at `oldest` and `latest` are included.
     pub inclusive: bool,
     /// At most so many, at least one.
     pub limit: usize,
@@ -71,7 +71,7 @@ pub async fn replies(
     Ok(cut(facts.into_iter(), edge, page.limit))
 }
 
-/// One message with what hangs on it; a deleted root with replies is there, as a tombstone.
+/// Reads a message with its reactions and thread. A deleted root with replies is returned as a tombstone.
 ///
 /// # Errors
 /// As [`history`].

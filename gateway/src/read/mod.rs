@@ -1,4 +1,4 @@
-//! What calls read: rows of the shards, brought up to the live team by [`teamlog_live::bridge`].
+//! The reads of calls: rows of the shards, caught up to the live team by [`teamlog_live::bridge`].
 
 mod history;
 mod index;
@@ -22,7 +22,7 @@ use teamlog_schemas::{ConversationId, UserId};
 
 use crate::ApiError;
 
-/// Nobody learns of a conversation that they may not read.
+/// Rejects a conversation that the user may not read with the error of one that does not exist.
 fn readable(team: &TeamGuard<'_>, user: UserId, conversation: ConversationId) -> Result<(), ApiError> {
     if team.may_read(user, conversation) { Ok(()) } else { Err(ApiError::refused("channel_not_found")) }
 }

@@ -1,4 +1,4 @@
-//! What the tail does to a page of messages.
+//! The changes that the tail makes to a page of messages.
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ impl Overlay {
         self.facts.apply(event);
     }
 
-    /// What is there now, oldest first.
+    /// Returns the messages that remain, oldest first.
     pub(super) fn finish(self) -> Vec<MessageFact> {
         let mut facts: Vec<MessageFact> = self.facts.messages.into_values().flatten().collect();
         facts.sort_unstable_by_key(|fact| fact.message.ts);
@@ -79,7 +79,7 @@ mod tests {
         }
     }
 
-    fn said(micros: i64, text: &str) -> Message {
+    fn text_message(micros: i64, text: &str) -> Message {
         Message { ts: Ts::from_micros(micros), user: Some(ada()), text: text.into(), ..Message::default() }
     }
 
@@ -116,12 +116,12 @@ mod tests {
 
     #[test]
     fn what_is_newer_is_there_and_what_changed_is_changed() {
-        let (one, two) = (said(1, "one"), said(2, "two"));
-        let after = said(1, "ONE");
+        let (one, two) = (text_message(1, "one"), text_message(2, "two"));
+        let after = text_message(1, "ONE");
         let facts = check(
             vec![one.clone(), two.clone()],
             vec![
-                posted(said(3, "three"), None),
+                posted(text_message(3, "three"), None),
                 MessageEdited { meta: meta(), conversation: here(), before: one, after }.into(),
                 MessageDeleted { meta: meta(), conversation: here(), before: two, tombstone: false, thread: None }
                     .into(),
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn a_reply_moves_its_root_and_stays_out_of_the_page() {
-        let mut reply = said(5, "reply");
+        let mut reply = text_message(5, "reply");
         reply.thread_ts = Some(Ts::from_micros(1));
         let thread = Thread {
             root: Ts::from_micros(1),
@@ -150,7 +150,7 @@ mod tests {
             latest_reply: Some(reply.ts),
             reply_users: vec![ada()],
         };
-        let facts = check(vec![said(1, "root")], vec![posted(reply, Some(thread.clone()))], &[(1, "root")]);
+        let facts = check(vec![text_message(1, "root")], vec![posted(reply, Some(thread.clone()))], &[(1, "root")]);
         assert_eq!(facts[0].thread, Some(thread));
     }
 

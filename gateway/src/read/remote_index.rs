@@ -25,7 +25,7 @@ const SHUNNED: Duration = Duration::from_secs(1);
 /// Nodes that are remembered as failing, at most; the oldest ones are forgotten with the next failure.
 const SHUNNED_MAX: usize = 64;
 
-/// What is asked of a search node.
+/// A request to a search node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct SearchRequest {
     pub(crate) v: u32,
@@ -35,7 +35,7 @@ pub(crate) struct SearchRequest {
     pub(crate) query: MessageQuery,
 }
 
-/// What it answers.
+/// The answer of a search node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct SearchAnswer {
     pub(crate) v: u32,
@@ -131,7 +131,7 @@ mod tests {
 
     use super::*;
 
-    /// What a node does when it is asked.
+    /// The behaviour of a node in a test.
     #[derive(Clone, Copy)]
     enum Does {
         Answers(u64),

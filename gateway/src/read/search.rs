@@ -9,7 +9,7 @@ use teamlog_state::{Facts, FactsWanted, MessageFact, TeamSource};
 use super::MessageIndex;
 use crate::{ApiError, Caller, Gateway};
 
-/// One message that was found.
+/// A message that was found.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SearchHit {
     /// Where.
@@ -20,7 +20,7 @@ pub struct SearchHit {
     pub score: f32,
 }
 
-/// What was found.
+/// The result of a search.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SearchFound {
     /// How much in all.

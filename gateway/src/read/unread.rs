@@ -28,7 +28,7 @@ pub async fn unread(
     Ok(unread_and(gateway, caller, marks, |_| ()).await?.0)
 }
 
-/// The same, and what is seen of the team at the very position that the counts are of.
+/// Counts as [`unread`] does, and calls `look` with the team locked at exactly the position of the counts.
 ///
 /// # Errors
 /// See [`unread`].
@@ -75,9 +75,9 @@ struct Counting<'a> {
     marks: &'a [(ConversationId, Ts)],
     places: HashMap<ConversationId, usize>,
     user: UserId,
-    /// What the tail posted, and what each counts for.
+    /// The messages that the tail posted, and what each one counts for.
     posted: HashMap<(usize, Ts), Unread>,
-    /// What the tail deleted of the rows: the place of its mark, and its `ts`.
+    /// The messages in rows that the tail deleted: the index of the mark, and the `ts`.
     gone: HashSet<(usize, Ts)>,
 }
 

@@ -6,7 +6,7 @@ use teamlog_state::{Conversation, Headline, Team};
 
 use super::merge_extra;
 
-/// What a conversation says to its reader alone.
+/// The keys of a conversation that are for its reader alone.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Reader {
     /// How far they have read; zero for never.
@@ -37,8 +37,8 @@ pub fn conversation(team: &Team, conversation: &Conversation, viewer: UserId, re
     Value::Object(object)
 }
 
-/// The same with the list of its members (at most `members_max`), as `channels.*`, `groups.*`, `mpim.*` and `rtm.start`
-/// give it.
+/// Renders a conversation with the list of its members (at most `members_max`), as `channels.*`, `groups.*`, `mpim.*` and
+/// `rtm.start` give it.
 pub fn legacy_conversation(
     team: &Team,
     of: &Conversation,
@@ -60,7 +60,7 @@ pub fn members(team: &Team, conversation: &Conversation, max: usize) -> Value {
     team.members_of(conversation).take(max).map(|member| json!(member.person.user)).collect()
 }
 
-/// What it is called: a channel's name, or one made of the members' handles.
+/// Returns a conversation's name: a channel's own, or one made of the members' handles.
 pub fn name_of(team: &Team, conversation: &Conversation) -> String {
     if let Some(name) = &conversation.name {
         return name.clone();

@@ -67,7 +67,7 @@ pub fn reactions(reactions: &[Reaction]) -> Value {
     reactions.iter().map(one).collect()
 }
 
-/// What a root says of its thread. Nothing once no reply is left.
+/// Adds the keys of a root about its thread. Adds nothing once no reply is left.
 pub fn thread_keys(object: &mut Map<String, Value>, thread: &Thread) {
     if thread.reply_count <= 0 {
         return;

@@ -17,7 +17,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 use teamlog_schemas::Text;
 
-/// What is written as its text: a `ts`.
+/// A value that is serialized as its `Display` text, such as a `ts`.
 pub(crate) struct AsText<T>(pub(crate) T);
 
 impl<T: Display> Serialize for AsText<T> {
@@ -26,7 +26,7 @@ impl<T: Display> Serialize for AsText<T> {
     }
 }
 
-/// What an import brought, as the object it is; nothing if it is no object.
+/// Parses the object that an import brought. Returns an empty one if the text is no object.
 fn extra_of(extra: Option<&Text>) -> Map<String, Value> {
     match extra.and_then(|extra| serde_json::from_str(extra.as_str()).ok()) {
         Some(Value::Object(extra)) => extra,

@@ -41,7 +41,7 @@ pub fn team(team: &Team) -> Value {
     })
 }
 
-/// What holds for everybody in the team.
+/// Renders the preferences that hold for everybody in the team.
 pub fn team_prefs(team: &Team) -> Value {
     let mut prefs = TEAM_PREFS.clone();
     let default: Vec<_> = team.general().map(|general| general.conversation).into_iter().collect();
@@ -49,7 +49,7 @@ pub fn team_prefs(team: &Team) -> Value {
     Value::Object(prefs)
 }
 
-/// Who the caller is, as `rtm.start` has it.
+/// Renders the caller's `self` object of `rtm.start`.
 pub fn own_self(member: &Member) -> Value {
     json!({
         "id": member.person.user,
@@ -60,7 +60,7 @@ pub fn own_self(member: &Member) -> Value {
     })
 }
 
-/// One's preferences.
+/// Renders a member's own preferences.
 pub fn self_prefs(member: &Member) -> Value {
     let mut prefs = SELF_PREFS.clone();
     prefs.insert("tz".to_owned(), json!(timezone::now(member.person.tz.as_deref()).name));

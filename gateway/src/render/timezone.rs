@@ -13,7 +13,7 @@ pub(super) struct Zone {
     pub(super) offset_seconds: i32,
 }
 
-/// Who names no zone, or one that the tz database does not have, lives in this one.
+/// The zone of a person who names none, or one that the tz database does not have.
 const DEFAULT: &str = "Etc/UTC";
 
 /// The zone as it is now.

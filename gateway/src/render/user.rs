@@ -16,7 +16,7 @@ const COLORS: [&str; 16] = [
 /// Sizes of avatars, in pixels.
 const AVATAR_SIZES: [u32; 6] = [24, 32, 48, 72, 192, 512];
 
-/// One of the team's people, with their profile; `tz_offset` is that of the moment.
+/// Renders a person with their profile. `tz_offset` is the current one.
 pub fn user(team: &Team, member: &Member) -> Value {
     let person = &member.person;
     let zone = timezone::now(person.tz.as_deref());
@@ -137,7 +137,7 @@ fn profile(team: &Team, person: &Person) -> Value {
     Value::Object(object)
 }
 
-/// What a generated picture is drawn from: nothing that could be led back to an address.
+/// Returns the seed of a generated picture. It cannot be traced back to an email address.
 fn face(team: &Team, id: &str) -> String {
     let digest = Sha256::digest(format!("{}/{id}", team.id()));
     digest[..16].iter().map(|byte| format!("{byte:02x}")).collect()

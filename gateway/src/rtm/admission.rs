@@ -8,7 +8,7 @@ use teamlog_schemas::TeamId;
 use super::{service::Rtm, ticket::Ticket};
 use crate::ApiError;
 
-/// One who is joining: a call of `rtm.*`, or a session that has not gone live yet. Counted until it is dropped.
+/// A guard that counts a joining client (a call of `rtm.*`, or a session that is not live yet) until it is dropped.
 pub(super) struct Joining<'a> {
     rtm: &'a Rtm,
     team: TeamId,

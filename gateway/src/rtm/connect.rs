@@ -110,7 +110,7 @@ impl Seen {
     }
 }
 
-/// One object of the keys that are this caller's alone and the pieces that all share.
+/// Builds the answer's JSON object from this caller's own keys and the encoded pieces that all callers share.
 fn put_together(answer: &Map<String, Value>, people: &Encoded) -> Bytes {
     let own = serde_json::to_vec(answer).expect("a JSON value has string keys");
     let own = own.strip_prefix(b"{").unwrap_or(&own);
@@ -124,8 +124,8 @@ fn put_together(answer: &Map<String, Value>, people: &Encoded) -> Bytes {
 
 type Counts = HashMap<ConversationId, u64>;
 
-/// What the caller has not read, and the team at the very position that this is of: what is behind it comes over the
-/// socket. With the rows away nobody is kept from connecting: then nothing is said of it.
+/// Returns the caller's unread counts, and the team at the position of these counts. Events after that position are sent
+/// over the socket. If the rows are unavailable, there are no counts, but the caller can still connect.
 async fn unread(rtm: &Rtm, gateway: &Gateway, caller: &Caller, own: &UserState) -> (Option<Counts>, Seen) {
     // Only conversations in which there may be something are asked for; where another one becomes such meanwhile, all.
     for all in [false, true] {
@@ -172,7 +172,7 @@ async fn resumed(gateway: &Gateway, team: &LiveTeam, args: &ConnectArgs) -> Resu
         return Err(invalid);
     }
     let (events, position) = (TopicPartition::events(team.partition()), cursor.place.position);
-    match replay::come_to(gateway, team.partition(), cursor.place).await {
+    match replay::catch_up_to(gateway, team.partition(), cursor.place).await {
         Ok(()) => {}
         Err(ReplayError::Gone(_)) => return Err(expired),
         Err(ReplayError::Away(_)) => return Err(ApiError::away()),

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::frames::{Addressed, Audience, Frame, may_reach};
 
-/// What is in no log and may be lost: typing, presence, marks.
+/// A notification that is in no log and may be lost: typing, presence, marks.
 #[derive(Clone, Debug)]
 pub(super) enum Note {
     /// A frame as it is sent.
@@ -30,7 +30,7 @@ pub(super) struct Seat {
     pub(super) token: [u8; 32],
     /// Bounded; what does not fit is dropped.
     pub(super) notes: mpsc::Sender<Note>,
-    /// It was told that its team's home is elsewhere.
+    /// True once the session was told that its team's home is another node.
     pub(super) is_sent_home: bool,
     /// Cancelled when its token is revoked, and when the node stops.
     pub(super) over: CancellationToken,
@@ -197,7 +197,7 @@ impl TeamSessions {
         !self.online.is_empty() && may_reach(event, is_public, has_member)
     }
 
-    /// Who is in a conversation at an event: also who leaves with it.
+    /// Returns the online members of a conversation at an event, including a member who leaves with it.
     fn members(&self, event: &Event, team: &Team, conversation: &Conversation) -> RoaringBitmap {
         let mut members = &conversation.members & &self.online;
         for change in event.memberships() {

@@ -1,4 +1,4 @@
-//! What a client says over its socket.
+//! The frames that a client sends over its socket.
 
 use std::collections::HashSet;
 
@@ -25,7 +25,7 @@ mod code {
     pub(super) const NOT_A_FRAME: i32 = 1;
     pub(super) const NO_TEXT: i32 = 2;
     pub(super) const REFUSED: i32 = 3;
-    /// It surely did not happen.
+    /// The write was not executed.
     pub(super) const NOT_ACCEPTED: i32 = 4;
     pub(super) const OUTCOME_UNKNOWN: i32 = 5;
 }

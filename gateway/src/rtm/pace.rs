@@ -1,4 +1,4 @@
-//! How fast one socket may speak, whatever it says.
+//! The rate limit of a socket's frames, of every type.
 
 use std::{collections::HashMap, num::NonZeroU32, time::Duration};
 
@@ -6,23 +6,23 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use teamlog_schemas::ConversationId;
 use tokio::time::Instant;
 
-/// What is told once a second is told often enough: that one is too fast, and that one is typing.
+/// The least time between two notices that a client is too fast, and between two that it is typing in a conversation.
 const SECOND: Duration = Duration::from_secs(1);
 /// Conversations in which one socket may be typing in the same second.
 const TYPING_MAX: usize = 32;
 
-/// What becomes of a frame.
+/// The decision about a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// It is obeyed.
+    /// The frame is handled.
     Heard,
-    /// It is dropped, and the client is told so.
+    /// The frame is dropped, and the client is told so.
     TooFast,
-    /// It is dropped; the client was told a moment ago.
+    /// The frame is dropped; the client was already told within the last second.
     Ignored,
 }
 
-/// One socket's buckets.
+/// The rate limits of a socket.
 pub(super) struct Pace {
     frames: Option<DefaultDirectRateLimiter>,
     told: Option<Instant>,
@@ -30,7 +30,7 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// So many frames, in the long run a second and at once; none for no bound.
+    /// Takes the frames allowed per second in the long run, and the burst; none for no limit.
     pub(super) fn new(frames: Option<(u32, u32)>) -> Pace {
         let some = |count: u32| NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN);
         let quota = |(per_second, burst)| Quota::per_second(some(per_second)).allow_burst(some(burst));

@@ -53,7 +53,8 @@ impl People {
         }
     }
 
-    /// What the people of `team` are told by, which must be locked for reading: a copy of it may be rendered later.
+    /// Returns the cache key for the people of `team`. The team must be locked for reading; a copy of it may be rendered
+    /// later.
     pub(super) fn version(&self, team: &Team) -> Version {
         let changes = *self.changes.lock().entry(team.id()).or_default();
         let hour = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() / 3600;

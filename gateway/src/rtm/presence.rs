@@ -1,5 +1,5 @@
-//! Who is here: active while a socket is open, away once there was none for a while. Only those who subscribed are told,
-//! once a second, the latest state alone: an office that comes back does not tell everybody of everybody at once.
+//! Presence: a person is active while a socket is open, and away once none was open for a while. Only subscribed sessions
+//! are told, once a second, and only of the latest state. So an office that reconnects does not flood every session.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
@@ -30,9 +30,9 @@ pub(super) struct Presences {
 #[derive(Default)]
 struct Inner {
     people: HashMap<Who, Person>,
-    /// Those whose last socket closed, in the order in which that happened.
+    /// The people whose last socket closed, in the order in which it closed.
     leaving: VecDeque<(Instant, Who)>,
-    /// Those who may have changed since the last tick.
+    /// The people whose presence may have changed since the last tick.
     changed: HashSet<Who>,
     watchers: HashMap<u64, Watcher>,
     /// Sessions that have not been told everything.
@@ -45,7 +45,7 @@ struct Person {
     /// When the last socket closed.
     gone: Option<Instant>,
     manual_away: bool,
-    /// What those who subscribed know.
+    /// The state that was last sent to subscribers.
     told_active: bool,
     /// Sessions that subscribed.
     watchers: HashSet<u64>,
@@ -64,7 +64,7 @@ impl Presences {
         Presences { away_after, inner: Mutex::default() }
     }
 
-    /// A socket more.
+    /// Counts an opened socket.
     pub(super) fn arrived(&self, team: TeamId, user: UserId) {
         let mut inner = self.inner.lock();
         let person = inner.people.entry((team, user)).or_default();
@@ -73,7 +73,7 @@ impl Presences {
         inner.changed.insert((team, user));
     }
 
-    /// A socket less; what it subscribed to is forgotten.
+    /// Counts a closed socket and drops its subscription.
     pub(super) fn departed(&self, team: TeamId, user: UserId, session: u64, now: Instant) {
         let mut inner = self.inner.lock();
         inner.unwatch(session);
@@ -93,7 +93,7 @@ impl Presences {
         inner.changed.insert((team, user));
     }
 
-    /// What a session is told of these people from now on, and of nobody else. Those who are new to it.
+    /// Replaces a session's subscription with these people. Returns the ones that it did not have before.
     pub(super) fn watch(
         &self,
         (team, session): (TeamId, u64),
@@ -228,7 +228,7 @@ mod tests {
         format!("U{number}").parse().unwrap()
     }
 
-    fn told(notes: &mut mpsc::Receiver<Note>) -> Vec<String> {
+    fn take_frames(notes: &mut mpsc::Receiver<Note>) -> Vec<String> {
         let text = |note| match note {
             Note::Frame(frame) => String::from_utf8(frame.to_vec()).unwrap(),
             Note::Home => "home".to_owned(),
@@ -246,16 +246,16 @@ mod tests {
         presences.arrived(team(), user(3));
         assert!(presences.of(team(), user(1), start).active);
         presences.tick(start);
-        assert_eq!(told(&mut notes), [r#"{"type":"presence_change","user":"U1","presence":"active"}"#]);
+        assert_eq!(take_frames(&mut notes), [r#"{"type":"presence_change","user":"U1","presence":"active"}"#]);
         // Back within the time: nobody hears of it.
         presences.departed(team(), user(1), 1, start);
         presences.tick(start + AWAY_AFTER / 2);
         presences.arrived(team(), user(1));
         presences.tick(start + AWAY_AFTER * 2);
-        assert!(told(&mut notes).is_empty());
+        assert!(take_frames(&mut notes).is_empty());
         presences.departed(team(), user(1), 1, start + AWAY_AFTER * 2);
         presences.tick(start + AWAY_AFTER * 3);
-        assert_eq!(told(&mut notes), [r#"{"type":"presence_change","user":"U1","presence":"away"}"#]);
+        assert_eq!(take_frames(&mut notes), [r#"{"type":"presence_change","user":"U1","presence":"away"}"#]);
         assert_eq!(presences.of(team(), user(1), start + AWAY_AFTER * 3), Presence::default());
     }
 
@@ -266,14 +266,14 @@ mod tests {
         presences.watch((team(), 9), &sender, true, HashSet::from([user(1)]));
         presences.arrived(team(), user(1));
         presences.tick(start);
-        assert_eq!(told(&mut notes).len(), 1);
+        assert_eq!(take_frames(&mut notes).len(), 1);
         presences.set_manual(team(), user(1), true);
         presences.set_manual(team(), user(1), false);
         presences.tick(start);
-        assert!(told(&mut notes).is_empty());
+        assert!(take_frames(&mut notes).is_empty());
         presences.set_manual(team(), user(1), true);
         presences.tick(start);
-        assert_eq!(told(&mut notes), [r#"{"type":"presence_change","users":["U1"],"presence":"away"}"#]);
+        assert_eq!(take_frames(&mut notes), [r#"{"type":"presence_change","users":["U1"],"presence":"away"}"#]);
         assert!(presences.of(team(), user(1), start).manual_away);
     }
 
@@ -284,11 +284,11 @@ mod tests {
         presences.watch((team(), 9), &sender, false, (0..100).map(user).collect());
         (0..100).for_each(|number| presences.arrived(team(), user(number)));
         presences.tick(start);
-        assert_eq!(told(&mut notes).len(), 64);
+        assert_eq!(take_frames(&mut notes).len(), 64);
         presences.tick(start);
-        assert_eq!(told(&mut notes).len(), 36);
+        assert_eq!(take_frames(&mut notes).len(), 36);
         presences.tick(start);
-        assert!(told(&mut notes).is_empty());
+        assert!(take_frames(&mut notes).is_empty());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Who is let in with a ticket, and what those hear who are not.
+//! The check of a ticket, and the frames for a socket that is turned away.
 
 use std::sync::{Arc, atomic::Ordering};
 
@@ -19,9 +19,9 @@ use crate::{
     frames::{Place, encode},
 };
 
-/// Says to come again to a socket for which there is no room. One that is only too early is held for a moment: the
-/// clients of a whole office, which come again as soon as they are told, would otherwise knock without a pause. While
-/// it is held it counts as open, so there is a bound to that; past that bound nobody is held.
+/// Tells a socket for which there is no room to reconnect. Up to `sessions_max` open sockets, the rejection is delayed by
+/// a random `hold_off`, so that a whole office does not reconnect in a tight loop. A delayed socket counts as open; past
+/// `sessions_max` there is no delay.
 pub(super) async fn turn_away(rtm: &Rtm, gateway: &Gateway, ticket: &Ticket, sink: SocketSink) {
     if rtm.open.load(Ordering::Relaxed) <= rtm.config.sessions_max {
         let moment = rand::rng().random_range(rtm.config.hold_off.clone());
@@ -51,9 +51,9 @@ pub(super) fn reconnect_url(gateway: &Gateway, ticket: &Ticket, place: Place) ->
 
 /// Why a ticket lets nobody in.
 pub(super) enum NotRedeemed {
-    /// It is no good, and never will be again.
+    /// The ticket is invalid for good.
     Expired,
-    /// Its team cannot be had at the moment.
+    /// The ticket's team is unavailable at the moment.
     Away(Box<Ticket>),
 }
 

@@ -1,4 +1,4 @@
-//! What a session has missed: found by one read of the log from its place, and sent piece by piece.
+//! Replay of the events that a session has missed: found by one read of the log from its place, and sent in pieces.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -19,10 +19,10 @@ const ENTRIES_AT_ONCE: usize = 1024;
 /// Why what was missed cannot be told.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ReplayError {
-    /// It may be told later, or by another node.
+    /// The events are unavailable now. They may be read later, or by another node.
     #[error("{0}")]
     Away(String),
-    /// It never will be: the client starts over.
+    /// The events cannot be read any more: the client starts over.
     #[error("{0}")]
     Gone(String),
 }
@@ -44,9 +44,9 @@ impl From<TeamsError> for ReplayError {
 /// process, and this one may not be so far yet.
 ///
 /// # Errors
-/// [`ReplayError::Gone`] if it lies behind the log's end: then it is of another log, or of what an older copy of this
-/// one, which was put back, does not have.
-pub(super) async fn come_to(gateway: &Gateway, partition: Partition, place: Place) -> Result<(), ReplayError> {
+/// [`ReplayError::Gone`] if the place is after the log's end: then it belongs to another log, or the log was restored from
+/// an older copy.
+pub(super) async fn catch_up_to(gateway: &Gateway, partition: Partition, place: Place) -> Result<(), ReplayError> {
     let teams = gateway.ingest().teams();
     // A place in the middle of an event lies behind its beginning.
     let reflected = if place.skip == 0 { place.position.offset } else { place.position.offset.next() };
@@ -60,8 +60,8 @@ pub(super) async fn come_to(gateway: &Gateway, partition: Partition, place: Plac
     Ok(teams.wait_for(partition, reflected).await?)
 }
 
-/// What may concern a session's user between its place and where their team stood when it was read, or as much of it as
-/// there is room for, with what they could see.
+/// The events that may concern a session's user, from its place to the team's position when it was read, or as many of
+/// them as the memory budget allows, with the conversations that the user could see.
 pub(super) struct Replay {
     entries: VecDeque<Kept>,
     inside: Inside,
@@ -101,7 +101,7 @@ impl Replay {
         user: UserId,
         place: Place,
     ) -> Result<Box<Replay>, ReplayError> {
-        come_to(&gateway, live.partition(), place).await?;
+        catch_up_to(&gateway, live.partition(), place).await?;
         let mut room: Option<Held> = None;
         loop {
             let bytes_max = room.as_ref().map_or(rtm.config.catch_up_bytes_max, Held::bytes);

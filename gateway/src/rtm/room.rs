@@ -1,4 +1,4 @@
-//! Room in memory for what those who catch up hold until their clients have taken it.
+//! The memory budget that all sessions that catch up share, for events that their clients have not taken yet.
 
 use std::{
     sync::{
@@ -11,13 +11,13 @@ use std::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-/// Who has held room for so long gives it up to those who wait: so clients that take next to nothing keep nobody from
-/// being caught up.
+/// The time after which a session gives up its bytes if others wait. So slow clients do not keep others from catching
+/// up.
 const HELD_MAX: Duration = Duration::from_secs(10);
-/// What is counted in.
+/// The unit of the budget, in bytes.
 const UNIT_BYTES: usize = 1024;
 
-/// A bounded number of bytes that many share; who finds none left waits their turn.
+/// A bounded number of bytes that many sessions share: a weighted semaphore. Waiters are served in order.
 pub(super) struct Room {
     units: u32,
     free: Arc<Semaphore>,

@@ -40,20 +40,20 @@ use crate::{
 /// Sizes and times of the sessions.
 #[derive(Clone, Debug)]
 pub struct RtmConfig {
-    /// Sessions of this gateway; past it `rtm.*` answers 429, and a socket is told to come again.
+    /// Sessions of this gateway. Past it, `rtm.*` answers 429, and a socket is told to reconnect.
     pub sessions_max: usize,
-    /// Sessions of one team that have not gone live yet; past it 429, and who comes by a `reconnect_url` is told to come
-    /// again.
+    /// Sessions of one team that have not gone live yet. Past it, `rtm.*` answers 429, and a client with a
+    /// `reconnect_url` is told to reconnect.
     pub joining_team_max: usize,
-    /// The same of all teams.
+    /// Sessions of all teams that have not gone live yet. Past it, new ones are turned away as past `joining_team_max`.
     pub joining_max: usize,
-    /// How long who comes back too early is held before being told so, at random.
+    /// The random delay before a client that reconnects too early is told so.
     pub hold_off: Range<Duration>,
-    /// Events that wait for one slow session; past it, it leaves live mode and catches up from the log.
+    /// Events that wait for one slow session. Past it, the session leaves live mode and catches up from the log.
     pub queue_max: usize,
-    /// Frames that are sent in one go while catching up, and the pause behind them: clients' parsers break on more.
+    /// Frames that are sent at once while catching up. [`RtmConfig::burst_pause`] follows: clients' parsers break on more.
     pub burst_frames: usize,
-    /// See `burst_frames`.
+    /// The pause after `burst_frames`.
     pub burst_pause: Duration,
     /// Messages a user may send over all their sockets, in the long run a second and at once; none for benches.
     pub messages: Option<(u32, u32)>,
@@ -66,11 +66,12 @@ pub struct RtmConfig {
     pub dead_after: Duration,
     /// At most so far apart are `reconnect_url` frames while something is sent.
     pub reconnect_url_every: Duration,
-    /// Somebody is away once they have had no socket for so long.
+    /// The time without a socket after which a person is away.
     pub away_after: Duration,
     /// Bytes of the log that one session that catches up holds at a time; what is behind them it reads later.
     pub catch_up_bytes_max: usize,
-    /// The same of all sessions: past it, one waits until others have drained what they hold.
+    /// Bytes of the log that all sessions that catch up hold together. Past it, a session waits until others have sent
+    /// what they hold.
     pub catch_ups_bytes_max: usize,
     /// Bytes of frames kept for those who catch up on the same events.
     pub rendered_bytes_max: u64,
@@ -121,7 +122,7 @@ pub struct Rtm {
     pub(super) counts: Counts,
 }
 
-/// What sessions count as often as they wake up: found by name once, not each time.
+/// Metrics that sessions update at each wake-up. They are resolved by name once, not each time.
 pub(super) struct Counts {
     pub(super) frames: Counter,
     pub(super) queue_depth: Histogram,

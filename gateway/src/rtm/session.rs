@@ -1,4 +1,4 @@
-//! One session: catching up and going live are one loop.
+//! A session: catching up and going live are one loop.
 //!
 //! ```text
 //!          +--------------------- its queue overflowed, and is drained ----------------------+
@@ -47,7 +47,7 @@ use crate::{
 
 /// Messages of one socket whose outcome is not known yet: past it nothing more is read from it.
 const UNDER_WAY_MAX: usize = 64;
-/// What passes without a log and waits for one session; past it, it is dropped.
+/// Notes (which are in no log) that wait for one session. Past it, they are dropped.
 const NOTES_MAX: usize = 128;
 /// A client that takes nothing for so long is cut off. It loses nothing: its place in the log is known to it.
 pub(super) const WRITE_MAX: Duration = Duration::from_secs(30);
@@ -103,7 +103,7 @@ pub(super) struct Session<'a> {
     /// Messages of this socket that were not answered yet, by name: that which they bear in the log, if no other one
     /// under way bears it too.
     pub(super) unanswered: HashMap<String, Unanswered>,
-    /// Those that have not come by in the log yet.
+    /// The names of messages that were not read back from the log yet.
     pub(super) own: HashSet<String>,
     pub(super) under_way: FuturesOrdered<BoxFuture<'static, Outcome>>,
     /// Set where the writers do not keep the order of what is under way: then one message of this socket is, and the others
@@ -120,7 +120,7 @@ enum State {
     Live(mpsc::Receiver<Arc<Frame>>),
 }
 
-/// What comes next of a state.
+/// The next step of a state.
 enum Step {
     Read(Result<Box<Replay>, ReplayError>),
     Burst,
@@ -384,7 +384,7 @@ impl Session<'_> {
         }
     }
 
-    /// It is to go on elsewhere, once it has heard what became of its messages.
+    /// Makes the session move to another node once the outcomes of its messages are known, or after [`SETTLE_MAX`].
     fn leave(&mut self) {
         self.leaves_by.get_or_insert_with(|| Instant::now() + SETTLE_MAX);
     }
@@ -454,7 +454,7 @@ async fn in_time(taken: impl Future<Output = Result<(), SocketError>>) -> Result
     ended.map_err(|_| End::Gone)
 }
 
-/// What a socket hears of its message once that is in the log.
+/// Builds the frame that tells a socket that its message is in the log.
 pub(super) fn acknowledged(message: &Unanswered, ts: teamlog_schemas::Ts) -> Bytes {
     let mut frame = json!({ "ok": true });
     if let Some(id) = &message.id {

@@ -131,18 +131,18 @@ impl Drop for House {
 pub(crate) enum Shard {
     /// With the log.
     Follows,
-    /// It stands still, so that all that is read comes out of the tail.
+    /// The shard applies nothing, so all that is read comes from the tail.
     StandsStill,
 }
 
-/// What is not the same in every house.
+/// The settings that differ between houses.
 #[derive(Default)]
 struct Plan {
     credentials: Option<Arc<dyn Credentials>>,
     searches_elsewhere: bool,
     /// A websocket half that is there, instead of [`Nobody`].
     rtm: Option<Arc<Rtm>>,
-    /// It stands among other gateways, and what it writes goes by these.
+    /// Set if the house is one of several gateways: the writers and the homes that it uses.
     among: Option<(Arc<Burdened>, Homes)>,
 }
 
@@ -163,13 +163,13 @@ impl House {
         House::built(shard, config, Plan::default()).await
     }
 
-    /// One that keeps passwords.
+    /// Builds a house that keeps passwords.
     pub(crate) async fn with_vault(vault: Arc<dyn Credentials>) -> House {
         let plan = Plan { credentials: Some(vault), ..Plan::default() };
         House::built(Shard::Follows, with_operators(), plan).await
     }
 
-    /// One that searches with a node of its own, behind a socket, whose name comes second.
+    /// Builds a house that searches with a separate node, behind a socket. The first node in its list is unreachable.
     pub(crate) async fn searching_elsewhere(shard: Shard) -> House {
         House::built(shard, with_operators(), Plan { searches_elsewhere: true, ..Plan::default() }).await
     }
@@ -182,7 +182,7 @@ impl House {
         House::built(Shard::Follows, config, Plan { credentials: Some(Vault::new()), rtm, ..Plan::default() }).await
     }
 
-    /// One of several gateways.
+    /// Builds a house that is one of several gateways.
     pub(crate) async fn among(config: GatewayConfig, writers: Arc<Burdened>, homes: Homes) -> House {
         House::built(Shard::Follows, config, Plan { among: Some((writers, homes)), ..Plan::default() }).await
     }

@@ -245,7 +245,7 @@ async fn what_is_refused_was_not_done() {
     assert_eq!(opened.get("already_open"), None);
 }
 
-/// Who calls with a method that writes must know that it may have written.
+/// A caller of a method that writes must learn that the call may have written.
 #[tokio::test]
 async fn a_write_that_takes_too_long_has_an_unknown_outcome() {
     let config = GatewayConfig { call_deadline: Duration::ZERO, ..GatewayConfig::default() };

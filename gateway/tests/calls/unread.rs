@@ -1,4 +1,4 @@
-//! What is unread is counted alike, whether rows or tail say it.
+//! Unread counts are equal, whether the messages are in rows or in the tail.
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ enum Lies {
     Tail,
     /// All of it in rows.
     Rows,
-    /// What was posted in rows, what was deleted in the tail.
+    /// Posts in rows, deletions in the tail.
     Both,
 }
 

@@ -103,7 +103,7 @@ async fn who_comes_back_waits_behind_those_who_are_joining_and_who_just_called_d
     assert_eq!(texts(&caught_up), ["one"]);
 }
 
-/// Whoever was turned away with these frames comes by the url that they were given, each time, until they are let in.
+/// Reconnects a client that was turned away with these frames, by the URL given each time, until it is let in.
 async fn come_back(house: &House, frames: &[Value]) -> Socket {
     let mut given = frames[0].clone();
     loop {

@@ -170,7 +170,7 @@ impl House {
         made.event.conversation().unwrap()
     }
 
-    /// Somebody does something; ends once the gateway has seen it.
+    /// Submits a command as `who` and waits until the gateway reflects it.
     pub(crate) async fn act(&self, who: &Resident, command: impl Into<Command>) -> Acked {
         let request = Request {
             team: self.team,

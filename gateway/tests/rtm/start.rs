@@ -1,4 +1,4 @@
-//! What `rtm.start` says is as of the place at which its session begins.
+//! The answer of `rtm.start` is as of the place at which its session begins.
 
 use serde_json::{Value, json};
 use teamlog_ingest::commands::{Join, Post};

@@ -102,7 +102,7 @@ record! {
         pub views: Vec<String>,
         /// The consumers that it runs.
         pub kinds: Vec<String>,
-        /// It takes part in placement: it is ready, and does not leave.
+        /// True if the node takes part in placement: it is ready and is not leaving.
         pub serving: bool,
         /// Its clock is near enough to the brokers' for it to claim partitions.
         pub may_claim: bool,

@@ -60,7 +60,7 @@ record! {
         pub why: String,
         /// When the work was given up, by the clock of the node that wrote it.
         pub at: Ts,
-        /// It is to be tried again, by whoever follows its partition for its consumer.
+        /// True if the work is to be retried, by the node that runs the consumer on the partition.
         pub retried: bool,
     }
 }

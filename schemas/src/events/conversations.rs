@@ -15,13 +15,13 @@ record! {
         pub meta: Meta,
         /// The conversation.
         pub conversation: ConversationId,
-        /// What it is.
+        /// The kind of conversation.
         pub kind: ConversationKind,
         /// The name; none for a direct message of two.
         pub name: Option<String>,
-        /// Who made it.
+        /// The creator.
         pub creator: Option<UserId>,
-        /// Who is in it from the beginning.
+        /// The first members.
         pub members: Vec<UserId>,
         /// When; of a channel that was made here (not imported) also the `ts` of the creator's join message.
         pub created: Ts,
@@ -74,7 +74,7 @@ impl Fact for ConversationCreated {
 }
 
 record! {
-    /// Somebody opened a direct message that was closed for them.
+    /// A person opened a direct message that was closed for them.
     pub struct ConversationOpened {
         /// The beginning; the actor is who opened it.
         pub meta: Meta,
@@ -94,7 +94,7 @@ impl Fact for ConversationOpened {
 }
 
 record! {
-    /// Somebody closed a direct message for themselves.
+    /// A person closed a direct message for themselves.
     pub struct ConversationClosed {
         /// The beginning; the actor is who closed it.
         pub meta: Meta,
@@ -120,9 +120,9 @@ record! {
         pub meta: Meta,
         /// The channel.
         pub conversation: ConversationId,
-        /// Who invited them; none if they came by themselves.
+        /// The person who invited them; none if they joined by themselves.
         pub inviter: Option<UserId>,
-        /// Who, with their messages' `ts`, ascending.
+        /// The people who joined, with the `ts` of their join messages, ascending.
         pub joined: Vec<Joined>,
     }
 }
@@ -147,15 +147,15 @@ impl Fact for MembersJoined {
 }
 
 record! {
-    /// Somebody left a channel or was removed. It implies a leave message.
+    /// A person left a channel or was removed. It implies a leave message.
     pub struct MemberLeft {
         /// The beginning.
         pub meta: Meta,
         /// The channel.
         pub conversation: ConversationId,
-        /// Who.
+        /// The person who left.
         pub user: UserId,
-        /// Who removed them; none if they went by themselves.
+        /// The person who removed them; none if they left by themselves.
         pub kicked_by: Option<UserId>,
         /// The leave message's `ts`.
         pub ts: Ts,
@@ -188,9 +188,9 @@ record! {
         pub meta: Meta,
         /// The channel.
         pub conversation: ConversationId,
-        /// What it was called.
+        /// The name before.
         pub old_name: String,
-        /// What it is called.
+        /// The new name.
         pub name: String,
         /// The message's `ts`.
         pub ts: Ts,

@@ -3,7 +3,7 @@
 use crate::{About, ConversationId, Fact, Meta, Reach, Ts, avro::record, mark_key};
 
 record! {
-    /// Somebody has read a conversation up to a message (topic `marks`: last one wins, may be lost).
+    /// A person has read a conversation up to a message (topic `marks`: the last one wins, and one may be lost).
     pub struct ReadMarked {
         /// The beginning; the actor is the reader.
         pub meta: Meta,

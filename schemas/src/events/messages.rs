@@ -22,7 +22,7 @@ record! {
         pub broadcast: Option<Broadcast>,
         /// Members of a direct message for whom this post opens it again.
         pub opens_for: Vec<UserId>,
-        /// What the author said about showing links, if anything.
+        /// The author's choice about showing previews of links, if any.
         pub unfurl: Option<UnfurlFlags>,
         /// The scheduled message that it is, if it is one.
         pub schedule: Option<ScheduleId>,
@@ -70,7 +70,7 @@ impl Fact for MessageImported {
         Some((self.conversation, &self.message))
     }
 
-    /// It keeps the `ts` that it had.
+    /// Returns zero: the message keeps the `ts` that it had.
     fn given_ts(&self) -> Ts {
         Ts::ZERO
     }
@@ -105,7 +105,7 @@ impl Fact for MessageEdited {
         Some(MessageChange { conversation: self.conversation, ts: self.after.ts, what })
     }
 
-    /// It adds no message, and an edit names a version of one.
+    /// Returns the `ts` of the edit, which names a version of the message; no message is added.
     fn given_ts(&self) -> Ts {
         self.edit().map_or(Ts::ZERO, |edit| edit.ts)
     }

@@ -3,7 +3,7 @@
 use crate::{About, Changed, ConversationId, Fact, MessageChange, Meta, Reach, Ts, UserId, avro::record};
 
 record! {
-    /// Somebody put an emoji on a message.
+    /// A person put an emoji on a message.
     pub struct ReactionAdded {
         /// The beginning; the actor is who reacted.
         pub meta: Meta,
@@ -13,7 +13,7 @@ record! {
         pub ts: Ts,
         /// The emoji's name, without colons.
         pub name: String,
-        /// Who wrote the message.
+        /// The author of the message.
         pub item_author: Option<UserId>,
     }
 }
@@ -34,7 +34,7 @@ impl Fact for ReactionAdded {
 }
 
 record! {
-    /// Somebody took an emoji off a message.
+    /// A person took an emoji off a message.
     pub struct ReactionRemoved {
         /// The beginning; the actor is whose reaction it was.
         pub meta: Meta,
@@ -44,7 +44,7 @@ record! {
         pub ts: Ts,
         /// The emoji's name, without colons.
         pub name: String,
-        /// Who wrote the message.
+        /// The author of the message.
         pub item_author: Option<UserId>,
     }
 }

@@ -56,7 +56,7 @@ record! {
     pub struct UserCreated {
         /// The beginning.
         pub meta: Meta,
-        /// Who.
+        /// The person.
         pub person: Person,
         /// Their first token.
         pub token: Option<Token>,

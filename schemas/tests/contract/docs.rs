@@ -24,14 +24,14 @@ pub(crate) fn newest() -> impl Iterator<Item = &'static SchemaVersion> {
     schemas().filter(|one| !schemas().any(|other| other.name == one.name && other.version > one.version))
 }
 
-/// What an event does besides being a fact, by a sample of it: everything in a sample is present.
+/// Returns the cells "changes memberships" and "adds messages" of an event, from a sample in which every field is present.
 fn marks(version: &SchemaVersion) -> (&'static str, &'static str) {
     if version.id < 10 {
         return ("", "");
     }
     let mut event = Event::decode(&Sampler::bytes(version)).unwrap();
     if let Event::ConversationCreated(created) = &mut event {
-        // An import's adds no message; one that was made here does.
+        // An imported conversation adds no message. Mark it as not imported, so that the join message shows.
         created.imported = false;
         created.kind = teamlog_schemas::ConversationKind::PublicChannel;
     }

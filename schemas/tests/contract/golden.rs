@@ -18,7 +18,7 @@ fn path(version: &SchemaVersion, ending: &str) -> String {
     format!("schemas/golden/{}/v{}.{ending}", version.name, version.version)
 }
 
-/// What the bytes say, by this program: an event by its type, one of `log/`'s records by its schema.
+/// Decodes bytes to JSON with this program: an event by its type, a record of `log/` by its schema.
 fn say(version: &SchemaVersion, bytes: &[u8]) -> Json {
     if version.id >= 10 {
         return Event::decode(bytes)
@@ -30,7 +30,7 @@ fn say(version: &SchemaVersion, bytes: &[u8]) -> Json {
     value.try_into().unwrap()
 }
 
-/// One test decodes every golden byte string there is, by the files and not by the table, so that none is forgotten.
+/// Decodes every golden byte string, listed from the files and not from the table, so that none is forgotten.
 #[test]
 fn every_golden_string_is_read() {
     bless();

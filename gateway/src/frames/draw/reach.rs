@@ -70,7 +70,7 @@ fn live_and_replay_agree_on_every_frame_of_every_event() {
     assert!(got > 1000 && drawn.len() > 15, "{got} frames of {drawn:?}");
 }
 
-/// One event of each kind and shape that draws its frames in an order of its own, by name.
+/// Returns an event of each kind and shape that has its own order of frames, by name.
 fn shapes() -> Vec<(&'static str, Event)> {
     let meta = || meta("UADA", 40);
     let id = |conversation: &str| conversation.parse::<ConversationId>().unwrap();

@@ -188,7 +188,7 @@ fn parsed<T: std::str::FromStr>(object: &mut Map<String, Value>, key: &str) -> O
     Some(value)
 }
 
-/// What is left, as it was; nothing if nothing is.
+/// Returns the keys that are left as JSON text; none if no key is left.
 fn rest(object: &Map<String, Value>) -> Option<String> {
     (!object.is_empty()).then(|| Value::Object(object.clone()).to_string())
 }

@@ -50,8 +50,8 @@ async fn place(
     }
 }
 
-/// Whoever comes is in the general channel. It is a write of its own, so where it fails (or a crash comes between) the
-/// person is there all the same, and it is done when they connect. A look in memory for who is in it.
+/// Adds a person to the general channel. This is a separate write: if it fails, or the process crashes before it, the
+/// person exists all the same and is added when they connect. For a member it only costs a look in memory.
 pub(super) async fn enter_general(call: &Call<'_>, team: &Arc<LiveTeam>, user: UserId) {
     let general = {
         let team = team.read();

@@ -9,7 +9,7 @@ use tracing::error;
 use super::super::Call;
 use crate::{ApiError, limits};
 
-/// What is checked when there is nobody to check, so that it takes as long: of a password that nobody knows.
+/// The hash that is checked when the account does not exist, so that the check takes as long. Nobody knows its password.
 const NOBODY: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0c2FsdA$R29vZCBsdWNrIHdpdGggdGhhdCBvbmUuLi4uLi4uLi4";
 
