@@ -187,7 +187,7 @@ fn no_modules_of_a_crate_import_each_other_in_a_circle() {
 }
 
 /// Crates whose comments are in plain English. At the end this is every crate.
-const PLAIN: &[&str] = &["log"];
+const PLAIN: &[&str] = &["schemas", "log", "state", "live", "gateway"];
 
 #[test]
 fn doc_comments_begin_with_what_a_thing_is_or_does() {
