@@ -59,7 +59,7 @@ pub(super) async fn enter_general(call: &Call<'_>, team: &Arc<LiveTeam>, user: U
     };
     let Some(conversation) = general else { return };
     // Joining twice is no harm, so it needs no key; nor may it keep anybody from connecting while the log is away.
-    let joining = call.write_as(&team, Some(user), None, Join { conversation });
+    let joining = call.write_as(team, Some(user), None, Join { conversation });
     match tokio::time::timeout(ENTER_WAIT, joining).await {
         Ok(Ok(_)) => {}
         Ok(Err(why)) => warn!(team = %team.id(), %user, why = why.code(), "somebody is not in the general channel yet"),
@@ -74,7 +74,7 @@ async fn issue(
     actor: Option<UserId>,
     user: UserId,
 ) -> Result<(String, UserId), ApiError> {
-    let issued = call.write_as(&team, actor, call.key.clone(), IssueToken { user }).await?.made()?;
+    let issued = call.write_as(team, actor, call.key.clone(), IssueToken { user }).await?.made()?;
     let token = call.gateway.ingest().secrets().token_of(issued.event()).ok_or(ApiError::outcome_unknown())?;
     Ok((token, issued.token.user))
 }
