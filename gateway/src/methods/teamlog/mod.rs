@@ -58,7 +58,8 @@ pub(super) async fn enter_general(call: &Call<'_>, team: &Arc<LiveTeam>, user: U
         team.general().filter(|c| !team.is_member(user, c.conversation)).map(|c| c.conversation)
     };
     let Some(conversation) = general else { return };
-    // Joining twice is no harm, so it needs no key; nor may it keep anybody from connecting while the log is away.
+    // Joining twice does no harm, so no key is needed. A failure must not keep people from connecting while the log is
+    // unavailable.
     let joining = call.write_as(team.id(), Some(user), None, Join { conversation });
     match tokio::time::timeout(ENTER_WAIT, joining).await {
         Ok(Ok(_)) => {}
@@ -88,7 +89,7 @@ async fn new_password(call: &Call<'_>, password: Option<String>) -> Result<Optio
     passwords::hash(call, password).await.map(Some)
 }
 
-/// Stores a password's hash for somebody who does not exist yet: it counts once the event that makes them names the id.
+/// Stores the password hash of a person who does not exist yet. It is valid once the event that creates them names its id.
 /// So nobody is made whose password got lost, and a failure here has done nothing.
 async fn keep_password(
     call: &Call<'_>,
