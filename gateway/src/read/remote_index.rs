@@ -16,7 +16,7 @@ use super::{MessageIndex, index::away};
 
 /// Where a search node answers.
 pub const SEARCH_PATH: &str = "/internal/search";
-/// The version of what goes there and comes back. Whoever gets another one refuses it: the next node is asked.
+/// The version of requests and answers. A node rejects another version, and the next node is asked.
 pub(crate) const SEARCH_VERSION: u32 = 1;
 /// How long one node may take before the next one is asked.
 const ASK_TIMEOUT: Duration = Duration::from_secs(1);

@@ -65,7 +65,7 @@ pub async fn search(
         let fact = fact.filter(|fact| !fact.tombstone && team.may_read(caller.user, hit.conversation));
         hits.extend(fact.map(|fact| SearchHit { conversation: hit.conversation, fact, score: hit.score }));
     }
-    // What went away while this was read is not counted either.
+    // Messages that were removed while this was read are not counted either.
     let gone = found.hits.len() - hits.len();
     Ok(SearchFound { total: found.total.saturating_sub(gone), hits })
 }

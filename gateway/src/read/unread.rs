@@ -1,4 +1,4 @@
-//! How much somebody has not read.
+//! Unread counts of a person.
 
 use std::{
     collections::{HashMap, HashSet},
