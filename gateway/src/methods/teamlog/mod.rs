@@ -58,8 +58,7 @@ pub(super) async fn enter_general(call: &Call<'_>, team: &Arc<LiveTeam>, user: U
         team.general().filter(|c| !team.is_member(user, c.conversation)).map(|c| c.conversation)
     };
     let Some(conversation) = general else { return };
-    // Joining twice does no harm, so no key is needed. A failure must not keep people from connecting while the log is
-    // unavailable.
+    // Joining twice is no harm, so it needs no key; nor may it keep anybody from connecting while the log is away.
     let joining = call.write_as(team.id(), Some(user), None, Join { conversation });
     match tokio::time::timeout(ENTER_WAIT, joining).await {
         Ok(Ok(_)) => {}
@@ -90,7 +89,7 @@ async fn new_password(call: &Call<'_>, password: Option<String>) -> Result<Optio
 }
 
 /// Stores the password hash of a person who does not exist yet. It is valid once the event that creates them names its id.
-/// So nobody is made whose password got lost, and a failure here has done nothing.
+/// So no person is created whose password is lost, and a failure here has no effect.
 async fn keep_password(
     call: &Call<'_>,
     team: TeamId,
