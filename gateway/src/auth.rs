@@ -54,8 +54,8 @@ impl Gateway {
         self.caller_or(&Token::new(token.to_owned()), || Ok(())).await
     }
 
-    /// Returns the caller like [`Gateway::caller`]. If the token is unknown locally, `on_unknown` runs once, to rate-limit
-    /// the client before the log is read to its end; its error is returned.
+    /// Returns the caller like [`Gateway::caller`]. `on_unknown` rate-limits the client. It runs at most once: before the log
+    /// is read for an unknown team or token, or else when the token is rejected or cannot be checked. Its error is returned.
     pub(crate) async fn caller_or(
         &self,
         token: &Token,
@@ -76,7 +76,7 @@ impl Gateway {
     ) -> Result<Caller, ApiError> {
         let invalid = || ApiError::refused("invalid_auth");
         let team = token.team.ok_or_else(invalid)?;
-        // A team that another node has just created may not have been read here yet.
+        // A team that another node made a moment ago may not have been read here yet.
         if self.partition_of(team).is_none() {
             is_unknown()?;
         }
