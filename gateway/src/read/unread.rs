@@ -13,8 +13,8 @@ use teamlog_state::is_countable;
 use crate::{ApiError, Caller, Gateway};
 
 /// Counts the countable messages after each mark, and those among them that mention the caller, in the order of `marks`.
-/// Each message of a direct conversation is a mention, as Slack counts them. A conversation that the caller is not in has
-/// none.
+/// Each message of a direct message of two (`Im`) is a mention, as Slack counts them. A conversation that the caller is
+/// not in counts nothing.
 ///
 /// # Errors
 /// A retryable error if rows or tail cannot be read.
