@@ -54,8 +54,8 @@ impl Gateway {
         self.caller_or(&Token::new(token.to_owned()), || Ok(())).await
     }
 
-    /// Returns the caller like [`Gateway::caller`]. `on_unknown` rate-limits the client. It runs at most once: before the log
-    /// is read for an unknown team or token, or else when the token is rejected or cannot be checked. Its error is
+    /// Returns the caller like [`Gateway::caller`]. `on_unknown` rate-limits the client. It runs at most once: before the
+    /// log is read for an unknown team or token, or else when the token is rejected or cannot be checked. Its error is
     /// returned.
     pub(crate) async fn caller_or(
         &self,
