@@ -8,8 +8,8 @@ use teamlog_state::{Team, TokenHash};
 
 use crate::{ApiError, Gateway};
 
-/// A user who calls with a good token. It is as good as when this was made: a token that is revoked later is refused by
-/// what is decided and read then.
+/// A user who calls with a valid token. The token was valid when this was made; if it is revoked later, decisions and reads
+/// after that reject it.
 #[derive(Clone)]
 pub struct Caller {
     /// Their team, held so that it stays in memory for the call.
@@ -54,8 +54,9 @@ impl Gateway {
         self.caller_or(&Token::new(token.to_owned()), || Ok(())).await
     }
 
-    /// Returns the caller like [`Gateway::caller`]. If the token is unknown locally, `on_unknown` runs once, to rate-limit
-    /// the client before the log is read to its end; its error is returned.
+    /// Returns the caller like [`Gateway::caller`]. `on_unknown` rate-limits the client. It runs at most once: before the
+    /// log is read for an unknown team or token, or else when the token is rejected or cannot be checked. Its error is
+    /// returned.
     pub(crate) async fn caller_or(
         &self,
         token: &Token,
@@ -90,7 +91,7 @@ impl Gateway {
             Err(why) => return Err(why.into()),
         };
         let token = teamlog_cluster::token_hash(&token.text);
-        // Nor may a token that it gave out.
+        // A token that another node has just issued may not have been read either.
         if team.read().token(&token).is_none() {
             is_unknown()?;
             self.ingest().teams().come_to_the_end(team.partition()).await?;
@@ -99,7 +100,7 @@ impl Gateway {
         Ok(Caller { team, user, kind, token })
     }
 
-    /// Whether a token is the operators' key. In time that does not depend on the token.
+    /// Returns true if a token is the operators' key. The time does not depend on the token.
     pub(crate) fn is_admin_key(&self, token: &Token) -> bool {
         self.config().admin_key.as_deref().is_some_and(|key| same(key, &token.text))
     }
@@ -116,7 +117,7 @@ fn check(team: &Team, token: &TokenHash) -> Result<(UserId, TokenKind), ApiError
     }
 }
 
-/// Whether two secrets are the same, in time that depends on their lengths alone.
+/// Returns true if two secrets are equal. The time depends only on their lengths.
 pub(crate) fn same(one: &str, other: &str) -> bool {
     subtle::ConstantTimeEq::ct_eq(one.as_bytes(), other.as_bytes()).into()
 }

@@ -9,7 +9,7 @@ use teamlog_log::FeedError;
 use teamlog_schemas::EventType;
 use teamlog_state::SourceError;
 
-/// Why a call failed, as its caller hears it.
+/// The error of a call, as its caller receives it.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 #[error("{code}")]
 pub struct ApiError {
@@ -57,7 +57,7 @@ impl ApiError {
         ApiError { code: Cow::Borrowed("request_too_large"), kind: Kind::TooLarge, message: None }
     }
 
-    /// A write that surely did not happen.
+    /// A write that was not executed.
     pub const fn not_accepted(retry_after: Duration) -> ApiError {
         ApiError { code: Cow::Borrowed("not_accepted"), kind: Kind::NotAccepted(retry_after), message: None }
     }
@@ -67,7 +67,7 @@ impl ApiError {
         ApiError { code: Cow::Borrowed("outcome_unknown"), kind: Kind::OutcomeUnknown, message: None }
     }
 
-    /// A read whose source does not answer.
+    /// A read whose source is unavailable.
     pub const fn away() -> ApiError {
         ApiError { code: Cow::Borrowed("service_unavailable"), kind: Kind::Away(Duration::from_secs(1)), message: None }
     }

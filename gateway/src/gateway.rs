@@ -1,4 +1,4 @@
-//! `Gateway`: what every call and every socket has at hand.
+//! `Gateway`: the parts that every call and every socket uses.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::{GatewayConfig, Homes, Jobs, Realtime, rates::Rates, read::MessageInd
 /// The state of the parts, for `/readyz`.
 #[async_trait]
 pub trait Health: Send + Sync + 'static {
-    /// As of now; must answer within a second or so, whatever is away.
+    /// Returns the current state. Must answer within about a second, even if a part is unavailable.
     async fn report(&self) -> HealthReport;
 }
 
@@ -31,17 +31,17 @@ pub struct HealthReport {
     pub parts: Value,
 }
 
-/// Where password hashes lie: the topic `credentials`.
+/// The store of password hashes: the topic `credentials`.
 #[async_trait]
 pub trait Credentials: Send + Sync + 'static {
-    /// Stores a hash (an argon2id string) for somebody and ends once it is acknowledged. It counts once an event names
-    /// the id that comes back; neither the team nor its owner need be there before.
+    /// Stores a user's hash (an argon2id string) and returns its id once it is acknowledged. The hash is valid once an event
+    /// names that id. Neither the team nor the user need exist before.
     ///
     /// # Errors
-    /// If it could not be stored, or nobody knows whether it was; an orphan does no harm.
+    /// If it was not stored, or the outcome is unknown. A stored hash that no event names does no harm.
     async fn store(&self, team: TeamId, user: UserId, hash: String) -> Result<Uuid, SourceError>;
 
-    /// The hash that counts for somebody now; none if they have no password.
+    /// Returns the hash that is valid for a user now; none if they have no password.
     ///
     /// # Errors
     /// If it cannot be read.

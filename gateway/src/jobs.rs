@@ -1,4 +1,4 @@
-//! Work that failed for good, as operators see it. What consumers do is not the gateway's business: it asks through this trait.
+//! Work that failed for good, as operators see it. The gateway knows consumers only through this trait.
 
 use async_trait::async_trait;
 use serde_json::Value;
@@ -25,7 +25,7 @@ pub struct DeadJob {
     pub failed_at: Ts,
     /// True if it is being retried.
     pub is_retried: bool,
-    /// Keys that its tries used may be forgotten by now: what it does inside may happen a second time.
+    /// True if the idempotency keys of its tries may have expired: a retry may repeat its writes.
     pub may_repeat: bool,
 }
 
@@ -46,19 +46,19 @@ pub trait Jobs: Send + Sync + 'static {
     /// Returns a dead letter by its name.
     fn find(&self, job: &str) -> Option<DeadJob>;
 
-    /// The event that one follows from; none if the log has it no more.
+    /// Returns the event that a dead letter follows from; none if the log no longer has it.
     ///
     /// # Errors
     /// [`JobsError`]
     async fn event(&self, job: &str) -> Result<Option<Value>, JobsError>;
 
-    /// Has one tried again by whoever runs its kind. False if there is none.
+    /// Marks a dead letter for retry by the node that runs its consumer. False if there is no such dead letter.
     ///
     /// # Errors
     /// [`JobsError`]
     async fn retry(&self, job: &str) -> Result<bool, JobsError>;
 
-    /// Drops one for good. False if there is none.
+    /// Drops a dead letter for good. False if there is no such dead letter.
     ///
     /// # Errors
     /// [`JobsError`]

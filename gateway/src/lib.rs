@@ -1,8 +1,8 @@
 //! The public edge: the Web API, RTM, and the reads behind them.
 //!
 //! The transport ([`router`]) turns a request into a call; a method turns the call into a command for the write path
-//! or into a read (view at X plus tail); the renderers turn what comes back into the JSON that clients know. The
-//! websocket half stands behind [`Realtime`].
+//! or into a read (view at X plus tail); the renderers turn the result into the JSON that clients know. The websocket half
+//! is behind the trait [`Realtime`].
 
 pub mod args;
 mod auth;

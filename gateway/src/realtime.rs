@@ -1,4 +1,4 @@
-//! The seam between the Web API half of the gateway and its websocket half: what the one asks of the other.
+//! The interface between the Web API half of the gateway and its websocket half.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -13,7 +13,7 @@ use crate::{ApiError, Caller, Gateway, Reply, args::args};
 pub enum Incoming {
     /// A text frame.
     Text(Bytes),
-    /// A websocket ping. The transport answers it with the same payload; it is told here as a sign of life.
+    /// A websocket ping. The transport answers it with the same payload; it is reported here as a sign of life.
     Ping(Bytes),
     /// The answer to an [`Outgoing::Ping`].
     Pong(Bytes),
@@ -28,7 +28,7 @@ pub enum Outgoing {
     Text(Bytes),
     /// A websocket ping.
     Ping(Bytes),
-    /// A pong that nobody asked for: a sign of life.
+    /// An unsolicited pong: a sign of life.
     Pong(Bytes),
     /// A close frame with its code (RFC 6455, 7.4) and a reason of at most 123 bytes.
     Close(u16, &'static str),
@@ -50,12 +50,12 @@ pub type SocketStream = Pin<Box<dyn Stream<Item = Result<Incoming, SocketError>>
 /// The messages to a socket. Feed all that are queued, then flush once.
 pub type SocketSink = Pin<Box<dyn Sink<Outgoing, Error = SocketError> + Send>>;
 
-/// Whether somebody is there.
+/// A person's presence.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Presence {
     /// `active` rather than `away`.
     pub active: bool,
-    /// Said to be away by themselves.
+    /// True if the person has set themselves away.
     pub manual_away: bool,
     /// Sockets open here.
     pub connections: usize,
@@ -109,10 +109,10 @@ pub trait Realtime: Send + Sync + 'static {
     /// Serves a socket that came with `ticket` (the last part of the url's path), to its end.
     async fn serve(&self, gateway: Gateway, ticket: String, stream: SocketStream, sink: SocketSink);
 
-    /// Whether somebody is there, as far as this gateway knows.
+    /// Returns a person's presence, as far as this gateway knows.
     fn presence(&self, team: TeamId, user: UserId) -> Presence;
 
-    /// `users.setPresence`: away by one's own word, or whatever the sockets say again.
+    /// `users.setPresence`: sets a person away, or lets their sockets decide again.
     fn set_presence(&self, team: TeamId, user: UserId, away: bool);
 
     /// Sends a moved read mark to the sessions of its owner. The frame has no cursor and may be lost.

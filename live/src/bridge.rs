@@ -17,7 +17,7 @@ use super::{LiveTeam, TeamGuard, Teams, TeamsError};
 /// each once.
 ///
 /// # Errors
-/// If the teams do not come to where the rows are, or the tail cannot be read.
+/// If the teams do not reach the position of the rows, or the tail cannot be read.
 pub async fn to_team<'a, T>(
     teams: &Teams,
     team: &'a LiveTeam,

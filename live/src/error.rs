@@ -5,7 +5,7 @@ use teamlog_log::{FeedError, Offset};
 /// Why a team cannot be had.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum TeamsError {
-    /// The directory does not know it.
+    /// The directory has no such team.
     #[error("no such team")]
     NotFound,
     /// The team is registered but not created: the second step of its creation is still to be done.

@@ -13,8 +13,8 @@ use teamlog_log::{Partition, Position};
 use teamlog_schemas::{Event, TeamId};
 use teamlog_state::Team;
 
-/// A team that the feed keeps true. Hold the `Arc` as long as you count on that: a team that nobody holds may be
-/// forgotten and loaded anew.
+/// A team that the feed keeps up to date. Hold the `Arc` for as long as you need that: a team that nobody holds may be
+/// dropped and loaded again.
 pub struct LiveTeam {
     team: TeamId,
     partition: Partition,
@@ -65,7 +65,7 @@ impl LiveTeam {
     }
 }
 
-/// A team and the position that it reflects: every event below, none at or behind it.
+/// A team and the position that it reflects: every event before it, none at or after it.
 pub struct TeamGuard<'a> {
     state: RwLockReadGuard<'a, Team>,
     position: Position,

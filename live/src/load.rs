@@ -30,7 +30,7 @@ pub(crate) async fn load(
             if let Some(tail) = feed.recent(events, &building.reached)? {
                 building.fold(tail.iter().filter(|entry| entry.offset < end.offset));
                 let Some(state) = building.state else { return Err(TeamsError::NotBegun(end.offset)) };
-                // Who asked as another load ended began a second one: there is one live team, which the fold keeps.
+                // A caller may have begun a second load as the first one ended. Keep the live team that the fold updates.
                 return Ok(live.entry(team_id).or_insert_with(|| Arc::new(here.team(state))).clone());
             }
         }

@@ -1,10 +1,10 @@
 //! Read marks: acknowledged from memory, written together every two seconds, last one wins. A crash may lose those
-//! two seconds; nothing else may, so what the log does not take is kept and tried again. Marks that another node wrote,
-//! where a team's home moves, are read from the log.
+//! two seconds; nothing else may, so marks that could not be written are kept and retried. Marks that another node
+//! wrote, when a team's home moves, are read from the log.
 //!
-//! Two nodes may hold marks of one person while a home moves, and the older of two may come into the log last. So each
-//! record says when its mark was set: what waits here gives way to one that was set later, and who finds an older one
-//! behind its own writes its own again. Readers of the log know nothing of it: there the last record wins.
+//! Two nodes may hold marks of one person while a home moves, and the older mark may be appended last. So each record says
+//! when its mark was set. A waiting mark is dropped if one that was set later is read. A node that reads an older mark
+//! after its own writes its own again. Readers of the log do not need to know this: for them the last record wins.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -22,11 +22,11 @@ use super::{DirectoryHandle, Teams, TeamsError, bridge};
 
 /// How long marks are gathered before they are written.
 const COALESCE: Duration = Duration::from_secs(2);
-/// Before marks are read again after the log failed.
+/// The pause before marks are read again after the log failed.
 const FOLLOW_AGAIN: Duration = Duration::from_millis(200);
 /// People whose marks are kept in memory.
 const PEOPLE_MAX: u64 = 100_000;
-/// Marks that wait for the log, beside those that a flush under way has taken. At the bound new ones are refused.
+/// The most marks that wait for the log, without those that a flush in flight has taken. Past it, new ones are refused.
 const DIRTY_MAX: usize = 200_000;
 
 type Who = (TeamId, UserId);
@@ -147,7 +147,7 @@ impl Marks {
     /// Sets the `ts` up to which a person has read. It may move back.
     ///
     /// # Errors
-    /// As [`Marks::user`], and [`TeamsError::Away`] while too many wait for a log that is away.
+    /// As [`Marks::user`], and [`TeamsError::Away`] while too many marks wait for a log that is unavailable.
     pub async fn mark(
         &self,
         team: TeamId,

@@ -1,4 +1,4 @@
-//! The live teams of one partition: how far their fold has come, and the lock under which it moves.
+//! The live teams of one partition: the position of their fold, and the lock under which it moves.
 
 use std::{
     collections::HashMap,
@@ -15,9 +15,9 @@ use tracing::error;
 
 use super::{LiveTeam, TeamsError};
 
-/// Before a feed that failed is asked again.
+/// The pause before a feed that failed is read again.
 const FOLLOW_AGAIN: Duration = Duration::from_millis(200);
-/// How long a caller waits for the fold to come to an offset that lies in the log.
+/// The longest time that a caller waits for the fold to reach an offset that is in the log.
 const WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// Sees every entry of every partition, in order.
@@ -30,20 +30,19 @@ pub trait Observer: Send + Sync + 'static {
 /// The teams of one partition that are in memory, and the position that all of them reflect.
 pub(crate) struct PartitionTeams {
     partition: Partition,
-    /// The lock under which the fold moves: whoever holds it sees no event pass.
+    /// The lock under which the fold moves: no event is applied while it is held.
     pub(crate) live: Mutex<HashMap<TeamId, Arc<LiveTeam>>>,
     position: Arc<RwLock<Position>>,
     progress: watch::Sender<Offset>,
     stopped: OnceLock<TeamsError>,
-    /// Set once the fold has come to where the log ended after this process started: what earlier processes
-    /// acknowledged is seen from the first answer on. Whoever starts while the log is away cannot know, and gives none.
+    /// Set once the fold reached an end of the log that was read after this process started. So the first answer reflects
+    /// everything that earlier processes acknowledged. While the log is unavailable at the start, no team is returned.
     ///
-    /// Set once, it is set for good, and the log may go away: teams are had all the same, cold ones from their rows and
-    /// the ring, as of the partition's position, which is the end as far as it was read. A caller sees their own last
-    /// write: it was acknowledged because the feed had read it, and they waited for the fold. A session misses nothing
-    /// and sees nothing of others (invariants 3 and 4), for its team, tail and cursor are all of that one position, and
-    /// the feed goes on from exactly there. What another process may append meanwhile is not seen, as it is not while
-    /// it is on its way.
+    /// Once set, it stays set, even if the log becomes unavailable. Teams can still be read, cold ones from their rows and
+    /// the ring, as of the partition's position. A caller sees their own last write: it was acknowledged because the feed
+    /// had read it, and the caller waited for the fold. A session misses nothing and sees nothing of others (invariants 3
+    /// and 4), because its team, tail and cursor are of that one position, and the feed continues from exactly there.
+    /// Records that another process appends meanwhile are not seen, as if they were still in flight.
     fresh: OnceCell<()>,
 }
 
@@ -63,7 +62,7 @@ impl PartitionTeams {
         self.partition
     }
 
-    /// Counted up to here.
+    /// Returns the position of the fold.
     pub(crate) fn position(&self) -> Position {
         *self.position.read()
     }
@@ -78,18 +77,18 @@ impl PartitionTeams {
         self.fresh.initialized()
     }
 
-    /// Ends once the fold has come to where the log ended at the first call.
+    /// Waits until the fold reaches the end that the log had at the first call.
     pub(crate) async fn current(&self, feed: &Feed<Event>) -> Result<(), TeamsError> {
         self.fresh.get_or_try_init(|| self.come_to_the_end(feed)).await.copied()
     }
 
-    /// Ends once the fold has come to where the log ends now.
+    /// Waits until the fold reaches the end that the log has now.
     pub(crate) async fn come_to_the_end(&self, feed: &Feed<Event>) -> Result<(), TeamsError> {
         let end = feed.end(TopicPartition::events(self.partition)).await?;
         self.wait_for(end).await
     }
 
-    /// Ends once everything below `offset` is reflected.
+    /// Waits until everything below `offset` is reflected.
     pub(crate) async fn wait_for(&self, offset: Offset) -> Result<(), TeamsError> {
         let mut progress = self.progress.subscribe();
         let reached = async {

@@ -39,7 +39,7 @@ impl Default for TeamsConfig {
 
 /// Partitions whose end is asked for at once.
 const AT_ONCE: usize = 4;
-/// How long to wait before a log that is away is asked again.
+/// The pause before a log that is unavailable is asked again.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// The service of live teams. Cheap to clone.
@@ -89,7 +89,7 @@ impl Teams {
             let follow = async move { inner.partitions[number].follow(&inner.feed, inner.observer.as_ref()).await };
             tokio::spawn(stop.clone().run_until_cancelled_owned(follow));
         }
-        // Not at the first call, by when the log may be away.
+        // In a task at the start, because the log may be unavailable at the first call.
         tokio::spawn(stop.clone().run_until_cancelled_owned(teams.clone().become_current()));
         teams
     }
@@ -108,12 +108,13 @@ impl Teams {
         partitions.for_each_concurrent(AT_ONCE, come).await;
     }
 
-    /// Whether all that earlier processes acknowledged has been read, so that teams can be had while the log is away.
+    /// Returns true once everything that earlier processes acknowledged was read. From then on teams can be read while the
+    /// log is unavailable.
     pub fn are_current(&self) -> bool {
         self.inner.directory.is_current() && self.inner.partitions.iter().all(PartitionTeams::is_current)
     }
 
-    /// The team, loaded if need be: once, however many ask.
+    /// Returns the team. It is loaded if need be, once for all concurrent callers.
     ///
     /// # Errors
     /// All of [`TeamsError`].
@@ -161,11 +162,10 @@ impl Teams {
         load.await
     }
 
-    /// Ends once the live teams of a partition reflect all that lies in the log by now: what is not there then was not there
-    /// when this was called.
+    /// Waits until the live teams of a partition reflect everything that was in the log at this call.
     ///
     /// # Errors
-    /// If the log does not answer, or the partition stops or does not come so far in ten seconds.
+    /// If the log is unavailable, the partition stops, or it does not reach the end in ten seconds.
     pub async fn come_to_the_end(&self, partition: Partition) -> Result<(), TeamsError> {
         self.inner.partition(partition)?.come_to_the_end(&self.inner.feed).await
     }
@@ -195,16 +195,16 @@ impl Teams {
         }
     }
 
-    /// Counted up to here; [`Position::START`] of a partition that is not there.
+    /// Returns the position of a partition's fold; [`Position::START`] if there is no such partition.
     pub fn position(&self, partition: Partition) -> Position {
         self.inner.partition(partition).map_or(Position::START, PartitionTeams::position)
     }
 
-    /// Ends once everything below `offset` is reflected by the live teams: whoever was acknowledged there sees their
-    /// own write.
+    /// Waits until the live teams reflect everything below `offset`, so that a caller whose write was acknowledged there
+    /// sees it.
     ///
     /// # Errors
-    /// If the partition stops, or has not come so far in ten seconds.
+    /// If the partition stops, or does not reach the offset in ten seconds.
     pub async fn wait_for(&self, partition: Partition, offset: Offset) -> Result<(), TeamsError> {
         self.inner.partition(partition)?.wait_for(offset).await
     }
@@ -235,7 +235,7 @@ impl Inner {
             .ok_or_else(|| TeamsError::Stopped(format!("no partition {partition}")))
     }
 
-    /// Forgets the teams that were not asked for the longest, until the rest fits. A team that somebody holds stays.
+    /// Drops the least recently used teams until the rest fits. A team whose `Arc` is held elsewhere stays.
     fn evict(&self) {
         let mut all: Vec<(u64, usize, usize, TeamId)> = Vec::new();
         let mut bytes = 0;

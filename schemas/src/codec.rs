@@ -2,12 +2,12 @@
 //! the Avro body.
 //!
 //! An id names one version for ever. Every version that was ever released can be read. The Rust type has the fields of the
-//! newest version; a field that an older version does not have is absent. The reader decides which version is written:
+//! newest version; a field that an older version does not have is absent. Which version is written depends on its readers:
 //!
 //! - into the log, by [`Event::encode_for`](crate::Event::encode_for), the newest that every live node knows;
 //! - into a view, and to another node as an answer, by [`Event::encode`](crate::Event::encode), the oldest that says all of
-//!   it. That is a function of the event alone: neither who lives nor a later program changes such bytes, and whoever could
-//!   read the event's record can read them.
+//!   it. Its bytes depend on the event alone, not on the live nodes or the program's version. A program that can read the
+//!   event's record can read them.
 
 use apache_avro::{Schema, reader::datum::GenericDatumReader, writer::datum::GenericDatumWriter};
 use bytes::Bytes;

@@ -57,7 +57,7 @@ macro_rules! events {
         });
 
         impl Event {
-            /// The event as what everybody may ask it.
+            /// The event as a [`Fact`].
             pub fn fact(&self) -> &dyn Fact {
                 match self { $(Event::$name(event) => event),+ }
             }
@@ -110,7 +110,7 @@ macro_rules! events {
             /// must be understood while nodes differ.
             ///
             /// # Errors
-            /// Those of [`Event::encode_for`]; `NotKnown` only if no version is known.
+            /// As [`Event::encode_for`]; `NotKnown` only if no version is known.
             pub fn encode_what_is_known(&self, known: impl Fn(u32) -> bool) -> Result<Bytes, CodecError> {
                 match self { $(Event::$name(event) => codec::encode_what_is_known(event, known)),+ }
             }
@@ -208,7 +208,7 @@ impl Event {
         written.into_iter().chain(self.implied()).collect()
     }
 
-    /// The message that it puts into a conversation, if it is one that was written by somebody.
+    /// Returns the message that it adds to a conversation, if it is not a system message.
     pub fn message(&self) -> Option<(ConversationId, &Message)> {
         self.fact().message()
     }
@@ -228,7 +228,7 @@ impl Event {
         self.fact().memberships()
     }
 
-    /// The newest `ts` that it gave out in its team; zero if it gave out none.
+    /// Returns the newest `ts` that the event assigned in its team; zero if it assigned none.
     pub fn given_ts(&self) -> Ts {
         self.fact().given_ts()
     }
@@ -238,7 +238,7 @@ impl Event {
         self.fact().token()
     }
 
-    /// Whose password counts from it on, and its name in `credentials`.
+    /// Returns the user whose password is valid from this event on, and its id in `credentials`.
     pub fn password(&self) -> Option<(UserId, uuid::Uuid)> {
         self.fact().password()
     }

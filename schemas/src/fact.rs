@@ -12,11 +12,11 @@ pub trait Fact {
     /// Whom or what it concerns.
     fn about(&self) -> About<'_>;
 
-    /// Whose sessions it may be sent to. Every frame that is made of it is for some of these; whoever delivers frames
-    /// asks this first, live and from the log alike.
+    /// Returns the sessions that the event may be sent to. Every frame of it is for a subset of these. Delivery checks this
+    /// first, live and on replay.
     fn reach(&self) -> Reach;
 
-    /// The message that it puts into a conversation, if it is one that was written by somebody.
+    /// Returns the message that it adds to a conversation, if it is not a system message.
     fn message(&self) -> Option<(ConversationId, &Message)> {
         None
     }
@@ -39,25 +39,24 @@ pub trait Fact {
         Vec::new()
     }
 
-    /// The newest `ts` that it gave out in its team; zero if it gave out none. The next one that the team gives out is
-    /// above it.
+    /// Returns the newest `ts` that the event assigned in its team; zero if it assigned none. The next one is greater.
     fn given_ts(&self) -> Ts {
         let implied = self.implied().into_iter().map(|(_, message)| message.ts);
         implied.chain(self.message().map(|(_, message)| message.ts)).max().unwrap_or(Ts::ZERO)
     }
 
-    /// The token that it gives out.
+    /// Returns the token that it issues.
     fn token(&self) -> Option<&Token> {
         None
     }
 
-    /// Whose password counts from it on, and its name in `credentials`.
+    /// Returns the user whose password is valid from this event on, and its id in `credentials`.
     fn password(&self) -> Option<(UserId, Uuid)> {
         None
     }
 
-    /// The key of its record: the team's id, unless its topic is keyed by something else. None if it cannot be told;
-    /// then it is nobody's.
+    /// Returns the key of its record: the team's id, unless its topic has another kind of key. None if the event has no
+    /// key.
     fn record_key(&self) -> Option<String> {
         self.about().meta().map(|meta| meta.team.to_string())
     }

@@ -15,14 +15,14 @@ pub(crate) fn system(ts: Ts, user: UserId, subtype: &str, text: String) -> Messa
     }
 }
 
-/// The message of somebody who has joined.
+/// Returns the join message of a user.
 pub(crate) fn joined(ts: Ts, user: UserId, inviter: Option<UserId>) -> Message {
     let mut message = system(ts, user, "channel_join", format!("<@{user}> has joined the channel"));
     message.extra = inviter.map(|inviter| Text { plain: serde_json::json!({ "inviter": inviter }).to_string() });
     message
 }
 
-/// A system message in the name of an event's actor; an operator's tool leaves none.
+/// Returns a system message in the name of the event's actor; none if an operator's tool made the event.
 pub(crate) fn by_actor(
     meta: &Meta,
     conversation: ConversationId,
@@ -37,7 +37,7 @@ pub(crate) fn by_actor(
     vec![(conversation, message)]
 }
 
-/// How a subtype is called in a conversation of this kind.
+/// Returns the name of a subtype in a conversation of this kind.
 pub fn subtype_in(kind: ConversationKind, subtype: &str) -> String {
     match subtype.strip_prefix("channel_") {
         Some(rest) if kind != ConversationKind::PublicChannel => format!("group_{rest}"),
@@ -45,8 +45,8 @@ pub fn subtype_in(kind: ConversationKind, subtype: &str) -> String {
     }
 }
 
-/// Whether a message of this subtype is an event of the conversation rather than somebody's words: it is not counted
-/// as unread and cannot be edited.
+/// Returns true if a message of this subtype is a system message, not one that a user wrote. It is not counted as unread
+/// and cannot be edited.
 pub fn is_system(subtype: Option<&str>) -> bool {
     subtype.is_some_and(|s| s.starts_with("channel_") || s.starts_with("group_") || s == "pinned_item")
 }

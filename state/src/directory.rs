@@ -48,7 +48,7 @@ impl Directory {
         directory
     }
 
-    /// Folds the counted event at `offset` of the topic in. A domain belongs to whom it was first given.
+    /// Applies the counted event at `offset` of the topic. A domain belongs to the team that registered it first.
     pub fn apply(&mut self, event: &Event, offset: u64) {
         if let Event::ClusterFounded(founded) = event {
             self.cluster.get_or_insert_with(|| founded.clone());
@@ -59,7 +59,7 @@ impl Directory {
         }
     }
 
-    /// Adds a line.
+    /// Adds an entry.
     pub fn insert(&mut self, entry: DirectoryEntry) {
         self.by_domain.insert(entry.domain.clone(), entry.team);
         self.by_team.insert(entry.team, entry);
@@ -70,12 +70,12 @@ impl Directory {
         self.by_team.get(self.by_domain.get(domain)?)
     }
 
-    /// A team's line.
+    /// Returns a team's entry.
     pub fn by_team(&self, team: TeamId) -> Option<&DirectoryEntry> {
         self.by_team.get(&team)
     }
 
-    /// Every line, in no order.
+    /// Returns every entry, in no order.
     pub fn entries(&self) -> impl Iterator<Item = &DirectoryEntry> {
         self.by_team.values()
     }
@@ -87,7 +87,7 @@ impl Directory {
 }
 
 impl DirectoryEntry {
-    /// The line that a `TeamRegistered` makes; none of another event.
+    /// Returns the entry that a `TeamRegistered` makes; none for another event.
     pub fn of(event: &Event, offset: u64) -> Option<DirectoryEntry> {
         let Event::TeamRegistered(e) = event else { return None };
         Some(DirectoryEntry {

@@ -84,7 +84,7 @@ impl Facts {
         self.messages.get(&(conversation, ts))?.as_ref()
     }
 
-    /// Folds one event of the team in. The events must be those behind the position that the facts were read at.
+    /// Applies an event of the team. The events must be all those at or after the position that the facts were read at.
     pub fn apply(&mut self, event: &Arc<Event>) {
         if self.key.is_some() && self.write.is_none() && WriteKey::of(event) == self.key {
             self.write = Some(event.clone());
@@ -183,7 +183,7 @@ pub trait Reactions {
     fn set_reaction(&mut self, name: &str, user: UserId, added: bool) -> bool {
         if added { self.add_reaction(name, user) } else { self.remove_reaction(name, user) }
     }
-    /// Takes `user` from `name`; false if they were not there. The last one takes the emoji away.
+    /// Removes `user` from the reaction `name`; false if they were not in it. A reaction without users is removed.
     fn remove_reaction(&mut self, name: &str, user: UserId) -> bool;
 }
 

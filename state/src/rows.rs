@@ -28,7 +28,7 @@ pub struct TeamRows {
     pub conversations: Vec<ConversationRow>,
     /// The members of conversations.
     pub members: Vec<(ConversationId, UserId)>,
-    /// Direct messages that are closed for somebody.
+    /// Direct messages that a member has closed.
     pub closed: Vec<(ConversationId, UserId)>,
     /// Bots without a user.
     pub bots: Vec<Bot>,

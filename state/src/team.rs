@@ -201,7 +201,7 @@ impl Team {
         indexes.dedup();
         self.conversations.get(*self.directs.get(&indexes)?)
     }
-    /// The conversations that somebody is in.
+    /// Returns the conversations that a person is in.
     pub fn conversations_of(&self, user: UserId) -> impl Iterator<Item = &Conversation> {
         let indexes = self.person(user).map(|member| &member.conversations);
         indexes.into_iter().flatten().filter_map(|index| self.conversations.get(index))
@@ -210,13 +210,13 @@ impl Team {
     pub fn members_of<'a>(&'a self, conversation: &'a Conversation) -> impl Iterator<Item = &'a Member> {
         conversation.members.iter().filter_map(|index| self.people.get(index))
     }
-    /// Whether somebody is in a conversation.
+    /// Returns true if a person is in a conversation.
     pub fn is_member(&self, user: UserId, conversation: ConversationId) -> bool {
         self.person_index(user)
             .zip(self.conversation(conversation))
             .is_some_and(|(index, conversation)| conversation.members.contains(index))
     }
-    /// Whether somebody may read a conversation: a member, or anybody if it is a public channel.
+    /// Returns true if a person may read a conversation: a member, or anybody if it is a public channel.
     pub fn may_read(&self, user: UserId, conversation: ConversationId) -> bool {
         self.conversation(conversation).is_some_and(|c| {
             c.kind == ConversationKind::PublicChannel

@@ -47,7 +47,7 @@ const _: () = assert!(Position::FORMAT == 2, "cursors are named after it");
 /// Bytes of the authentication code.
 const CODE_BYTES: usize = 16;
 
-/// Signs what a client carries, for one purpose.
+/// Signs a value that a client carries, for one purpose.
 pub(crate) fn signed<T: Serialize>(secrets: &Secrets, purpose: &str, content: &T) -> String {
     let mut bytes = postcard::to_stdvec(content).expect("plain data encodes");
     let code = secrets.sign(purpose, &bytes);
@@ -59,6 +59,6 @@ pub(crate) fn signed<T: Serialize>(secrets: &Secrets, purpose: &str, content: &T
 pub(crate) fn verified<T: DeserializeOwned>(secrets: &Secrets, purpose: &str, text: &str) -> Option<T> {
     let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
     let (content, code) = bytes.split_at_checked(bytes.len().checked_sub(CODE_BYTES)?)?;
-    // The code was cut: what it must be is made again and compared whole.
+    // The code was truncated: it is computed again and compared with what was kept.
     secrets.verify_cut(purpose, content, code).then(|| postcard::from_bytes(content).ok())?
 }

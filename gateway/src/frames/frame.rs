@@ -18,7 +18,7 @@ use super::{
 pub(crate) struct Posted {
     /// The sender.
     pub(crate) user: UserId,
-    /// By its sender's own name for it.
+    /// The name that its sender gave it.
     pub(crate) client_msg_id: String,
     /// Its name.
     pub(crate) ts: Ts,
@@ -54,12 +54,12 @@ impl Frame {
         frames.collect()
     }
 
-    /// As it is.
+    /// Returns the frame without a cursor.
     pub(crate) fn json(&self) -> Bytes {
         self.json.clone()
     }
 
-    /// With the cursor behind it, which is signed once for all.
+    /// Returns the frame with the cursor of the place after it. It is signed once for all sessions.
     pub(crate) fn with_cursor(&self, secrets: &Secrets) -> Bytes {
         let with = || {
             let cursor = Cursor { team: self.team, place: self.place }.sign(secrets);

@@ -2,7 +2,7 @@
 //!
 //! Nothing here knows how a frame travels: a websocket is one way of several. `draw.rs` makes the frames of an event, each
 //! with its [`Audience`]; `frame.rs` encodes each once for all who get it; `visible.rs` says which of them one person may
-//! see when events are read from the log; `cursor.rs` is the place behind a frame as a client carries it.
+//! see when events are read from the log; `cursor.rs` is the place after a frame as a client carries it.
 
 mod cursor;
 mod draw;

@@ -7,8 +7,8 @@ use teamlog_schemas::{ConversationId, Event, Reach, TeamId, UserId};
 
 use super::draw::Audience;
 
-/// Whether any frame of an event may be for one of some people, so that nothing is rendered for nobody. Live sessions and
-/// those that catch up both ask this, and the event answers: they cannot differ.
+/// Returns true if a frame of an event may be for one of some people, so that no frame is rendered for nobody. Live and
+/// replaying sessions both use this, so they cannot differ.
 ///
 /// `is_public` says of the event's conversation whether it is a public channel, `has_member` whether one of the people is in
 /// it at this event.

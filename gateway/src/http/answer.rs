@@ -1,4 +1,4 @@
-//! From what a call came to, to its response.
+//! The HTTP response of a call's outcome.
 
 use axum::{
     body::{Body, Bytes},

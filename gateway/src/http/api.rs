@@ -29,7 +29,7 @@ pub(super) async fn call(State(gateway): State<Gateway>, Path(name): Path<String
     answer(&gateway, &name, client, request, true).await
 }
 
-/// Answers a call that another gateway passed on. It is served here, whichever gateway is the team's home by now.
+/// Answers a call that another gateway forwarded. It is served here, even if the team's home has moved since.
 pub(super) async fn passed_on(
     State(gateway): State<Gateway>,
     Path(name): Path<String>,
@@ -117,12 +117,13 @@ struct SoFar {
 }
 
 impl SoFar {
-    /// The error of a call that did not come to its end: `why`, unless it may have written something.
+    /// Returns the error of a call that did not finish: `why`, or `outcome_unknown` if it may have written.
     fn broken_off(&self, method: &Method, why: ApiError) -> ApiError {
         if method.writes() && self.begun { ApiError::outcome_unknown() } else { why }
     }
 
-    /// The error of a call that ended here with `why`. A try elsewhere may yet be carried out, even if this one was refused.
+    /// Returns the error of a call that ended here with `why`. If the call was forwarded and the reply was lost, it may
+    /// still execute there, so a write's error is `outcome_unknown`.
     fn true_of_both(&self, method: &Method, why: ApiError) -> ApiError {
         if method.writes() && self.elsewhere { ApiError::outcome_unknown() } else { why }
     }
@@ -169,7 +170,7 @@ async fn read(request: Request, keep: bool) -> Result<(Parsed, Option<Raw>), Api
 }
 
 /// Forwards a call to its team's home, if that is another gateway. None if the call is to be served here: there is no such
-/// gateway, or it could not be reached, or it did not answer and the call may be carried out twice.
+/// gateway, or it could not be reached, or it did not answer and the call is safe to execute twice.
 async fn at_home(
     gateway: &Gateway,
     method: &Method,
@@ -186,7 +187,7 @@ async fn at_home(
     match raw.pass_on(homes, &home, method, client, gateway.config().call_deadline).await {
         PassedOn::Answered(response) => return Ok(Some(response)),
         PassedOn::NotSent => so_far.elsewhere = false,
-        // A second time it would be another write.
+        // Without an idempotency key, a retry would be a second write.
         PassedOn::Lost if method.writes() && parsed.key.is_none() => return Err(ApiError::outcome_unknown()),
         PassedOn::Lost => {}
     }
@@ -230,7 +231,7 @@ fn client(request: &Request) -> ClientAddr {
     ClientAddr { address, is_local }
 }
 
-/// Whether a proxy sent it: a proxy on this machine speaks for others.
+/// Returns true if a proxy sent the call. A proxy on this machine forwards the calls of other machines.
 fn was_passed_on(headers: &HeaderMap) -> bool {
     ["forwarded", "x-forwarded-for", "x-real-ip"].iter().any(|name| headers.contains_key(*name))
 }

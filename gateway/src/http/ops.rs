@@ -25,7 +25,7 @@ pub fn ops(health: Arc<dyn Health>, metrics: Option<PrometheusHandle>) -> Router
         .with_state((health, metrics))
 }
 
-/// Alive.
+/// Answers that the process is alive.
 pub(super) async fn healthz() -> Response {
     Json(json!({ "ok": true })).into_response()
 }
@@ -52,7 +52,7 @@ pub(super) async fn openapi() -> Response {
     ([(header::CONTENT_TYPE, "application/json")], methods::openapi()).into_response()
 }
 
-/// Says where things are to somebody who comes with a browser.
+/// Describes the endpoints to a person with a browser.
 pub(super) async fn index(State(gateway): State<Gateway>) -> Response {
     let url = &gateway.config().public_url;
     format!(

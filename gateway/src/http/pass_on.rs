@@ -1,4 +1,4 @@
-//! A call that arrived at another gateway than its team's home is passed on there, once.
+//! Forwarding: a call that arrives at a gateway that is not its team's home is forwarded to the home, once.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -21,10 +21,10 @@ use crate::{
 /// The address that a call came from, on its way between gateways.
 const CLIENT: HeaderName = HeaderName::from_static("teamlog-peer");
 
-/// On every answer of a call that was served, whatever became of it: one without is the listener's own.
+/// A header on every answer of a call that was served, whatever the outcome. An answer without it is the listener's own.
 const SERVED: HeaderName = HeaderName::from_static("teamlog-served");
 
-/// How much longer than the call itself its answer may take.
+/// The time that an answer may take beyond the call's own deadline.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// The outcome of a forwarded call.
@@ -54,7 +54,7 @@ impl Raw {
         Request::from_parts(self.parts.clone(), Body::from(self.body.clone()))
     }
 
-    /// Asks a team's home, for as long as that is among the nodes.
+    /// Forwards the call to a team's home, and stops waiting once that node is gone.
     pub(super) async fn pass_on(
         self,
         homes: &Homes,
@@ -74,7 +74,7 @@ impl Raw {
         let answer = tokio::select! {
             biased;
             answer = call => answer,
-            // One that is cut off from the log may hold the call for as long as a call may take.
+            // A home without a connection to the log may hold the call for its whole deadline.
             () = until_gone(homes.members(), home.life) => Err(LinkError::Broken("it is gone".to_owned())),
         };
         match answer {
@@ -82,7 +82,7 @@ impl Raw {
                 answer.headers_mut().remove(SERVED);
                 PassedOn::Answered(answer.map(Body::from))
             }
-            // It starts, stops, or has another key.
+            // The home is starting or stopping, or has another key.
             Ok(_) => PassedOn::NotSent,
             Err(why) => {
                 debug!(home = %home.node, method = method.name, %why, "a call could not be passed on");
@@ -96,13 +96,13 @@ impl Raw {
     }
 }
 
-/// As it goes back to the gateway where the call arrived.
+/// Marks an answer as served, for the gateway that forwarded the call.
 pub(super) fn served(mut answer: Response<Body>) -> Response<Body> {
     answer.headers_mut().insert(SERVED, HeaderValue::from_static("1"));
     answer
 }
 
-/// Whose call another gateway passed on.
+/// Returns the client of a call that another gateway forwarded.
 pub(super) fn client(headers: &HeaderMap) -> ClientAddr {
     let address = headers.get(CLIENT).and_then(|address| address.to_str().ok()?.parse::<IpAddr>().ok());
     ClientAddr { address, is_local: false }

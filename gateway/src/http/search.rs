@@ -1,4 +1,4 @@
-//! `/internal/search`: what a search node answers to gateways. Who may ask is the listener's to decide.
+//! `/internal/search`: the answers of a search node to gateways. The listener decides who may call it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,7 +18,7 @@ use crate::{
     read::{MessageIndex, SEARCH_PATH, SEARCH_VERSION, SearchAnswer, SearchRequest},
 };
 
-/// How long one query may take: who asked goes to the next node after a second.
+/// The longest time for a query: the calling gateway tries the next node after a second.
 const FIND_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Answers from an index. Permission is the asking gateway's: this is for the internal listener only.
@@ -29,7 +29,7 @@ pub fn search_service(index: Arc<dyn MessageIndex>) -> Router {
         .with_state(index)
 }
 
-/// Read first, for the rest may be of another version.
+/// The version, read first, because the rest may have another format.
 #[derive(Deserialize)]
 struct Version {
     v: u32,

@@ -1,4 +1,4 @@
-//! The server itself, and what answers while there is none yet.
+//! The server, and the responder that answers before it is ready.
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::{ops, router};
 use crate::Gateway;
 
-/// How long who was accepted before there was a gateway may take to say what he wants.
+/// The time for requests on connections that were accepted before the gateway was ready, once that responder stops.
 const LAST_CALLS: Duration = Duration::from_millis(250);
 
 /// Serves a gateway on a listener until `stop`, then lets the calls under way end.
@@ -29,9 +29,9 @@ pub async fn serve(listener: TcpListener, gateway: Gateway, stop: CancellationTo
     axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await
 }
 
-/// Answers before there is a gateway, for the log may be away for long when a process starts: it is alive, it is not
-/// ready, and whatever is called may be called again. From `stop` on nobody is accepted any more, but who was is answered
-/// yet: a connection that is closed without an answer says less than one that says to call again.
+/// Answers before there is a gateway, because the log may be unavailable for long when a process starts. The process is
+/// alive and not ready, and every other call is told to retry. After `stop` no connection is accepted, but accepted ones
+/// are still answered: a client learns more from that answer than from a closed connection.
 ///
 /// # Errors
 /// The listener's own.
@@ -77,7 +77,7 @@ impl Listener for Until {
     }
 }
 
-/// The next call comes over a connection of its own, to whoever serves by then.
+/// Closes the connection after the answer, so that the next call opens a new one to the current server.
 async fn no_more_here(mut answer: Response) -> Response {
     answer.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
     answer
@@ -115,7 +115,7 @@ mod tests {
         let own = TcpListener::from_std(listener.try_clone().unwrap()).unwrap();
         let waiting = tokio::spawn(serve_waiting_for(Duration::from_secs(5), own, stop.clone()));
         let mut first = TcpStream::connect(address).await.unwrap();
-        // Accepted in their order: so the first one is by now.
+        // Connections are accepted in order, so the first one is accepted by now.
         let mut second = TcpStream::connect(address).await.unwrap();
         assert!(asked(&mut second).await.contains("retry-after: 1"));
         stop.cancel();
@@ -123,7 +123,7 @@ mod tests {
         assert!(asked(&mut first).await.starts_with("HTTP/1.1 503"));
         let _third = TcpStream::connect(address).await.unwrap();
         waiting.await.unwrap().unwrap();
-        // Nobody took it: it is there for the next owner of the port.
+        // It was not accepted: it waits for the next owner of the port.
         let later = TcpListener::from_std(listener).unwrap();
         assert!(tokio::time::timeout(Duration::from_secs(30), later.accept()).await.is_ok());
     }

@@ -1,4 +1,4 @@
-//! `/ws/<ticket>`: from axum's socket to the messages that the websocket half speaks.
+//! `/ws/<ticket>`: converts axum's socket to the message types of the websocket half.
 
 use axum::{
     body::Bytes,
@@ -17,7 +17,7 @@ use crate::{
     realtime::{Incoming, Outgoing, SocketError},
 };
 
-/// Any ticket is upgraded: a bad one is told so in a frame, as clients expect.
+/// Upgrades any ticket. A bad one is rejected in a frame, as clients expect.
 pub(super) async fn upgrade(
     State(gateway): State<Gateway>,
     Path(ticket): Path<String>,
@@ -45,7 +45,7 @@ fn split(socket: WebSocket) -> Split {
     let (sink, stream) = socket.split();
     let stream = stream.map(|message| match message {
         Ok(Message::Text(text)) => Ok(Incoming::Text(text.into())),
-        // No client of this protocol sends binary frames; what is in one may be text all the same.
+        // No client of this protocol sends binary frames. If one does, its content is read as text.
         Ok(Message::Binary(bytes)) => Ok(Incoming::Text(bytes)),
         Ok(Message::Ping(payload)) => Ok(Incoming::Ping(payload)),
         Ok(Message::Pong(payload)) => Ok(Incoming::Pong(payload)),
@@ -67,7 +67,7 @@ fn outgoing(message: Outgoing) -> Result<Message, SocketError> {
     })
 }
 
-/// Shares the bytes; that they are UTF-8 is checked, for a frame that is not would kill the socket at the other end.
+/// Converts a frame without a copy. Its UTF-8 is checked, because a bad frame would make the client close the socket.
 fn text(bytes: Bytes) -> Result<Utf8Bytes, SocketError> {
     Utf8Bytes::try_from(bytes).map_err(|why| SocketError::Broken(why.to_string()))
 }

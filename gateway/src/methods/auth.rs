@@ -47,7 +47,7 @@ async fn test(call: &Call<'_>, _: NoArgs) -> Result<Reply, ApiError> {
     put("user", json!(member.person.name.as_str()));
     put("team_id", json!(team.id()));
     put("user_id", json!(caller.user));
-    // A client that finds none takes every message without a bot for its own.
+    // A client that gets no `bot_id` takes every message without a bot for its own.
     if let Some(bot) = render::bot_id_of(&member.person) {
         put("bot_id", json!(bot));
     }

@@ -22,7 +22,7 @@ struct Good<T> {
 }
 
 impl Reply {
-    /// The keys of `answer` behind `ok`.
+    /// The keys of `answer` after `ok`.
     pub(crate) fn written(answer: impl Serialize) -> Reply {
         // Objects with strings as keys: they cannot fail.
         let body = serde_json::to_vec(&Good { ok: true, answer }).expect("an answer is plain JSON");

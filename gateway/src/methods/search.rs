@@ -204,7 +204,7 @@ fn person(team: &Team, reader: UserId, name: &str) -> Option<UserId> {
     by_id.or_else(|| team.person_named(bare).map(|member| member.person.user))
 }
 
-/// The first moment of a day (`2026-11-25`, UTC), and the first one behind it.
+/// Returns the first moment of a day (`2026-11-25`, UTC), and the first one after it.
 fn day_of(day: &str) -> Option<(Ts, Ts)> {
     let date: jiff::civil::Date = day.parse().ok()?;
     let ts = |date: jiff::civil::Date| {

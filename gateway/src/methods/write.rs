@@ -76,8 +76,8 @@ impl Call<'_> {
         Instant::now() + self.gateway.config().write_deadline
     }
 
-    /// Waits until the view reflects what an answer says. It has happened, so a view that does not come along makes no
-    /// error here: what is rendered from the event alone is right, and what is not found in the view is an unknown outcome.
+    /// Waits until the view reflects an acknowledged write. The write is done, so a view that does not catch up in time is
+    /// no error here: an answer from the event alone is right, and a thing not found in the view is an unknown outcome.
     pub(super) async fn seen(&self, answer: &Answer) {
         let Some((partition, Position { offset, .. })) = answer.seen_at() else { return };
         if let Err(why) = self.gateway.ingest().teams().wait_for(partition, offset).await {

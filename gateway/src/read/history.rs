@@ -16,13 +16,13 @@ use crate::{ApiError, Caller, Gateway};
 /// Which messages are wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
-    /// Older ones are not.
+    /// The oldest `ts` of the page.
     pub oldest: Ts,
-    /// Newer ones are not.
+    /// The newest `ts` of the page.
     pub latest: Ts,
     /// True if messages exactly at `oldest` and `latest` are included.
     pub inclusive: bool,
-    /// At most so many, at least one.
+    /// The most messages of a page, at least one.
     pub limit: usize,
 }
 
@@ -42,10 +42,10 @@ pub struct Paged {
     pub next: Option<Ts>,
 }
 
-/// A page of what stands in a conversation, newest first: replies only if they were broadcast.
+/// Reads a page of a conversation, newest first. Of replies it has only those that were broadcast.
 ///
 /// # Errors
-/// `channel_not_found` for who may not read it; what may pass if rows or tail cannot be read.
+/// `channel_not_found` if the caller may not read it; a retryable error if rows or tail cannot be read.
 pub async fn history(
     gateway: &Gateway,
     caller: &Caller,
@@ -125,7 +125,7 @@ async fn by_name<'a>(
     Ok((facts, team))
 }
 
-/// Refuses early what is not the caller's, and says where the rows are.
+/// Rejects a conversation that the caller may not read, and returns the shard of its rows.
 fn begin(caller: &Caller, conversation: ConversationId) -> Result<String, ApiError> {
     let team = caller.team.read();
     readable(&team, caller.user, conversation)?;
@@ -143,7 +143,7 @@ async fn rows(
     root: Option<Ts>,
 ) -> Result<(Vec<MessageFact>, Option<Ts>), ApiError> {
     let shard = begin(caller, conversation)?;
-    // One more than wanted says whether there are more; of a thread, the root may come along.
+    // One row more than wanted tells whether there are more. In a thread, the root may be among the rows.
     let limit = page.limit + if root.is_some() { 2 } else { 1 };
     let asked = HistoryPage {
         oldest: page.oldest,

@@ -1,4 +1,4 @@
-//! Where the names of messages that fit a query come from: the index of this process, or those of search nodes.
+//! Indexes that find the names of messages for a query: that of this process, or those of search nodes.
 
 use async_trait::async_trait;
 use teamlog_log::{Feed, Offset, Partition, TopicPartition};
@@ -9,10 +9,11 @@ use teamlog_state::SourceError;
 /// Names of messages.
 #[async_trait]
 pub trait MessageIndex: Send + Sync + 'static {
-    /// Finds messages of a partition, at least all below `at_least`, as they are then. Permission is not known there.
+    /// Finds messages of a partition. The result reflects at least everything below `at_least`. An index does not check
+    /// permissions; the query must.
     ///
     /// # Errors
-    /// If there is no answer in time, or none that reaches so far.
+    /// If there is no answer in time, or none that reflects `at_least`.
     async fn find(&self, partition: Partition, at_least: Offset, query: MessageQuery) -> Result<Matches, SourceError>;
 }
 

@@ -18,7 +18,7 @@ impl Overlay {
         Overlay { conversation, facts }
     }
 
-    /// Folds the next event in. Messages that it adds are taken if they are `wanted`.
+    /// Applies the next event. Messages that it adds are kept if they are `wanted`.
     pub(super) fn apply(&mut self, event: &Arc<Event>, wanted: impl Fn(&Message) -> bool) {
         if event.conversation() != Some(self.conversation) {
             return;

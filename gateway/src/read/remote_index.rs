@@ -16,11 +16,11 @@ use super::{MessageIndex, index::away};
 
 /// Where a search node answers.
 pub const SEARCH_PATH: &str = "/internal/search";
-/// The version of what goes there and comes back. Whoever gets another one refuses it: the next node is asked.
+/// The version of requests and answers. A node rejects another version, and the next node is asked.
 pub(crate) const SEARCH_VERSION: u32 = 1;
 /// How long one node may take before the next one is asked.
 const ASK_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long a node that failed is asked last, so that a dead one costs one timeout a second and not one a query.
+/// How long a node that failed is asked last. So a dead node costs one timeout a second and not one a query.
 const SHUNNED: Duration = Duration::from_secs(1);
 /// Nodes that are remembered as failing, at most; the oldest ones are forgotten with the next failure.
 const SHUNNED_MAX: usize = 64;
@@ -211,7 +211,7 @@ mod tests {
             script.nodes.lock().insert(name.to_owned(), Does::Refuses);
         }
         check(&index, &script, false, &["a", "b", "c", "d"]).await;
-        // Where all failed, they are asked all the same.
+        // If all nodes failed, they are still asked.
         script.nodes.lock().insert("c".to_owned(), Does::Answers(5));
         check(&index, &script, true, &["a", "b", "c"]).await;
         check(&index, &script, true, &["c"]).await;

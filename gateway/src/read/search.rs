@@ -29,8 +29,8 @@ pub struct SearchFound {
     pub hits: Vec<SearchHit>,
 }
 
-/// Looks for messages that the caller may read. What they wrote and was acknowledged before the call is found, and what
-/// was edited or deleted before it is as it is now.
+/// Finds messages that the caller may read. Everything that was acknowledged to the caller before the call is reflected:
+/// messages, edits and deletions.
 ///
 /// # Errors
 /// If no index answers in time, or rows or tail cannot be read.
@@ -41,7 +41,7 @@ pub async fn search(
     query: MessageQuery,
 ) -> Result<SearchFound, ApiError> {
     let (teams, live) = (gateway.ingest().teams(), &caller.team);
-    // What was acknowledged here has been read here.
+    // Everything that was acknowledged on this node has been read by its feed.
     let at_least = teams.feed().position(TopicPartition::events(live.partition())).offset;
     let found = index.find(live.partition(), at_least, query).await?;
     if found.hits.is_empty() {
@@ -65,7 +65,7 @@ pub async fn search(
         let fact = fact.filter(|fact| !fact.tombstone && team.may_read(caller.user, hit.conversation));
         hits.extend(fact.map(|fact| SearchHit { conversation: hit.conversation, fact, score: hit.score }));
     }
-    // What went away while this was read is not counted either.
+    // Messages that were removed while this was read are not counted either.
     let gone = found.hits.len() - hits.len();
     Ok(SearchFound { total: found.total.saturating_sub(gone), hits })
 }

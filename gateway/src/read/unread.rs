@@ -1,4 +1,4 @@
-//! How much somebody has not read.
+//! Unread counts of a person.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -12,11 +12,12 @@ use teamlog_state::is_countable;
 
 use crate::{ApiError, Caller, Gateway};
 
-/// Countable messages above each mark, and those among them that call the caller, in the order of `marks`. Each message
-/// of a direct conversation calls, as Slack counts them. What the caller is not a member of counts nothing.
+/// Counts the countable messages after each mark, and those among them that mention the caller, in the order of `marks`.
+/// Each message of a direct message of two (`Im`) is a mention, as Slack counts them. A conversation that the caller is
+/// not in counts nothing.
 ///
 /// # Errors
-/// What may pass if rows or tail cannot be read.
+/// A retryable error if rows or tail cannot be read.
 pub async fn unread(
     gateway: &Gateway,
     caller: &Caller,
@@ -51,7 +52,7 @@ pub(crate) async fn unread_and<R>(
     let Counting { mut counts, gone, .. } = counting;
     if !gone.is_empty() {
         let gone: Vec<_> = gone.into_iter().collect();
-        // What a row counts for, only the row says: whom it called when it was posted, and that no import brought it.
+        // Only the row tells what it counts for: whom it mentioned when it was posted, and that it was not imported.
         let wanted: Vec<_> = gone.iter().map(|(place, ts)| (marks[*place].0, *ts)).collect();
         let rows = gateway.shards().counted(&shard, live.id(), user, &wanted).await?.rows;
         for ((place, _), row) in gone.iter().zip(rows) {
@@ -68,7 +69,7 @@ pub(crate) async fn unread_and<R>(
     Ok((counts, seen))
 }
 
-/// Counts of rows, with what the tail posts and what it deletes of that laid over them.
+/// Counts of rows, with the posts and deletions of the tail applied.
 struct Counting<'a> {
     /// In the order of `marks`.
     counts: Vec<Unread>,

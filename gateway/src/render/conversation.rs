@@ -165,7 +165,7 @@ fn direct(team: &Team, conversation: &Conversation, viewer: UserId) -> Map<Strin
     }))
 }
 
-/// Whether a direct message stands in somebody's list.
+/// Returns true if a direct message is in a person's list.
 fn is_open(team: &Team, conversation: &Conversation, viewer: UserId) -> bool {
     team.person_index(viewer)
         .is_some_and(|index| conversation.members.contains(index) && !conversation.closed_for.contains(index))

@@ -74,7 +74,7 @@ pub fn user_bot(team: &Team, member: &Member) -> Option<Value> {
     Some(Value::Object(object))
 }
 
-/// The colour that somebody is told apart by: six hex digits.
+/// Returns the colour of a person: six hex digits.
 pub fn color(user: UserId) -> &'static str {
     let digest = Sha256::digest(user.to_string());
     COLORS[usize::from(digest[0]) % COLORS.len()]

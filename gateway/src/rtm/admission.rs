@@ -1,4 +1,4 @@
-//! Bounds on those who are joining, so that a reconnecting office cannot starve the others.
+//! Limits on joining clients, so that a reconnecting office cannot starve other teams.
 
 use std::{collections::HashMap, sync::atomic::Ordering, time::Duration};
 
@@ -15,9 +15,9 @@ pub(super) struct Joining<'a> {
 }
 
 impl<'a> Joining<'a> {
-    /// A socket with a good ticket; none if there is no room for it. Its own is among those that are open by now. One
-    /// that `rtm.*` has just given was admitted then, and is not made to wait behind those who come back by a
-    /// `reconnect_url`, as all do at once when a gateway has gone.
+    /// Admits a socket with a valid ticket; none if there is no room. The socket itself is already counted as open. A ticket
+    /// of `rtm.*` was admitted when it was issued, so it does not compete with clients that use a `reconnect_url`, as all
+    /// do at once when a gateway stops.
     pub(super) fn of_socket(rtm: &'a Rtm, ticket: &Ticket) -> Option<Self> {
         let mut joining = rtm.joining.lock();
         let was_admitted = ticket.once.is_some();
@@ -30,7 +30,7 @@ impl<'a> Joining<'a> {
         None
     }
 
-    /// A call.
+    /// Admits a call of `rtm.*`.
     ///
     /// # Errors
     /// `ratelimited` if too many are joining, or too many sessions are open. The wait is jittered, so that they do not

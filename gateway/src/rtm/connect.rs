@@ -1,4 +1,4 @@
-//! `rtm.connect` and `rtm.start`: where a session begins, and what its client knows by then.
+//! `rtm.connect` and `rtm.start`: the place at which a session begins, and the state that its client is given.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -57,7 +57,7 @@ pub(super) async fn start(
     let resumed = resumed(gateway, &caller.team, &socket).await?;
     let own = gateway.ingest().marks().user(caller.team.id(), caller.user).await?;
     let with_unread = !args.no_unreads;
-    // Who goes on at a cursor counts on from there: what is unread by now would count again what is still to come.
+    // A client with a cursor counts from there itself: the current counts would include messages that are still to be sent.
     let (unread, seen) = match with_unread && resumed.is_none() {
         true => unread(rtm, gateway, caller, &own).await,
         false => (None, Seen::of(rtm, &caller.team.read())),
@@ -96,8 +96,8 @@ pub(super) async fn start(
     Ok(Reply::Encoded(put_together(&answer, &people)))
 }
 
-/// A team at a position. All of it takes long to render, and an event that waits for its lock meanwhile holds up every
-/// team of the partition: so it is copied under the lock, and rendered without.
+/// A copy of a team at a position. Rendering it takes long, and an event that waits for the team's lock delays every team
+/// of the partition. So it is copied under the lock and rendered without it.
 struct Seen {
     team: Team,
     position: Position,
@@ -127,7 +127,7 @@ type Counts = HashMap<ConversationId, u64>;
 /// Returns the caller's unread counts, and the team at the position of these counts. Events after that position are sent
 /// over the socket. If the rows are unavailable, there are no counts, but the caller can still connect.
 async fn unread(rtm: &Rtm, gateway: &Gateway, caller: &Caller, own: &UserState) -> (Option<Counts>, Seen) {
-    // Only conversations in which there may be something are asked for; where another one becomes such meanwhile, all.
+    // Ask only for conversations that may have unread messages. If another one gets some meanwhile, ask for all.
     for all in [false, true] {
         let marks = marks(&caller.team.read(), caller, own, all);
         let look = |team: &TeamGuard<'_>| {
@@ -155,14 +155,14 @@ async fn unread(rtm: &Rtm, gateway: &Gateway, caller: &Caller, own: &UserState) 
     (None, Seen::of(rtm, &caller.team.read()))
 }
 
-/// The caller's marks: of the conversations that have something behind them, or of all.
+/// Returns the caller's marks: those of conversations with messages after the mark, or of all.
 fn marks(team: &Team, caller: &Caller, own: &UserState, all: bool) -> Vec<(ConversationId, Ts)> {
     let of = team.conversations_of(caller.user);
     let wanted = of.filter(|c| all || (c.ordinal > 0 && c.latest > own.mark(c.conversation)));
     wanted.map(|c| (c.conversation, own.mark(c.conversation))).collect()
 }
 
-/// Where a client goes on that sent its cursor.
+/// Returns the place at which a client that sent a cursor resumes.
 async fn resumed(gateway: &Gateway, team: &LiveTeam, args: &ConnectArgs) -> Result<Option<Place>, ApiError> {
     let Some(text) = &args.cursor else { return Ok(None) };
     let invalid = ApiError::refused("cursor_invalid");
@@ -177,7 +177,7 @@ async fn resumed(gateway: &Gateway, team: &LiveTeam, args: &ConnectArgs) -> Resu
         Err(ReplayError::Gone(_)) => return Err(expired),
         Err(ReplayError::Away(_)) => return Err(ApiError::away()),
     }
-    // Whether it is of this log, and whether so much can still be replayed, is known now, not when the socket comes.
+    // Check now, and not when the socket opens, that the cursor is of this log and that the replay is possible.
     match gateway.feed().scan(events, position).await {
         Ok(_) => Ok(Some(cursor.place)),
         Err(why) if why.may_pass() => Err(ApiError::away()),

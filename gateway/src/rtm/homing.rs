@@ -1,19 +1,19 @@
-//! Sessions whose team has found another home are told to go on there.
+//! Moves sessions whose team has another home: they are told to resume there.
 
 use std::{sync::Arc, time::Duration};
 
 use super::service::Rtm;
 use crate::{Gateway, Homes};
 
-/// After a change of the table: other nodes come to see it too, and what changed may change back.
+/// The pause after a change of the node table: other nodes need to see it too, and it may change back.
 const SETTLE: Duration = Duration::from_secs(1);
-/// Sessions that are told in one go, and the pause behind them: at their new home they come all at once.
+/// Sessions that are told at once; a pause follows, because all of them reconnect to the new home at the same time.
 const BURST: usize = 100;
 const BURST_PAUSE: Duration = Duration::from_millis(100);
-/// How often it is looked for those who came here though they should not have: by a url of some minutes ago.
+/// The period of the search for sessions that came to the wrong gateway, with an old URL.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
-/// Runs until the process ends.
+/// Tells sessions whose team has another home to resume there, until the process ends.
 pub(super) async fn follow(rtm: Arc<Rtm>, gateway: Gateway, homes: Homes) {
     let mut members = homes.members();
     loop {

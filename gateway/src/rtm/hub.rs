@@ -18,7 +18,7 @@ use crate::frames::{Addressed, Audience, Frame, may_reach};
 pub(super) enum Note {
     /// A frame as it is sent.
     Frame(Bytes),
-    /// Its team has another home by now: to be resumed there.
+    /// The team has another home: the session must resume there.
     Home,
 }
 
@@ -34,8 +34,8 @@ pub(super) struct Seat {
     pub(super) is_sent_home: bool,
     /// Cancelled when its token is revoked, and when the node stops.
     pub(super) over: CancellationToken,
-    /// Set while it is live. Its queue is bounded; an event that does not fit ends it, and the session, once it has
-    /// taken what is in it, catches up from the log: no event is ever dropped.
+    /// Set while the session is live. The queue is bounded. An event that does not fit closes it; the session then drains
+    /// the queue and catches up from the log, so no event is dropped.
     pub(super) queue: Option<mpsc::Sender<Arc<Frame>>>,
 }
 
@@ -51,12 +51,12 @@ struct TeamSessions {
 #[derive(Default)]
 pub(super) struct Hub {
     teams: Mutex<HashMap<TeamId, Arc<Mutex<TeamSessions>>>>,
-    /// How far each partition is that ever had a live session: a frame in the middle of an event says where that began.
+    /// The position of each partition that ever had a live session. A frame needs the position before its event.
     reached: Mutex<HashMap<Partition, Position>>,
 }
 
 impl Hub {
-    /// A session came: from now on it is told what passes without a log, and when its token is revoked.
+    /// Registers a session. From now on it receives notes, and it ends when its token is revoked.
     pub(super) fn enter(&self, team: TeamId, person: PersonIndex, seat: Seat) {
         let mut teams = self.teams.lock();
         let mut sessions = teams.entry(team).or_default().lock();
@@ -81,7 +81,7 @@ impl Hub {
         Some(frames)
     }
 
-    /// A session goes.
+    /// Removes a session.
     pub(super) fn leave(&self, team: TeamId, person: PersonIndex, session: u64) {
         let mut teams = self.teams.lock();
         let Some(sessions) = teams.get(&team).cloned() else { return };
@@ -108,21 +108,21 @@ impl Hub {
         self.teams.lock().keys().copied().collect()
     }
 
-    /// Tells up to `most` sessions of a team that its home is elsewhere. How many were told, who were not before.
+    /// Tells up to `most` sessions of a team that its home is another node. Returns the number of sessions newly told.
     pub(super) fn send_home(&self, team: TeamId, most: usize) -> usize {
         let Some(sessions) = self.of(team) else { return 0 };
         let mut sessions = sessions.lock();
         let seats = sessions.by_person.values_mut().flatten().filter(|seat| !seat.is_sent_home);
         let mut told = 0;
         for seat in seats.take(most) {
-            // One whose notes overflow is told the next time.
+            // A session whose notes are full is told the next time.
             seat.is_sent_home = seat.notes.try_send(Note::Home).is_ok();
             told += usize::from(seat.is_sent_home);
         }
         told
     }
 
-    /// Tells the members of a conversation who are here, but for one.
+    /// Sends a note to the sessions of a conversation's members, except `but`.
     pub(super) fn tell_members(&self, team: &Team, conversation: ConversationId, but: PersonIndex, frame: &Bytes) {
         let Some(conversation) = team.conversation(conversation) else { return };
         let Some(sessions) = self.of(team.id()) else { return };
@@ -132,7 +132,7 @@ impl Hub {
         }
     }
 
-    /// Tells one person's own sessions.
+    /// Sends a note to a person's own sessions.
     pub(super) fn tell(&self, team: TeamId, user: UserId, frame: &Bytes) {
         let Some(sessions) = self.of(team) else { return };
         let sessions = sessions.lock();
@@ -186,7 +186,7 @@ impl Seat {
 }
 
 impl TeamSessions {
-    /// False if no frame of the event can be for anybody here: then none is rendered.
+    /// Returns false if no frame of the event can be for a session here: then none is rendered.
     fn concerns_somebody(&self, event: &Event, team: &Team) -> bool {
         let is_public =
             |conversation| team.conversation(conversation).is_some_and(|c| c.kind == ConversationKind::PublicChannel);
@@ -225,7 +225,7 @@ impl TeamSessions {
         }
     }
 
-    /// Ends the sessions that came with a token. Nothing behind its event reaches them.
+    /// Ends the sessions of a revoked token. No event after the revocation reaches them.
     fn revoke(&mut self, hash: &str) {
         for seat in self.by_person.values_mut().flatten().filter(|seat| hex(&seat.token) == hash) {
             seat.queue = None;

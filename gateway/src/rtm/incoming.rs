@@ -78,7 +78,7 @@ impl Session<'_> {
             }
             "presence_query" => self.feed_presences(users(&frame).into_iter().collect()).await,
             "" => self.feed(error(id, code::NOT_A_FRAME, "a frame without a type")).await,
-            // Clients say more than there is to answer (`tickle` and the like).
+            // Clients send frames that need no answer (`tickle` and the like).
             _ => Ok(()),
         }
     }
@@ -102,8 +102,8 @@ impl Session<'_> {
         if !self.rtm.may_send(self.ticket.team, self.ticket.user) {
             return self.feed(error(id, code::TOO_FAST, "slow down, too many messages...")).await;
         }
-        // Each message has a name, so that this session knows its own when it comes by in the log. The same one sent
-        // again while the first is under way comes by once, and is answered twice.
+        // Each message has a name, so that this session recognizes its own message in the log. A message that is sent again
+        // while the first one is in flight appears in the log once and is answered twice.
         let fresh = || Uuid::new_v4().to_string();
         let client_msg_id = key.clone().unwrap_or_else(fresh);
         let name = if self.unanswered.contains_key(&client_msg_id) { fresh() } else { client_msg_id.clone() };
@@ -128,7 +128,7 @@ impl Session<'_> {
         let partition = self.team.partition();
         self.unanswered.insert(name.clone(), Unanswered { id, text: words });
         self.own.insert(name.clone());
-        // The first poll hands the command in, or lines it up: so they are decided in the order in which they came.
+        // The first poll submits the command, or queues it: so commands are decided in the order in which they came.
         let mut submit = async move {
             let Some(turns) = turns else { return (name, ingest.submit(partition, request).await) };
             let _turn = turns.lock().await;
@@ -146,7 +146,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Answers a message of this socket, unless it was answered when it came by in the log.
+    /// Answers a message of this socket, unless it was answered when it was read from the log.
     pub(super) async fn settle(&mut self, (name, answer): Outcome) -> Result<(), End> {
         let came_by = !self.unanswered.contains_key(&name);
         let will_come_by = matches!(&answer, Answer::Acked(acked) if !acked.repeated) && !came_by;

@@ -2,9 +2,9 @@
 //!
 //! [`Hub`](hub::Hub) sees every event in log order and pushes its frames (`crate::frames` says what an event looks like
 //! on the wire) to the sessions that are live. A session (`session.rs`) catches up from its place (`replay.rs`,
-//! `room.rs`), goes live in one atomic step, and falls back to catching up when its queue overflows; `incoming.rs` is what
-//! its client says, `pace.rs` how fast it may. `connect.rs` is where a session begins, `redeem.rs` who is let in,
-//! `admission.rs` and `people.rs` what keeps that cheap, `ticket.rs` what a url is.
+//! `room.rs`), goes live in one atomic step, and falls back to catching up when its queue overflows. `incoming.rs` handles
+//! its client's frames, `pace.rs` limits their rate. `connect.rs` opens a session, `redeem.rs` checks its ticket,
+//! `admission.rs` and `people.rs` bound the cost of that, `ticket.rs` is the content of a URL.
 
 mod admission;
 mod connect;

@@ -1,5 +1,5 @@
-//! A team's people as `rtm.start` gives them, encoded once for all who come: an office that reconnects costs one
-//! encoding, not one each.
+//! A cache of a team's people as `rtm.start` gives them. They are encoded once for all clients, so an office that
+//! reconnects costs one encoding.
 
 use std::{
     collections::HashMap,
@@ -22,8 +22,8 @@ pub(super) struct Encoded {
     pub(super) bots: Bytes,
 }
 
-/// By team, how often its people changed since it was first asked for, and the hour: what is said of somebody's time
-/// zone changes with that.
+/// The cache key: the team, how often its people changed since the first read, and the hour, because time zone offsets
+/// change with it.
 pub(super) type Version = (TeamId, u64, u64);
 
 pub(super) struct People {
@@ -42,9 +42,10 @@ impl People {
         }
     }
 
-    /// To be told of every event while its team is locked, so that the number of changes fits the team that is read.
+    /// Counts a change of a team's people. Must be called for every event while its team is locked, so that the count
+    /// matches the team that is read.
     pub(super) fn note(&self, event: &Event) {
-        // Whatever is of no conversation may be about somebody.
+        // An event outside a conversation may change a person.
         if event.conversation().is_none()
             && let Some(team) = event.team()
             && let Some(changes) = self.changes.lock().get_mut(&team)
@@ -61,7 +62,7 @@ impl People {
         (team.id(), changes, hour)
     }
 
-    /// All of a team as of a version of it.
+    /// Returns the encoded people of a team as of a version.
     pub(super) fn of(&self, version: Version, team: &Team) -> Arc<Encoded> {
         self.encoded.get_with(version, || Arc::new(encode(team)))
     }

@@ -21,7 +21,7 @@ const CHANGES_A_SECOND: usize = 64;
 
 type Who = (TeamId, UserId);
 
-/// Everybody of whom anything is known.
+/// The presence of all people that this gateway knows.
 pub(super) struct Presences {
     away_after: Duration,
     inner: Mutex<Inner>,
@@ -86,7 +86,7 @@ impl Presences {
         }
     }
 
-    /// Away by one's own word, or whatever the sockets say.
+    /// Sets a person away, or lets their sockets decide.
     pub(super) fn set_manual(&self, team: TeamId, user: UserId, away: bool) {
         let mut inner = self.inner.lock();
         inner.people.entry((team, user)).or_default().manual_away = away;
@@ -184,7 +184,7 @@ impl Watcher {
         let now: Vec<(UserId, bool)> = std::iter::from_fn(|| self.pending.pop_first()).take(CHANGES_A_SECOND).collect();
         for frame in changes(&now, self.batches) {
             if self.notes.try_send(Note::Frame(frame)).is_err() {
-                // A session that takes nothing learns it later, as it stands then.
+                // A session whose notes are full is told later, of the state at that time.
                 for (user, active) in now {
                     self.pending.entry(user).or_insert(active);
                 }
@@ -195,7 +195,7 @@ impl Watcher {
     }
 }
 
-/// The frames that say who is here: one each, or one a state.
+/// Builds presence frames: one for each person, or with `batches` one for each state.
 pub(super) fn changes(people: &[(UserId, bool)], batches: bool) -> Vec<Bytes> {
     if !batches {
         let one = |(user, active): &(UserId, bool)| {
@@ -247,7 +247,7 @@ mod tests {
         assert!(presences.of(team(), user(1), start).active);
         presences.tick(start);
         assert_eq!(take_frames(&mut notes), [r#"{"type":"presence_change","user":"U1","presence":"active"}"#]);
-        // Back within the time: nobody hears of it.
+        // A return within `away_after` is not sent.
         presences.departed(team(), user(1), 1, start);
         presences.tick(start + AWAY_AFTER / 2);
         presences.arrived(team(), user(1));

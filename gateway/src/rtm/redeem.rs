@@ -42,14 +42,14 @@ pub(super) async fn close(mut sink: SocketSink, frames: Vec<Value>, (code, reaso
     let _ = tokio::time::timeout(WRITE_MAX, said).await;
 }
 
-/// A frame with a url that goes on at `place`.
+/// Builds a frame with a URL that resumes at `place`.
 pub(super) fn reconnect_url(gateway: &Gateway, ticket: &Ticket, place: Place) -> Value {
     let ticket = Ticket { place, issued_ms: now_ms(), once: None, ..ticket.clone() };
     let url = format!("{}/ws/{}", gateway.websocket_url_for(ticket.team), ticket.sign(gateway.ingest().secrets()));
     json!({ "type": "reconnect_url", "url": url })
 }
 
-/// Why a ticket lets nobody in.
+/// The reason why a ticket is rejected.
 pub(super) enum NotRedeemed {
     /// The ticket is invalid for good.
     Expired,
@@ -57,7 +57,7 @@ pub(super) enum NotRedeemed {
     Away(Box<Ticket>),
 }
 
-/// The ticket, if it is good, was not used, and its token still is one.
+/// Redeems a ticket that is valid and unused and whose token is still valid.
 pub(super) async fn redeem(
     rtm: &Rtm,
     gateway: &Gateway,
@@ -88,7 +88,7 @@ pub(super) async fn redeem(
     Ok((ticket, team, person))
 }
 
-/// Whose session it is, if their token is good as of now.
+/// Returns the person of a ticket, if their token is valid now.
 pub(super) fn person(team: &LiveTeam, ticket: &Ticket) -> Option<PersonIndex> {
     let team = team.read();
     let good = team.token(&ticket.token).is_some_and(|state| !state.revoked && state.user == ticket.user);

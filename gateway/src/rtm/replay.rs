@@ -13,10 +13,10 @@ use crate::{
     frames::{Addressed, Frame, Inside, Place},
 };
 
-/// Entries that are looked at before the team's lock is let go.
+/// Entries that are handled before the team's lock is released.
 const ENTRIES_AT_ONCE: usize = 1024;
 
-/// Why what was missed cannot be told.
+/// The reason why missed events cannot be replayed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ReplayError {
     /// The events are unavailable now. They may be read later, or by another node.
@@ -40,15 +40,15 @@ impl From<TeamsError> for ReplayError {
     }
 }
 
-/// Ends once the teams here reflect what a client that stands at `place` was sent: the place may come from another
-/// process, and this one may not be so far yet.
+/// Waits until the teams here reflect everything that a client at `place` was sent. The place may come from another
+/// process that has read more of the log.
 ///
 /// # Errors
 /// [`ReplayError::Gone`] if the place is after the log's end: then it belongs to another log, or the log was restored from
 /// an older copy.
 pub(super) async fn catch_up_to(gateway: &Gateway, partition: Partition, place: Place) -> Result<(), ReplayError> {
     let teams = gateway.ingest().teams();
-    // A place in the middle of an event lies behind its beginning.
+    // A place within an event is after the event's offset.
     let reflected = if place.skip == 0 { place.position.offset } else { place.position.offset.next() };
     if reflected <= teams.position(partition).offset {
         return Ok(());
@@ -65,7 +65,7 @@ pub(super) async fn catch_up_to(gateway: &Gateway, partition: Partition, place: 
 pub(super) struct Replay {
     entries: VecDeque<Kept>,
     inside: Inside,
-    /// Everything below has been looked at.
+    /// Everything below was handled.
     place: Place,
     /// Where it ends.
     until: Position,
@@ -75,12 +75,12 @@ pub(super) struct Replay {
 
 /// An entry of a session's team that may concern its user.
 struct Kept {
-    /// Where the session stands that was sent everything before it: `skip` is of this entry's own frames.
+    /// The place of a session that was sent everything before this entry. Its `skip` counts frames of this entry.
     before: Place,
     entry: Arc<Entry<Event>>,
 }
 
-/// Frames rendered for those who catch up: a whole office misses the same events.
+/// A cache of frames rendered for sessions that catch up: a whole office misses the same events.
 pub(super) type Rendered = moka::sync::Cache<(Partition, Offset), Arc<Addressed>>;
 
 /// At most so many bytes of `frames` are kept.
@@ -93,7 +93,7 @@ pub(super) fn rendered(bytes_max: u64) -> Rendered {
 }
 
 impl Replay {
-    /// Reads what lies between `place` and where the team stands, once there is room for it.
+    /// Reads the events between `place` and the team's position, once the memory budget allows.
     pub(super) async fn read(
         rtm: Arc<Rtm>,
         gateway: Gateway,
@@ -111,7 +111,7 @@ impl Replay {
                 replay.room = Some(room);
                 return Ok(Box::new(replay));
             }
-            // What was found is not kept while others drain what they hold: with room for as much it is read anew.
+            // Do not hold the entries while waiting for the budget; read them again once it is granted.
             drop(replay);
             room = Some(rtm.catching_up.hold(bytes).await);
         }
@@ -129,7 +129,7 @@ impl Replay {
             let team = live.read();
             (team.conversations_of(user).map(|c| c.conversation).collect(), team.position())
         };
-        // The feed is never behind its teams, so this reaches at least to `until`.
+        // The feed's end is never before its teams' position, so this reaches at least to `until`.
         let source = TopicPartition::events(live.partition());
         let entries = gateway.feed().scan(source, place.position).await?;
         let end = entries.partition_point(|entry| entry.offset < until.offset);
@@ -144,9 +144,9 @@ impl Replay {
         self.entries.iter().map(|kept| cost(&kept.entry)).sum()
     }
 
-    /// The frames of the next event that has any for this user, or none of many that have not: `team`, which reflects
-    /// all of it, is locked meanwhile. [`None`] at the end, and before it if others wait for the room that this has held
-    /// for long: then the rest is to be read anew.
+    /// Returns the frames of the next event that has any for this user, or no frames after many events without any. `team`,
+    /// which reflects all of the replay, is locked meanwhile. Returns [`None`] at the end, or earlier if this has held its
+    /// memory for long and others wait: then the rest must be read again.
     pub(super) fn next(&mut self, team: &Team, rtm: &Rtm) -> Option<Vec<Arc<Frame>>> {
         if self.room.as_ref().is_some_and(|room| room.is_overdue(&rtm.catching_up)) {
             return None;
@@ -175,14 +175,14 @@ impl Replay {
         Some(Vec::new())
     }
 
-    /// Everything below has been looked at: what [`Replay::next`] gave last included.
+    /// Returns the place up to which everything was handled, including the last result of [`Replay::next`].
     pub(super) fn place(&self) -> Place {
         self.place
     }
 }
 
-/// The entries of a stretch of the log that may concern somebody, and where what they were taken from ends: before
-/// `until` if not all of them fit.
+/// Returns the entries of a range of the log that may concern the user, and the end of that range: before `until` if not
+/// all of them fit.
 fn concerning(
     mut inside: Inside,
     entries: &[Arc<Entry<Event>>],

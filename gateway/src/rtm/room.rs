@@ -36,12 +36,12 @@ impl Room {
         Room { units, free: Arc::new(Semaphore::new(units as usize)), waiting: AtomicUsize::new(0) }
     }
 
-    /// Room for so many bytes, if it is there.
+    /// Takes a number of bytes, if they are free.
     pub(super) fn try_hold(&self, bytes: usize) -> Option<Held> {
         Some(Held::new(self.free.clone().try_acquire_many_owned(self.units_of(bytes)).ok()?))
     }
 
-    /// Waits for room for so many bytes, or all that there is.
+    /// Waits for a number of bytes, at most the whole budget.
     pub(super) async fn hold(&self, bytes: usize) -> Held {
         let _waiting = Waiting::new(self);
         let permit = self.free.clone().acquire_many_owned(self.units_of(bytes)).await;
@@ -60,12 +60,12 @@ impl Held {
         held
     }
 
-    /// Whether it was held for long and somebody waits for it.
+    /// Returns true if it was held for longer than [`HELD_MAX`] and another session waits.
     pub(super) fn is_overdue(&self, room: &Room) -> bool {
         room.waiting.load(Ordering::Relaxed) > 0 && self.since.elapsed() > HELD_MAX
     }
 
-    /// How many bytes there is room for.
+    /// Returns the number of bytes held.
     pub(super) fn bytes(&self) -> usize {
         self.permit.num_permits() * UNIT_BYTES
     }
@@ -77,7 +77,7 @@ impl Drop for Held {
     }
 }
 
-/// Counts one who waits.
+/// A guard that counts a waiting session until it is dropped.
 struct Waiting<'a>(&'a Room);
 
 impl<'a> Waiting<'a> {

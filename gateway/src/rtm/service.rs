@@ -62,13 +62,13 @@ pub struct RtmConfig {
     pub frames: Option<(u32, u32)>,
     /// People in a team above which `rtm.start` is lazy unless asked for `full=1`.
     pub lazy_people: usize,
-    /// A session that says nothing for so long, though it is pinged every third of it, is dead.
+    /// The time without a sign of life after which a session is closed. It is pinged at a third of that.
     pub dead_after: Duration,
-    /// At most so far apart are `reconnect_url` frames while something is sent.
+    /// The longest time between two `reconnect_url` frames while anything is sent.
     pub reconnect_url_every: Duration,
     /// The time without a socket after which a person is away.
     pub away_after: Duration,
-    /// Bytes of the log that one session that catches up holds at a time; what is behind them it reads later.
+    /// Bytes of the log that one session that catches up holds at a time. It reads later events afterwards.
     pub catch_up_bytes_max: usize,
     /// Bytes of the log that all sessions that catch up hold together. Past it, a session waits until others have sent
     /// what they hold.
@@ -103,7 +103,7 @@ impl Default for RtmConfig {
     }
 }
 
-/// The websocket half: sessions, presence, what passes without a log.
+/// The websocket half: sessions, presence, and notes that are in no log.
 pub struct Rtm {
     pub(super) hub: Hub,
     pub(super) config: RtmConfig,
@@ -130,7 +130,7 @@ pub(super) struct Counts {
 }
 
 impl Counts {
-    /// Of the recorder that is there now.
+    /// Resolves the metrics with the recorder that is installed now.
     fn new() -> Counts {
         Counts {
             frames: metrics::counter!("teamlog_rtm_frames_total"),
@@ -141,7 +141,7 @@ impl Counts {
 }
 
 impl Rtm {
-    /// No session yet. What is counted goes to the recorder of metrics that is installed before.
+    /// Builds the service without sessions. The recorder of metrics must be installed before.
     pub fn new(config: RtmConfig) -> Arc<Rtm> {
         let used = moka::sync::Cache::builder().max_capacity(1_000_000).time_to_live(Duration::from_secs(60)).build();
         let some = |count: u32| NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN);
@@ -164,7 +164,7 @@ impl Rtm {
         })
     }
 
-    /// Tells every session to resume elsewhere, and ends once they are closed, or after five seconds.
+    /// Tells every session to resume on another node, and waits until they are closed, or for five seconds.
     pub async fn shutdown(&self) {
         self.stop.cancel();
         let closed = async {
@@ -176,7 +176,7 @@ impl Rtm {
         let _ = tokio::time::timeout(session::SETTLE_MAX + Duration::from_secs(1), closed).await;
     }
 
-    /// Whether a user may send one more message over their sockets now.
+    /// Returns true if a user may send another message over their sockets now.
     pub(super) fn may_send(&self, team: TeamId, user: UserId) -> bool {
         self.messages.as_ref().is_none_or(|messages| messages.check_key(&(team, user)).is_ok())
     }
@@ -199,7 +199,7 @@ impl Rtm {
                 second.tick().await;
                 rtm.presences.tick(Instant::now());
                 ticks = ticks.wrapping_add(1);
-                // A full bucket says nothing that an absent one does not.
+                // A full bucket has the effect of an absent one.
                 if let Some(messages) = rtm.messages.as_ref().filter(|_| ticks.is_multiple_of(60)) {
                     messages.retain_recent();
                 }

@@ -9,8 +9,8 @@
 //!          +----- no: events passed meanwhile ----- at its end: registered at its place? yes +
 //! ```
 //!
-//! In each state the socket is read and answered, and what passes without a log is passed on. One that is told to go on
-//! elsewhere reads no more, and ends once its own messages are settled.
+//! In each state the socket is read and answered, and notes (which are in no log) are sent. A session that is told to
+//! resume on another node reads no more frames, and ends once its own messages are settled.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -45,28 +45,28 @@ use crate::{
     frames::{Frame, Place, encode},
 };
 
-/// Messages of one socket whose outcome is not known yet: past it nothing more is read from it.
+/// Messages of one socket that are in flight. Past it, no more frames are read from the socket.
 const UNDER_WAY_MAX: usize = 64;
 /// Notes (which are in no log) that wait for one session. Past it, they are dropped.
 const NOTES_MAX: usize = 128;
-/// A client that takes nothing for so long is cut off. It loses nothing: its place in the log is known to it.
+/// The time after which a client that reads nothing is disconnected. It loses nothing: it knows its place in the log.
 pub(super) const WRITE_MAX: Duration = Duration::from_secs(30);
 
-/// How long a session that ends waits for what became of its messages. What a writer takes longer for is in doubt anyway:
-/// the log is away, or the owner of the partition is, which is found out sooner.
+/// How long a session that ends waits for the outcomes of its messages. If a writer takes longer, the outcome is unknown
+/// anyway: the log or the partition's owner is unavailable; the latter is noticed sooner.
 pub(super) const SETTLE_MAX: Duration = Duration::from_secs(4);
 
 /// Why a session ends.
 pub(super) enum End {
     /// The client closed, or the socket broke.
     Gone,
-    /// To be resumed: the node stops, something that it needs is away, or its team has another home.
+    /// The client must resume: the node stops, a part is unavailable, or the team has another home.
     Resume,
-    /// Not to be resumed: its token is dead.
+    /// The token was revoked: the client must not resume.
     Revoked,
-    /// Its place cannot be served any more: start over.
+    /// The place cannot be served any more: the client starts over.
     StartOver,
-    /// A frame past the bound. To be resumed: nothing that was sent to it is in doubt.
+    /// The client sent a frame past the bound. It may resume from its place.
     TooLarge,
 }
 
@@ -100,16 +100,16 @@ pub(super) struct Session<'a> {
     url_due: Interval,
     pub(super) heard: Instant,
     pub(super) pace: Pace,
-    /// Messages of this socket that were not answered yet, by name: that which they bear in the log, if no other one
-    /// under way bears it too.
+    /// Messages of this socket that were not answered yet, by name. The name is the `client_msg_id` in the log, or a fresh
+    /// one if another message in flight has the same.
     pub(super) unanswered: HashMap<String, Unanswered>,
     /// The names of messages that were not read back from the log yet.
     pub(super) own: HashSet<String>,
     pub(super) under_way: FuturesOrdered<BoxFuture<'static, Outcome>>,
-    /// Set where the writers do not keep the order of what is under way: then one message of this socket is, and the others
-    /// stand in line here. The lock is fair.
+    /// Set if the writers do not keep the order of commands in flight. Then one message of this socket is in flight at a
+    /// time, and the others wait here. The lock is fair.
     pub(super) turns: Option<Arc<tokio::sync::Mutex<()>>>,
-    /// Set once it is told to go on elsewhere: when it ends at the latest.
+    /// The latest end of the session, set once it is told to resume on another node.
     leaves_by: Option<Instant>,
 }
 
@@ -128,7 +128,7 @@ enum Step {
 }
 
 impl State {
-    /// May be dropped at any time and asked again.
+    /// Returns the next step. Cancel safe: it may be dropped at any time and called again.
     async fn step(&mut self) -> Step {
         match self {
             State::Reading(read) => Step::Read(read.await),
@@ -169,7 +169,7 @@ pub(super) async fn serve(rtm: &Arc<Rtm>, gateway: Gateway, ticket: &str, mut st
     };
     rtm.hub.enter(team_id, index, seat);
     rtm.presences.arrived(team_id, user);
-    // Whoever was revoked before the seat was taken is told by nobody: the token is asked once more behind that.
+    // A token that was revoked before the session was registered ends no session. So check it once more after that.
     let is_good = person(&team, &ticket).is_some();
     let now = Instant::now();
     let mut served = Session {
@@ -201,7 +201,7 @@ pub(super) async fn serve(rtm: &Arc<Rtm>, gateway: Gateway, ticket: &str, mut st
     rtm.hub.leave(team_id, index, session);
     rtm.presences.departed(team_id, user, session, Instant::now());
     if matches!(end, End::Gone) {
-        // Who closes right behind a message has said it all the same, also one whose turn has not come.
+        // A message counts even if the client closes right after it, and even if it still waits for its turn.
         let _ = tokio::time::timeout(SETTLE_MAX, served.under_way.by_ref().for_each(|_| async {})).await;
     }
     served.say_goodbye(end).await;
@@ -237,7 +237,7 @@ impl Session<'_> {
                 step = state.step() => {
                     state = self.go_on(state, step, heard_of).await?;
                     if matches!(state, State::Live(_)) && joining.take().is_some() {
-                        // Whoever is cut off before the next one is due has one to come back by.
+                        // A client that is disconnected before the next URL is due can resume with this one.
                         self.feed_reconnect_url().await?;
                     }
                 }
@@ -246,7 +246,7 @@ impl Session<'_> {
                 incoming = stream.next(), if room => self.hear(incoming).await?,
                 _ = self.url_due.tick(), if self.sent_since_url => self.feed_reconnect_url().await?,
                 _ = tick.tick() => {
-                    // Who leaves reads nothing more, and is bounded by its own time.
+                    // A session that leaves reads nothing more, and has its own deadline.
                     if self.leaves_by.is_none() && self.heard.elapsed() > self.rtm.config.dead_after {
                         return Err(End::Gone);
                     }
@@ -260,7 +260,7 @@ impl Session<'_> {
         }
     }
 
-    /// Goes to where the next step leads.
+    /// Handles a step and returns the next state.
     async fn go_on(&mut self, state: State, step: Step, heard_of: &mut mpsc::Receiver<Note>) -> Result<State, End> {
         match (state, step) {
             (_, Step::Read(Ok(replay))) => Ok(State::Replaying(replay, tokio::time::Instant::now())),
@@ -291,13 +291,13 @@ impl Session<'_> {
                 }
                 Ok(State::Live(frames))
             }
-            // The queue overflowed and is drained, so the place is behind all that was in it.
+            // The queue overflowed and is drained, so the place is after everything that was in it.
             (_, Step::Event(None)) => Ok(self.read()),
             (state, Step::Burst | Step::Event(Some(_))) => Ok(state),
         }
     }
 
-    /// Begins to read what lies between its place and the team's.
+    /// Begins to read the events between its place and the team's position.
     fn read(&self) -> State {
         let read =
             Replay::read(self.rtm.clone(), self.gateway.clone(), self.team.clone(), self.ticket.user, self.place);
@@ -389,8 +389,8 @@ impl Session<'_> {
         self.leaves_by.get_or_insert_with(|| Instant::now() + SETTLE_MAX);
     }
 
-    /// Whether all messages of this socket have been answered, and those that are in the log have come by, so that its
-    /// place is behind them.
+    /// Returns true if all messages of this socket are answered, and those in the log were read back, so that its place is
+    /// after them.
     fn is_settled(&self) -> bool {
         self.under_way.is_empty() && self.own.is_empty()
     }

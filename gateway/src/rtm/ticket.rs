@@ -15,13 +15,13 @@ pub(super) struct Ticket {
     pub(super) user: UserId,
     /// SHA-256 of the token that it was given for: a revoked token's url is dead.
     pub(super) token: [u8; 32],
-    /// The session begins behind this.
+    /// The place at which the session begins.
     pub(super) place: Place,
     /// Milliseconds since 1970.
     pub(super) issued_ms: i64,
     /// Set if it is good once; none if it may be used again until it expires (a `reconnect_url`).
     pub(super) once: Option<Once>,
-    /// Each frame carries the cursor behind it.
+    /// True if each frame carries the cursor of the place after it.
     pub(super) cursors: bool,
     /// Presence comes in batches.
     pub(super) batches: bool,

@@ -88,8 +88,8 @@ async fn new_password(call: &Call<'_>, password: Option<String>) -> Result<Optio
     passwords::hash(call, password).await.map(Some)
 }
 
-/// Stores a password's hash for somebody who does not exist yet: it counts once the event that makes them names the id.
-/// So nobody is made whose password got lost, and a failure here has done nothing.
+/// Stores the password hash of a person who does not exist yet. It is valid once the event that creates them names its id.
+/// So no person is created whose password is lost, and a failure here has no effect.
 async fn keep_password(
     call: &Call<'_>,
     team: TeamId,

@@ -96,7 +96,7 @@ async fn create(call: &Call<'_>, args: Create) -> Result<Reply, ApiError> {
     call.seen(&answer).await;
     let registered = settle::<TeamRegistered>(answer)?.made()?;
     let (team, owner) = (registered.meta.team, registered.owner.user);
-    // The team is made: that it cannot be looked at now must not read as if it could be made again.
+    // The team is created: an error in reading it must not suggest that it can be created again.
     let team = call.gateway.ingest().team(team).await.map_err(|_| ApiError::outcome_unknown())?;
     let token = call.gateway.ingest().secrets().token_of(registered.event());
     let guard = team.read();
