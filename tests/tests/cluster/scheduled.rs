@@ -49,7 +49,7 @@ async fn a_thousand_that_are_due_are_posted_once_whatever_is_killed() {
         let made: Value = ada.insist("conversations.create", json!({ "name": name }), &name).await;
         channels.push(made["channel"]["id"].as_str().unwrap().to_owned());
     }
-    let due = seconds() + 30 + messages as u64 / 25;
+    let due = seconds() + 60 + messages as u64 / 20;
     let due_of = |number: usize| due + (number % SPREAD) as u64;
     let ada_of = &ada;
     let schedule = |channel: String, numbers: std::ops::Range<usize>| async move {

@@ -67,7 +67,7 @@ async fn one_is_listed_deleted_and_posted_at_its_time() {
         }
         ada.bad("chat.scheduleMessage", json!({ "channel": here, "text": "x" }), "invalid_time").await;
 
-        let due = seconds() + 2;
+        let due = seconds() + 6;
         at(ada.clone(), "now <@here>", json!(due)).await;
         let frame = socket.until("the message", |frame| frame["text"] == "now <@here>").await;
         assert_eq!((&frame["user"], &frame["type"]), (&json!(ada_id), &json!("message")));
@@ -96,7 +96,7 @@ async fn each_of_many_is_posted_once_though_the_server_is_killed_among_them() {
             channels.push(channel(&ada, &format!("channel{number}")).await);
         }
         // All are there before the first is due, and all are due within two seconds.
-        let due = seconds() + 20 + messages as u64 / 50;
+        let due = seconds() + 50 + messages as u64 / 25;
         let began = Instant::now();
         let schedule = async |channel: &String, numbers: std::ops::Range<usize>| {
             for number in numbers {
@@ -123,7 +123,7 @@ async fn each_of_many_is_posted_once_though_the_server_is_killed_among_them() {
             }
             posted
         };
-        let is_over = Instant::now() + Duration::from_secs(180);
+        let is_over = Instant::now() + Duration::from_secs(300);
         let mut kills = 0;
         let found = loop {
             assert!(Instant::now() < is_over, "{engine:?}: they are not posted");
