@@ -227,11 +227,12 @@ impl Tenure {
     /// How long to wait for the next one, at most until the next look. Where no more can be posted at one time, the end of a
     /// post is waited for.
     fn next_wait(&self, now: Ts) -> Duration {
-        let Some((key, _)) = self.pending.first_key_value().filter(|_| self.firing.len() < FIRING_MAX) else {
-            return LOOK;
-        };
+        let first = self.pending.first_key_value().filter(|_| self.firing.len() < FIRING_MAX);
+        let Some((key, pending)) = first else { return LOOK };
         let micros = u64::try_from(key.due.micros() - now.micros()).unwrap_or(0);
-        Duration::from_micros(micros).clamp(Duration::from_millis(1), LOOK)
+        // One that is due and has failed is not tried before its pause is over.
+        let pause = pending.not_before.saturating_duration_since(Instant::now());
+        Duration::from_micros(micros).max(pause).clamp(Duration::from_millis(1), LOOK)
     }
 }
 

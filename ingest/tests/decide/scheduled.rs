@@ -2,7 +2,7 @@
 
 use teamlog_ingest::{
     Command,
-    commands::{Archive, DeleteScheduled, GiveUpScheduled, Post, PostScheduled, Schedule},
+    commands::{Archive, Delete, DeleteScheduled, GiveUpScheduled, Leave, Post, PostScheduled, Schedule},
 };
 use teamlog_schemas::{ConversationId, ConversationKind, Event, MessagePosted, ScheduleId, Ts};
 
@@ -121,4 +121,40 @@ fn one_that_cannot_be_posted_ends_with_the_reason() {
     assert_eq!(ended.failed.as_deref(), Some("is_archived"));
     rig.check(NOBODY, give_up(), "NotScheduled");
     assert_eq!(rig.scheduled(), []);
+}
+
+#[test]
+fn one_whose_author_left_is_refused_when_it_is_due() {
+    let mut rig = Rig::new();
+    let open = rig.creates(BOB, "open", ConversationKind::PublicChannel);
+    let id = scheduled(&mut rig, BOB, open, 90 * SECOND);
+    rig.does(BOB, Leave { conversation: open });
+    rig.clock += 90 * SECOND;
+    rig.check(BOB, fire(open, id), "not_in_channel");
+}
+
+#[test]
+fn a_reply_is_refused_when_its_root_was_deleted_meanwhile_and_never_posted_outside_its_thread() {
+    let mut rig = Rig::new();
+    let general = rig.channel("general");
+    let kept = rig.posts(BOB, general, "a question");
+    let gone = rig.posts(BOB, general, "another one");
+    let mut ids = Vec::new();
+    for root in [kept, gone] {
+        let post = Post {
+            conversation: Some(general),
+            text: "an answer".to_owned(),
+            thread_ts: Some(root),
+            ..Post::default()
+        };
+        let command = Schedule { due: Ts::from_micros(rig.clock + 90 * SECOND), post };
+        let Event::MessageScheduled(event) = &*rig.does(BOB, command) else { unreachable!() };
+        ids.push(event.schedule);
+    }
+    rig.does(BOB, Delete { conversation: general, ts: gone });
+    rig.clock += 90 * SECOND;
+    let fire = |schedule, root| PostScheduled { schedule, conversation: general, root: Some(root) };
+    rig.check(BOB, fire(ids[1], gone), "thread_not_found");
+    let Event::MessagePosted(posted) = &*rig.does(BOB, fire(ids[0], kept)) else { unreachable!() };
+    assert_eq!((posted.message.thread_ts, posted.thread.is_some()), (Some(kept), true));
 }
