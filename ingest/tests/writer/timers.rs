@@ -143,5 +143,7 @@ async fn a_whole_log_posts_within_a_second_and_ends_what_cannot_be_posted() {
     let events = events_of(&node, source).await;
     // A fortieth of them was for the archived channel.
     assert_eq!((posted(&events).len(), ended(&events)), (975, 25));
+    let late = posted(&events).into_iter().map(|(_, ts)| ts.micros() - due.micros()).max().unwrap();
+    assert!((0..=1_000_000).contains(&late), "{late} microseconds late");
     node.end().await;
 }
