@@ -84,7 +84,8 @@ impl Secrets {
         mac(&self.keys[0], purpose, bytes)
     }
 
-    /// Returns true if [`Secrets::sign`] made `code` with any of the keys. Takes a time that does not depend on the code's bytes.
+    /// Returns true if [`Secrets::sign`] made `code` with any of the keys. The time it takes does not depend on the bytes of
+    /// `code`.
     pub fn verify(&self, purpose: &str, bytes: &[u8], code: &[u8]) -> bool {
         let fits = |key| mac(key, purpose, bytes).ct_eq(code);
         self.keys.iter().map(fits).fold(subtle::Choice::from(0), |any, one| any | one).into()
@@ -109,8 +110,8 @@ impl Secrets {
         hex::encode(bytes)
     }
 
-    /// Decrypts what [`Secrets::seal`] returned for the same name. None if `sealed` was changed or sealed with another name, or
-    /// if its key is no longer configured.
+    /// Decrypts what [`Secrets::seal`] returned for the same name. None if `sealed` was changed or was sealed with another
+    /// name, or if its key is no longer configured.
     pub fn open(&self, name: &str, sealed: &str) -> Option<String> {
         let bytes = hex::decode(sealed).ok()?;
         let (nonce, sealed) = bytes.split_first_chunk::<NONCE_BYTES>()?;

@@ -23,7 +23,7 @@ pub enum LinkError {
     /// The request was not sent: the other node did not execute it and never will.
     #[error("not sent: {0}")]
     NotSent(String),
-    /// The reply was lost: the other node may have executed the request, or may still execute it.
+    /// No complete response arrived in time: the other node may have executed the request, or may still execute it.
     #[error("no answer: {0}")]
     Broken(String),
 }
