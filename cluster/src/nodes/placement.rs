@@ -143,8 +143,8 @@ impl Membership {
         &self.peers
     }
 
-    /// Returns the node that should write a partition of `events`, or the directory. A node that may not claim is chosen only
-    /// if no node may: it continues to write what it has claimed.
+    /// Returns the node that should write a partition of `events`, or the directory. A node that may not claim is chosen
+    /// only if no node may: it continues to write what it has claimed.
     pub fn owner(&self, source: TopicPartition) -> Option<&Arc<Peer>> {
         let writes = |peer: &Peer| matches!(peer.role, Role::Serve | Role::Ingest);
         self.best(source, |peer| writes(peer) && peer.may_claim).or_else(|| self.best(source, writes))
