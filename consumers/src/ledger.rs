@@ -32,7 +32,7 @@ const READ_AGAIN: Duration = Duration::from_millis(200);
 pub(crate) struct Progress {
     /// Every event before it is settled.
     pub(crate) mark: Position,
-    /// What is settled after it.
+    /// The offsets of settled events after `mark`.
     pub(crate) ahead: Vec<Offset>,
 }
 
@@ -68,7 +68,7 @@ struct State {
     progress: HashMap<(String, u32), Result<Progress, String>>,
     /// By consumer and partition.
     letters: HashMap<(String, u32), BTreeMap<JobId, Letter>>,
-    /// Those that are to be tried again, with their partition.
+    /// The dead letters that are to be retried, with their partition.
     retried: BTreeSet<(u32, JobId)>,
     /// Where each of the topics' partitions was read to.
     read: HashMap<TopicPartition, Offset>,
