@@ -1,4 +1,4 @@
-//! One consumer in one partition: reads, opens, settles, and writes down how far it has come.
+//! The run of one consumer in one partition: it reads events, opens and settles jobs, and records its position.
 //!
 //! ```text
 //!   feed --front--> which work? --> pool (turns, runs, tries again) --> done ---------> the mark moves --> progress, each second
@@ -60,7 +60,7 @@ pub(crate) enum FollowError {
     Log(#[from] LogError),
 }
 
-/// What came of a write to the log, or of a read from it beside the feed.
+/// The outcome of a write to the log, or of a read from it that bypasses the feed.
 enum Answered {
     Advanced(Progress, Result<(), LedgerError>),
     /// With the event whose work is settled by it; none if the work was a dead letter before.

@@ -1,5 +1,6 @@
-//! What `progress` and `dead` say: how far each consumer has come, and what failed for good. Each process that runs consumers
-//! or lists dead letters follows both topics whole, from their beginning: they are compacted, so that is little.
+//! The state of the topics `progress` and `dead`: the position of each consumer, and the jobs that failed for good. Each
+//! process that runs consumers or lists dead letters reads both topics from their beginning. They are compacted, so that
+//! is little.
 //!
 //! Last one wins, by log order. What a record says stays true (see [`crate::watermark`]), so it does no harm if a process that
 //! was replaced writes one more: work is repeated, none is left out. The one exception is the first record of a consumer in a

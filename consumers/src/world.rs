@@ -1,4 +1,4 @@
-//! What a consumer may do inside: read, and hand in commands.
+//! The operations on teamlog that a consumer may use: reads and commands.
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
