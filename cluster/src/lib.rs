@@ -1,7 +1,7 @@
-//! The cluster: which processes are on one log, what each of them does, how one calls another, and the secrets they share.
+//! The cluster: which processes share a log, what each of them does, how one calls another, and their shared secrets.
 //!
-//! Read in this order: [`Nodes`] (heartbeats and the table made of them), [`Membership`] (placement, a pure function of
-//! that table), [`Clock`], [`Secrets`], [`Link`] and [`Internal`] (the two ends of a call between nodes).
+//! Read in this order: [`Nodes`] (heartbeats and the table built from them), [`Membership`] (placement, a pure function of
+//! that table), [`Clock`], [`Secrets`], [`Link`] and [`Internal`] (client and server of a call between nodes).
 
 mod http;
 mod nodes;

@@ -2,24 +2,24 @@
 
 use std::{fmt, sync::Arc};
 
-/// Where random numbers come from. Cheap to clone.
+/// A source of random numbers. Cheap to clone.
 #[derive(Clone)]
 pub struct Random {
     next: Arc<dyn Fn() -> u64 + Send + Sync>,
 }
 
 impl Random {
-    /// From a function.
+    /// Makes a source from a function.
     pub fn new(next: impl Fn() -> u64 + Send + Sync + 'static) -> Random {
         Random { next: Arc::new(next) }
     }
 
-    /// This thread's generator.
+    /// Returns the generator of the calling thread.
     pub fn system() -> Random {
         Random::new(rand::random)
     }
 
-    /// The next one.
+    /// Returns the next number.
     pub fn next(&self) -> u64 {
         (self.next)()
     }

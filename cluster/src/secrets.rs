@@ -22,21 +22,21 @@ const NONCE_BYTES: usize = 24;
 /// Keys that cannot serve.
 #[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum InvalidKeys {
-    /// None at all.
+    /// The list of keys is empty.
     #[error("a cluster needs a key")]
     None,
-    /// One that could be guessed.
+    /// A key is so short that it could be guessed.
     #[error("cluster key {index} is shorter than {KEY_BYTES_MIN} bytes")]
     TooShort {
-        /// Its place in the list.
+        /// The index of the key in the list, from 0.
         index: usize,
     },
 }
 
-/// The cluster's keys, the first of which signs; the others are good for what was signed before they were replaced.
+/// The cluster's keys. The first one signs. The others only verify what was signed before they were replaced.
 ///
-/// Each purpose has a key of its own, derived (HKDF-SHA256, RFC 5869) with the purpose as `info`, so that a signature
-/// made for one is nothing to another.
+/// Each purpose has its own key, derived (HKDF-SHA256, RFC 5869) with the purpose as `info`. A signature made for one
+/// purpose is therefore invalid for every other.
 #[derive(Clone)]
 pub struct Secrets {
     keys: Vec<Hkdf<Sha256>>,
@@ -49,10 +49,10 @@ impl fmt::Debug for Secrets {
 }
 
 impl Secrets {
-    /// From the keys of the configuration, the signing one first.
+    /// Derives the secrets from the configured keys, the signing key first.
     ///
     /// # Errors
-    /// If there is none, or one is too short.
+    /// If there is no key, or a key is too short.
     pub fn new<K: AsRef<[u8]>>(keys: impl IntoIterator<Item = K>) -> Result<Secrets, InvalidKeys> {
         let mut derived = Vec::new();
         for (index, key) in keys.into_iter().enumerate() {
@@ -65,31 +65,33 @@ impl Secrets {
         if derived.is_empty() { Err(InvalidKeys::None) } else { Ok(Secrets { keys: derived }) }
     }
 
-    /// The text of the token that the event of this id gave out: `xoxp-` or `xoxb-`, the team's id, `-`, a secret. The
-    /// same arguments give the same text, so a retry of the call that made it can show it again.
+    /// Returns the text of the token that the event with this id issued: `xoxp-` or `xoxb-`, the team's id, `-`, a secret.
+    /// Deterministic: a retry of the call that issued the token can show it again.
     pub fn token_for(&self, event_id: Uuid, team: TeamId, kind: TokenKind) -> String {
         token(&self.keys[0], event_id, team, kind)
     }
 
-    /// The text of the token that an event gave out; none if it gave out none, or if its key is not listed any more.
+    /// Returns the text of the token that an event issued. None if it issued no token, or if the key that derived the token
+    /// is no longer configured.
     pub fn token_of(&self, event: &Event) -> Option<String> {
         let (event_id, team, given) = given_token(event)?;
         let wanted = hex::decode(&given.hash).ok()?;
         self.keys.iter().map(|key| token(key, event_id, team, given.kind)).find(|text| hash(text)[..] == wanted)
     }
 
-    /// A message authentication code (HMAC-SHA256) of `bytes` for one purpose.
+    /// Returns a message authentication code (HMAC-SHA256) of `bytes` for one purpose.
     pub fn sign(&self, purpose: &str, bytes: &[u8]) -> Vec<u8> {
         mac(&self.keys[0], purpose, bytes)
     }
 
-    /// Whether [`Secrets::sign`] made `code`, with any of the keys. In time that does not depend on the code.
+    /// Returns true if [`Secrets::sign`] made `code` with any of the keys. The time it takes does not depend on the bytes of
+    /// `code`.
     pub fn verify(&self, purpose: &str, bytes: &[u8], code: &[u8]) -> bool {
         let fits = |key| mac(key, purpose, bytes).ct_eq(code);
         self.keys.iter().map(fits).fold(subtle::Choice::from(0), |any, one| any | one).into()
     }
 
-    /// Whether `code` is the beginning (at least 16 bytes) of what [`Secrets::sign`] gives under any of the keys.
+    /// Returns true if `code` is a prefix, of at least 16 bytes, of what [`Secrets::sign`] returns with any of the keys.
     pub fn verify_cut(&self, purpose: &str, bytes: &[u8], code: &[u8]) -> bool {
         code.len() >= 16
             && self.keys.iter().any(|key| {
@@ -98,8 +100,8 @@ impl Secrets {
             })
     }
 
-    /// Seals a text (an argon2id string) so that only this cluster opens it, and only as `name` (whose it is): in hex,
-    /// a nonce of 24 bytes, then XChaCha20-Poly1305. The nonce must be random.
+    /// Encrypts a text (an argon2id string) so that only this cluster can decrypt it, and only with the same `name` (that of
+    /// its owner). Returns, in hex, the nonce of 24 bytes and the XChaCha20-Poly1305 ciphertext. The nonce must be random.
     pub fn seal(&self, name: &str, plain: &str, nonce: [u8; NONCE_BYTES]) -> String {
         let payload = Payload { msg: plain.as_bytes(), aad: name.as_bytes() };
         let sealed = cipher(&self.keys[0]).encrypt(&XNonce::from(nonce), payload);
@@ -108,8 +110,8 @@ impl Secrets {
         hex::encode(bytes)
     }
 
-    /// Opens what [`Secrets::seal`] sealed under the same name; none if it did not, or if its key is not listed any
-    /// more.
+    /// Decrypts what [`Secrets::seal`] returned for the same name. None if `sealed` was changed or was sealed with another
+    /// name, or if its key is no longer configured.
     pub fn open(&self, name: &str, sealed: &str) -> Option<String> {
         let bytes = hex::decode(sealed).ok()?;
         let (nonce, sealed) = bytes.split_first_chunk::<NONCE_BYTES>()?;
@@ -120,48 +122,48 @@ impl Secrets {
         self.keys.iter().find_map(open).and_then(|plain| String::from_utf8(plain).ok())
     }
 
-    /// What a call between nodes carries, in hex.
+    /// Returns, in hex, the key that authenticates a call between nodes.
     pub(crate) fn internal_key(&self) -> String {
         hex::encode(self.sign("internal-call", b""))
     }
 
-    /// Whether a node with one of these keys carries that.
+    /// Returns true if `key` is the [`Secrets::internal_key`] of a node whose signing key is one of these keys.
     pub(crate) fn is_internal_key(&self, key: &[u8]) -> bool {
         hex::decode(key).is_ok_and(|code| self.verify("internal-call", b"", &code))
     }
 
-    /// The operators' key to every process of the cluster, in hex.
+    /// Returns, in hex, the operators' key to every process of the cluster.
     pub fn admin_key(&self) -> String {
         hex::encode(self.sign("admin-call", b""))
     }
 
-    /// What the directory's first event says of the cluster's key, in hex.
+    /// Returns, in hex, the code by which the directory's first event identifies the cluster's key.
     pub fn key_check(&self, cluster_id: Uuid) -> String {
         hex::encode(self.sign("key-check", cluster_id.as_bytes()))
     }
 
-    /// Whether one of the keys is the one that founded the cluster.
+    /// Returns true if one of the keys is the one that founded the cluster.
     pub fn founded(&self, cluster_id: Uuid, key_check: &str) -> bool {
         hex::decode(key_check).is_ok_and(|code| self.verify("key-check", cluster_id.as_bytes(), &code))
     }
 }
 
-/// SHA-256 of a token's text: what the log and the shards know of it.
+/// Returns the SHA-256 of a token's text. The log and the shards hold this hash only, never the text.
 pub fn hash(token: &str) -> [u8; 32] {
     Sha256::digest(token.as_bytes()).into()
 }
 
-/// The team that a token names, whether or not the token is good.
+/// Returns the team that a token names, whether or not the token is valid.
 pub fn team_named_by(token: &str) -> Option<TeamId> {
     let rest = token.strip_prefix("xoxp-").or_else(|| token.strip_prefix("xoxb-"))?;
     rest.split_once('-')?.0.parse().ok()
 }
 
-/// The token of an event, with the id that its secret was derived from.
+/// Returns the token that an event issued, with the id from which the token's secret is derived.
 fn given_token(event: &Event) -> Option<(Uuid, TeamId, &Token)> {
     let (given, meta) = (event.token()?, event.meta()?);
     let event_id = if let Event::TeamCreated(_) = event {
-        // A function of `TeamRegistered`, whose id stands in its key.
+        // Derived from `TeamRegistered`, whose id is part of this event's key.
         registration_of_key(meta.key.as_deref()?)?
     } else {
         meta.event_id
@@ -174,7 +176,7 @@ fn token(key: &Hkdf<Sha256>, event_id: Uuid, team: TeamId, kind: TokenKind) -> S
         TokenKind::User => "xoxp",
         TokenKind::Bot => "xoxb",
     };
-    // An event gives out one token at most; the ordinal leaves room for more.
+    // An event issues at most one token. The ordinal leaves room for more.
     let ordinal = 0u32.to_be_bytes();
     let secret: [u8; TOKEN_BYTES] = derive(key, &[b"token/", event_id.as_bytes(), &ordinal]);
     format!("{prefix}-{team}-{}", hex::encode(secret))

@@ -246,7 +246,7 @@ async fn placed(log: &Arc<FaultyLog>, of: Role) -> (Uuid, Nodes) {
     skewed(log, of, &Arc::default()).await
 }
 
-/// The same with a clock that is `skew_ms` ahead.
+/// Joins a node of this role whose clock is `skew_ms` ahead, and lets it take part in placement.
 async fn skewed(log: &Arc<FaultyLog>, of: Role, skew_ms: &Arc<AtomicI64>) -> (Uuid, Nodes) {
     let node = Uuid::new_v4();
     let nodes = Nodes::join(role(log, node, of, clock(log, skew_ms))).await.unwrap();

@@ -17,7 +17,7 @@ use crate::{Job, JobEnd, RetryPolicy, World};
 pub trait Consumer: Send + Sync + 'static {
     /// The name of its kind: in keys, in `progress`, in metrics. Lower case letters and hyphens. It never changes.
     const NAME: &'static str;
-    /// One piece of work.
+    /// A piece of work.
     type Work: Send + Sync + 'static;
 
     /// Returns the work that follows from an event, in an order that never changes: a piece is known by its number.

@@ -1,4 +1,4 @@
-//! One consumer in one partition: reads, opens, settles, and writes down how far it has come.
+//! The run of one consumer in one partition: it reads events, opens and settles jobs, and records its position.
 //!
 //! ```text
 //!   feed --front--> which work? --> pool (turns, runs, tries again) --> done ---------> the mark moves --> progress, each second
@@ -60,7 +60,7 @@ pub(crate) enum FollowError {
     Log(#[from] LogError),
 }
 
-/// What came of a write to the log, or of a read from it beside the feed.
+/// The outcome of a write to the log, or of a read from it that bypasses the feed.
 enum Answered {
     Advanced(Progress, Result<(), LedgerError>),
     /// With the event whose work is settled by it; none if the work was a dead letter before.
@@ -69,7 +69,7 @@ enum Answered {
     Fetched(Letter, Result<Option<Box<Event>>, LogError>),
 }
 
-/// What a consumer follows a partition with.
+/// The state with which a consumer follows one partition.
 pub(crate) struct Follow<C: Consumer> {
     kind: Arc<Kind<C>>,
     feed: Feed<Event>,
@@ -80,7 +80,7 @@ pub(crate) struct Follow<C: Consumer> {
     front: Subscriber<Event>,
     back: Option<Back>,
     asked: JoinSet<Answered>,
-    /// What is in the log, as far as is known.
+    /// The newest progress that is known to be in the log.
     written: Option<Progress>,
     is_writing: bool,
     is_failing: bool,
@@ -511,7 +511,7 @@ impl<C: Consumer> Follow<C> {
 }
 
 impl Back {
-    /// What is to be looked at next, and the position before it.
+    /// Returns the next entry to look at, and the position before it.
     fn next(&self) -> Option<(Arc<Entry<Event>>, Position)> {
         Some((self.pending.front()?.clone(), self.at))
     }
@@ -523,7 +523,7 @@ impl Back {
     }
 }
 
-/// What the back reads next; nothing while something of it was not looked at.
+/// Reads the next entries of the back. Pending without end while entries that were read before are not yet looked at.
 async fn next_of(back: &mut Option<Back>) -> Result<Vec<Arc<Entry<Event>>>, FeedError> {
     match back {
         Some(back) if back.pending.is_empty() => read_on(&mut back.subscriber).await,

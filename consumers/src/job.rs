@@ -9,10 +9,10 @@ use uuid::Uuid;
 
 use crate::held::Place;
 
-/// One piece of work, and the event that it follows from.
+/// A piece of work, with the event that it follows from.
 #[derive(Debug)]
 pub struct Job<W> {
-    /// Its name.
+    /// The name of the job.
     pub id: JobId,
     /// The event's team.
     pub team: TeamId,
@@ -20,15 +20,15 @@ pub struct Job<W> {
     pub partition: Partition,
     /// The event's offset.
     pub offset: Offset,
-    /// What is to be done.
+    /// The work to do.
     pub work: W,
-    /// Tries that failed before, those before it became a dead letter included.
+    /// The number of failed tries, including those before the job became a dead letter.
     pub(crate) tries: u32,
     /// When the first of them failed, in this process and since it was taken up.
     pub(crate) failing_since: Option<Instant>,
     /// Tries that failed since it was taken up.
     pub(crate) failures: u32,
-    /// It was a dead letter, and does not hold back the position.
+    /// True if the job was a dead letter. Such a job does not hold back the position.
     pub(crate) is_revived: bool,
 }
 
@@ -91,21 +91,21 @@ pub struct NotAJob;
 /// How a try ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum JobEnd {
-    /// It is done, or there is nothing to do any more.
+    /// The work is done, or is no longer needed.
     Done,
-    /// It may succeed later.
+    /// The try failed, and a later one may succeed.
     Again {
         /// For the operator, if no try succeeds. Without people's text and secrets: it is written to the log.
         why: String,
         /// The wait that the receiver asked for.
         wait: Option<Duration>,
     },
-    /// It cannot succeed: it becomes a dead letter without another try. The reason is as for `Again`.
+    /// The work cannot succeed: it becomes a dead letter without another try. The reason is as for `Again`.
     Never(String),
 }
 
 impl JobEnd {
-    /// It may succeed later.
+    /// Returns [`JobEnd::Again`] for this reason, without a wait.
     pub fn again(why: impl fmt::Display) -> JobEnd {
         JobEnd::Again { why: why.to_string(), wait: None }
     }

@@ -1,4 +1,4 @@
-//! One kind of consumer in this process: what its partitions share.
+//! The state that all partitions of one kind of consumer share in this process.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -36,7 +36,7 @@ impl<C: Consumer> Kind<C> {
 /// How a kind stands in one partition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PartitionStatus {
-    /// It is known how far the consumer has come.
+    /// True once the consumer's position is known.
     pub(crate) has_begun: bool,
     pub(crate) lag: u64,
     pub(crate) waiting: usize,
@@ -55,7 +55,7 @@ pub struct KindStatus {
     pub kind: String,
     /// The partitions that it follows here.
     pub partitions: usize,
-    /// Those of them where it is known how far it has come: from then on no event is left out.
+    /// The number of partitions in which the consumer's position is known. From then on no event is left out.
     pub begun: usize,
     /// Records between the low-water marks and the ends of what was read.
     pub lag: u64,
@@ -75,7 +75,7 @@ pub struct KindStatus {
     pub failing: BTreeMap<u32, String>,
 }
 
-/// What each partition says of itself.
+/// The status that each partition reports.
 pub(crate) struct Board {
     kind: &'static str,
     /// By partition that is to be followed here.

@@ -1,5 +1,6 @@
-//! What `progress` and `dead` say: how far each consumer has come, and what failed for good. Each process that runs consumers
-//! or lists dead letters follows both topics whole, from their beginning: they are compacted, so that is little.
+//! The state of the topics `progress` and `dead`: the position of each consumer, and the jobs that failed for good. Each
+//! process that runs consumers or lists dead letters reads both topics from their beginning. They are compacted, so that
+//! is little.
 //!
 //! Last one wins, by log order. What a record says stays true (see [`crate::watermark`]), so it does no harm if a process that
 //! was replaced writes one more: work is repeated, none is left out. The one exception is the first record of a consumer in a
@@ -32,7 +33,7 @@ const READ_AGAIN: Duration = Duration::from_millis(200);
 pub(crate) struct Progress {
     /// Every event before it is settled.
     pub(crate) mark: Position,
-    /// What is settled after it.
+    /// The offsets of settled events after `mark`.
     pub(crate) ahead: Vec<Offset>,
 }
 
@@ -68,7 +69,7 @@ struct State {
     progress: HashMap<(String, u32), Result<Progress, String>>,
     /// By consumer and partition.
     letters: HashMap<(String, u32), BTreeMap<JobId, Letter>>,
-    /// Those that are to be tried again, with their partition.
+    /// The dead letters that are to be retried, with their partition.
     retried: BTreeSet<(u32, JobId)>,
     /// Where each of the topics' partitions was read to.
     read: HashMap<TopicPartition, Offset>,

@@ -35,7 +35,7 @@ pub struct Letter {
     pub why: String,
     /// When the work was given up last.
     pub failed_at: Ts,
-    /// It is to be tried again.
+    /// True if the work is to be retried.
     pub is_retried: bool,
 }
 

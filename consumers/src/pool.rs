@@ -14,13 +14,13 @@ use crate::{AfterFailure, Consumer, Job, JobEnd, fair::FairQueue, held::HeldWork
 
 /// A piece of work that needs no more tries.
 pub(crate) enum Settled<W> {
-    /// It is done.
+    /// The job is done.
     Done(Job<W>),
-    /// It failed for good, with the reason.
+    /// The job failed for good, for this reason.
     Dead(Job<W>, String),
 }
 
-/// What failed, and why last.
+/// A failed job, with the reason of its last failure.
 struct Failed<W> {
     job: Job<W>,
     why: String,

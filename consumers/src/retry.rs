@@ -28,7 +28,7 @@ impl Default for RetryPolicy {
     }
 }
 
-/// What follows a failure.
+/// The step after a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AfterFailure {
     /// Another try, after this wait.

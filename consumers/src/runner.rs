@@ -86,7 +86,7 @@ impl JobRunner {
         }
     }
 
-    /// What the log holds of their positions and dead letters.
+    /// Returns the ledger: the consumers' positions and dead letters, as the log holds them.
     pub fn ledger(&self) -> &Ledger {
         &self.inner.ledger
     }

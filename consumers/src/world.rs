@@ -1,4 +1,4 @@
-//! What a consumer may do inside: read, and hand in commands.
+//! The operations on teamlog that a consumer may use: reads and commands.
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
@@ -81,9 +81,9 @@ impl World {
 /// Why a command is not known to have happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Undone {
-    /// It may not or cannot be done, as of now.
+    /// The command is not allowed or not possible in the current state.
     Refused(Refusal),
-    /// It was not done, or may have been: the same key tells at the next try.
+    /// The command was not executed, or its outcome is unknown. A retry with the same key finds out.
     NotNow {
         /// For the operator.
         why: String,

@@ -1,4 +1,4 @@
-//! The link: calls to other nodes, and what is known of one that failed.
+//! The link: calls to other nodes, and whether a call that failed may have executed.
 
 use std::time::Duration;
 
@@ -10,27 +10,29 @@ use tokio::time::Instant;
 use super::KEY_HEADER;
 use crate::Secrets;
 
-/// A node that does not take a connection for so long is away.
+/// A node that accepts no connection for this long is unavailable.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
-/// A node that answers no ping for so long is away: one that is paused or cut off says nothing, and closes nothing.
+/// The interval of pings. A node that is paused or cut off does not close its connections, so only an unanswered ping
+/// (for `PING_TIMEOUT`) shows that it is unavailable.
 const PING_EVERY: Duration = Duration::from_millis(500);
 const PING_TIMEOUT: Duration = Duration::from_millis(1_000);
 
-/// Why there is no answer.
+/// Why a call got no response.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum LinkError {
-    /// The other node surely did nothing.
+    /// The request was not sent: the other node did not execute it and never will.
     #[error("not sent: {0}")]
     NotSent(String),
-    /// It may have done what was asked, or may yet.
+    /// No complete response arrived in time: the other node may have executed the request, or may still execute it.
     #[error("no answer: {0}")]
     Broken(String),
 }
 
-/// What carries calls to other nodes: the [`Link`], but in a simulation.
+/// The transport of calls to other nodes: the [`Link`] in a real process, a simulated network in a simulation.
 #[async_trait]
 pub trait Carrier: Send + Sync + 'static {
-    /// Hands a JSON body to a node, by its address, and waits for the status and the body of its answer until the deadline.
+    /// Sends a JSON body to the node at this address. Returns the status and the body of the response, if both arrive before
+    /// the deadline.
     ///
     /// # Errors
     /// Both of [`LinkError`].
@@ -51,7 +53,7 @@ pub struct Link {
 }
 
 impl Link {
-    /// A link that carries this cluster's key.
+    /// Makes a link whose calls carry this cluster's key.
     pub fn new(secrets: &Secrets) -> Link {
         let http = reqwest::Client::builder()
             .http2_prior_knowledge()
@@ -60,7 +62,7 @@ impl Link {
             .http2_keep_alive_while_idle(true)
             .connect_timeout(CONNECT_TIMEOUT)
             .no_proxy()
-            // What carries the cluster's key goes where it was sent, and nowhere else.
+            // A redirect would carry the cluster's key to another host.
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .expect("a client without TLS can be made");
@@ -69,7 +71,7 @@ impl Link {
         Link { http, key }
     }
 
-    /// Asks a node, by its address, and waits for the whole answer until the deadline.
+    /// Sends a request to the node at this address. Returns the whole response, if it arrives before the deadline.
     ///
     /// # Errors
     /// Both of [`LinkError`].
@@ -82,7 +84,7 @@ impl Link {
         body: Bytes,
         deadline: Instant,
     ) -> Result<Response<Bytes>, LinkError> {
-        // The connection is of this link's, not of the call that is passed on.
+        // These headers describe the connection of the call that is forwarded, not the connection of this link.
         for name in ["host", "connection", "content-length", "transfer-encoding", "upgrade", "te", "keep-alive"] {
             headers.remove(name);
         }
@@ -122,7 +124,7 @@ impl Carrier for Link {
     }
 }
 
-/// What is asked for, by the path, as metrics name it.
+/// Returns the metrics label of a request, by its path. The labels are a fixed set, so the metric stays bounded.
 fn what(path: &str) -> &'static str {
     match path.strip_prefix("/internal/").and_then(|path| path.split('/').next()) {
         Some("commands") => "commands",
@@ -133,7 +135,7 @@ fn what(path: &str) -> &'static str {
     }
 }
 
-/// What came of it, as metrics name it. Refused is what was answered with another status than success.
+/// Returns the metrics label of a call's outcome: `refused` is a response whose status is not a success.
 fn outcome(answer: &Result<Response<Bytes>, LinkError>) -> &'static str {
     match answer {
         Ok(answer) if answer.status().is_success() => "answered",
@@ -143,12 +145,12 @@ fn outcome(answer: &Result<Response<Bytes>, LinkError>) -> &'static str {
     }
 }
 
-/// What is known of a request that got no answer: one that found no connection was not sent.
+/// Classifies a request that got no response: it was not sent if it found no connection.
 fn broken(why: &reqwest::Error) -> LinkError {
     if why.is_connect() { LinkError::NotSent(text(why)) } else { LinkError::Broken(text(why)) }
 }
 
-/// An error with its causes: the outermost alone says little.
+/// Returns an error's text with those of its causes: the outermost error alone says little.
 fn text(why: &reqwest::Error) -> String {
     let mut text = why.to_string();
     let mut cause = std::error::Error::source(why);

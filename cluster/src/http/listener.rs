@@ -1,4 +1,4 @@
-//! The listener of a role: what other nodes ask, behind the cluster's key, and what operators ask, without.
+//! The listener of a role: calls of other nodes, which need the cluster's key, and operators' calls, which do not.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -25,28 +25,29 @@ use tracing::warn;
 use super::KEY_HEADER;
 use crate::Secrets;
 
-/// Calls that one other node may have under way here; past it, its link waits.
+/// The most calls in flight on one connection of another node. At the bound, the link of that node waits.
 const STREAMS_MAX: u32 = 4_096;
-/// An event is at most 256 KB, a call of the Web API 2 MB.
+/// The most bytes of a request's body. An event has at most 256 KB, a call of the Web API 2 MB.
 const BODY_BYTES_MAX: usize = 4 << 20;
-/// Connections at once: other nodes have one each or a few, operators' tools one. Past it one is closed when it comes.
+/// The most open connections: other nodes have one or a few each, operators' tools one. At the bound, a new connection is
+/// closed as soon as it is accepted.
 const CONNECTIONS_MAX: usize = 1_024;
-/// How long a connection may take to say what it speaks, and over HTTP/1 to bring the head of a call. Other nodes connect in
-/// order to call, so theirs come at once.
+/// How long a connection may take to show whether it speaks HTTP/1 or HTTP/2, and over HTTP/1 to send the head of a
+/// request. Other nodes connect only in order to call, so they send both at once.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// Before what came of a beginning is looked at again, where it came in pieces.
+/// The delay before the first bytes of a connection are peeked at again, if only a part of the preface has arrived.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
-/// What HTTP/2 begins with (RFC 9113, 3.4).
+/// The connection preface of HTTP/2 (RFC 9113, 3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// As the link's: who is paused or cut off is found out.
+/// The interval of pings, as on the link's side: they detect a node that is paused or cut off.
 const PING_EVERY: Duration = Duration::from_millis(500);
 const PING_TIMEOUT: Duration = Duration::from_millis(1_000);
-/// How long calls under way may take at a stop.
+/// How long calls in flight may take at shutdown.
 const STOP_WAIT: Duration = Duration::from_secs(5);
-/// Before a connection is accepted again after a failure: out of file handles, mostly.
+/// The delay before the next accept after one failed, mostly for want of file handles.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
 
-/// What a role answers on its internal address.
+/// The server on a role's internal address.
 pub struct Internal {
     router: Router,
     connections_max: usize,
@@ -54,7 +55,7 @@ pub struct Internal {
 }
 
 impl Internal {
-    /// These calls for nodes with one of these keys, and those for everybody.
+    /// Serves `calls` to nodes that carry one of the keys of `secrets`, and `open` to everybody.
     pub fn new(calls: Router, open: Router, secrets: Arc<Secrets>) -> Internal {
         let guarded = calls
             .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
@@ -63,7 +64,7 @@ impl Internal {
         Internal { router, connections_max: CONNECTIONS_MAX, head_timeout: HEAD_TIMEOUT }
     }
 
-    /// Serves until `stop`, then lets calls under way end for some seconds.
+    /// Serves until `stop` is cancelled, then waits some seconds for calls in flight.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
         let mut builder = Builder::new(TokioExecutor::new());
         builder.http1().timer(TokioTimer::new()).header_read_timeout(self.head_timeout);
@@ -95,11 +96,11 @@ impl Internal {
             let (head_timeout, stop) = (self.head_timeout, stop.clone());
             tokio::spawn(async move {
                 let _held = held;
-                // Until then none of hyper's own timeouts runs.
+                // None of hyper's own timeouts runs before the protocol is known.
                 let begun = tokio::time::timeout(head_timeout, begins(&stream));
                 if matches!(stop.run_until_cancelled(begun).await, Some(Ok(Ok(())))) {
                     let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
-                    // It ends with an error where the other node dies, which that one's heartbeats tell.
+                    // An error here means that the other node died. Its missing heartbeats report that.
                     let _ = watcher.watch(connection).await;
                 }
             });
@@ -109,12 +110,12 @@ impl Internal {
     }
 }
 
-/// Ends once enough has come to tell HTTP/2 from HTTP/1, and leaves it where it is.
+/// Returns once enough bytes have arrived to tell HTTP/2 from HTTP/1. Consumes none of them.
 async fn begins(stream: &TcpStream) -> io::Result<()> {
     let mut head = [0; PREFACE.len()];
     loop {
         let came = stream.peek(&mut head).await?;
-        // None: the other end has closed it, and hyper will see that.
+        // No bytes: the other end has closed the connection, and hyper will notice that.
         if came == 0 || came == head.len() || !PREFACE.starts_with(&head[..came]) {
             return Ok(());
         }
@@ -141,7 +142,7 @@ mod tests {
 
     use super::*;
 
-    /// What is to happen happens within this, on any machine.
+    /// The longest wait for anything that a test expects, even on a slow machine.
     const PATIENCE: Duration = Duration::from_secs(60);
 
     async fn listening(connections_max: usize, head_timeout: Duration) -> (SocketAddr, DropGuard) {
@@ -155,7 +156,7 @@ mod tests {
         (address, stop.drop_guard())
     }
 
-    /// A connection that was answered and stays open; none if it was closed instead.
+    /// Returns a connection that got a response and stays open. None if it was closed instead.
     async fn answered(address: SocketAddr) -> Option<TcpStream> {
         let mut stream = TcpStream::connect(address).await.unwrap();
         let mut answer = [0; 12];

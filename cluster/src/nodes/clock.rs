@@ -1,4 +1,4 @@
-//! The node's clock, held to the broker's.
+//! The node's clock, kept within a bound of the broker's.
 
 use std::{
     sync::Arc,
@@ -9,13 +9,13 @@ use parking_lot::RwLock;
 use teamlog_schemas::Ts;
 use tokio::time::Instant;
 
-/// How far a clock may be off the broker's stamps: more than two machines differ that keep their time at all, less than
-/// people mind in the order of what they said.
+/// The most by which a clock may differ from the broker's stamps. Two machines that synchronise their clocks differ by
+/// less, and people do not notice an error of this size in the order of messages.
 pub const CLOCK_BOUND: Duration = Duration::from_secs(2);
 
 const BOUND_MICROS: i64 = CLOCK_BOUND.as_micros() as i64;
 
-/// The wall clock within its bound. Cheap to clone.
+/// The wall clock, kept within [`CLOCK_BOUND`] of the broker's. Cheap to clone.
 #[derive(Clone)]
 pub struct Clock {
     inner: Arc<Inner>,
@@ -23,14 +23,15 @@ pub struct Clock {
 
 struct Inner {
     wall: Box<dyn Fn() -> Ts + Send + Sync>,
-    /// The newest heartbeat that came back; none as long as there is nothing to compare with.
+    /// The newest heartbeat of this process that was read back. None until the first one was: there is nothing to compare
+    /// with.
     newest: RwLock<Option<Echo>>,
 }
 
-/// A heartbeat of this process that was read back. The broker stamped it at some moment between `sent` and `read`.
+/// A heartbeat of this process that was read back. The broker stamped it at some time between `sent` and `read`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Echo {
-    /// The wall clock as it was sent.
+    /// The wall clock when the heartbeat was sent.
     pub(super) at: Ts,
     pub(super) sent: Instant,
     pub(super) stamp: Ts,
@@ -38,28 +39,28 @@ pub(super) struct Echo {
 }
 
 impl Echo {
-    /// How far the clock is ahead of the broker's at the least, in microseconds; negative if it is behind. A slow log
-    /// makes it less certain, never wrong.
+    /// Returns the least by which the clock must be ahead of the broker's, in microseconds; negative if it is behind. The
+    /// slower the log, the nearer to zero the bound, but it is never wrong.
     fn off_micros(&self) -> i64 {
         let if_stamped_at_once = self.at.micros() - self.stamp.micros();
         let if_stamped_at_last = if_stamped_at_once + micros(self.read.duration_since(self.sent));
         if if_stamped_at_once > 0 { if_stamped_at_once } else { if_stamped_at_last.min(0) }
     }
 
-    /// The broker's clock at the most, plus the bound. Counted on by this machine's monotonic clock, for a log that is
-    /// away stamps nothing and its absence must not hold time up.
+    /// Returns the latest time that the broker's clock may show, plus the bound. Advances with this machine's monotonic
+    /// clock: a log that is unavailable stamps nothing, and that must not stop time.
     fn limit(&self, now: Instant) -> Ts {
         Ts::from_micros(self.stamp.micros() + micros(now.duration_since(self.sent)) + BOUND_MICROS)
     }
 }
 
 impl Clock {
-    /// A clock in microseconds since 1970.
+    /// Makes a clock from a function that returns the wall time.
     pub fn new(wall: impl Fn() -> Ts + Send + Sync + 'static) -> Clock {
         Clock { inner: Arc::new(Inner { wall: Box::new(wall), newest: RwLock::new(None) }) }
     }
 
-    /// This machine's.
+    /// Returns this machine's clock.
     pub fn system() -> Clock {
         Clock::new(|| {
             let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -67,24 +68,25 @@ impl Clock {
         })
     }
 
-    /// Now, at most the bound ahead of the broker's stamps.
+    /// Returns the current time, at most [`CLOCK_BOUND`] ahead of the broker's stamps.
     pub fn now(&self) -> Ts {
         let wall = (self.inner.wall)();
         let newest = *self.inner.newest.read();
         newest.map_or(wall, |echo| wall.min(echo.limit(Instant::now())))
     }
 
-    /// How far it is ahead of the broker's at the least, in microseconds; negative if it is behind.
+    /// Returns the least by which this clock must be ahead of the broker's, in microseconds; negative if it is behind. Zero
+    /// until a heartbeat was read back.
     pub fn off_micros(&self) -> i64 {
         self.inner.newest.read().map_or(0, |echo| echo.off_micros())
     }
 
-    /// Whether it is within its bound: else this node claims nothing.
+    /// Returns true unless the clock is known to be outside its bound. A node whose clock is outside claims no partition.
     pub fn may_claim(&self) -> bool {
         self.off_micros().abs() <= BOUND_MICROS
     }
 
-    /// What the wall clock says, whatever the broker's does.
+    /// Returns the wall clock's time, not limited by the broker's stamps.
     pub(super) fn wall(&self) -> Ts {
         (self.inner.wall)()
     }
@@ -104,7 +106,7 @@ mod tests {
 
     const SECOND: i64 = 1_000_000;
 
-    /// A clock that stands at 1,000 s, after a heartbeat that was stamped at `stamp` and took so long to come back.
+    /// Makes a clock that stands at 1,000 s, after a heartbeat that was stamped at `stamp` and read back after `took`.
     fn observed(stamp: i64, took: i64) -> Clock {
         let clock = Clock::new(|| Ts::from_micros(1_000 * SECOND));
         let read = Instant::now();
@@ -119,11 +121,11 @@ mod tests {
             (1_000 * SECOND, 0, 0, true),
             (998 * SECOND, 0, 2 * SECOND, true),
             (998 * SECOND - 1, 0, 2 * SECOND + 1, false),
-            // However long it took to come back: it was sent before it was stamped.
+            // The clock is ahead, however long the heartbeat took to be read back: it was sent before it was stamped.
             (990 * SECOND, 60 * SECOND, 10 * SECOND, false),
             (1_002 * SECOND, 0, -2 * SECOND, true),
             (1_002 * SECOND + 1, 0, -2 * SECOND - 1, false),
-            // The record may have waited for its stamp all that time.
+            // The record may have waited all that time to be stamped.
             (1_015 * SECOND, 15 * SECOND, 0, true),
             (1_015 * SECOND, 10 * SECOND, -5 * SECOND, false),
         ] {

@@ -1,4 +1,4 @@
-//! Who waits for another node's answer need not wait for longer than that node lives.
+//! The end of another process, so that a call to it does not wait longer than it lives.
 
 use std::sync::Arc;
 
@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use super::Membership;
 
-/// Ends once a process is not among the nodes any more. Where the table has ended, with this process's own heartbeats, it
-/// never does.
+/// Returns once a process is no longer among the live nodes. Never returns if the table has ended, as it does with this
+/// process's own heartbeats.
 pub async fn until_gone(mut members: watch::Receiver<Arc<Membership>>, life: Uuid) {
     let is_gone = |members: &Arc<Membership>| members.peers().iter().all(|peer| peer.life != life);
     if members.wait_for(is_gone).await.is_err() {

@@ -1,4 +1,4 @@
-//! One process's heartbeats, and what it has read of everybody's.
+//! The heartbeats of one process, and the state that it derives from all nodes' heartbeats.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -26,13 +26,13 @@ const FORGET_MS: i64 = 60_000;
 /// away, and nobody is held to that.
 const LOG_AWAY_MS: i64 = 1_000;
 
-/// What a node is.
+/// The configuration of a node.
 pub struct NodeParts {
     /// The log whose topic `nodes` it beats on.
     pub log: Arc<dyn Log>,
     /// Its id; lasts as long as its data directory.
     pub node: Uuid,
-    /// What it is.
+    /// The node's role.
     pub role: Role,
     /// Where other nodes reach it.
     pub address: String,
@@ -51,7 +51,7 @@ pub struct NodeParts {
 pub(super) struct Member {
     parts: NodeParts,
     life: Uuid,
-    /// What was sent and has not come back, oldest first.
+    /// Heartbeats that were sent and not yet read back, oldest first.
     sent: VecDeque<(Ts, Instant)>,
     /// The stamps of this process's first and newest heartbeat.
     span_ms: Option<(i64, i64)>,
@@ -59,9 +59,9 @@ pub(super) struct Member {
     first_at: Option<Offset>,
     /// Other processes, by their life.
     others: BTreeMap<Uuid, Seen>,
-    /// Those of them that were complained of.
+    /// The lives of other processes that an error was already logged for.
     named: BTreeSet<Uuid>,
-    /// It was free to go on.
+    /// True once this process has joined.
     is_in: bool,
     /// The newest stamp of anybody.
     newest_ms: i64,
@@ -95,7 +95,7 @@ impl Member {
         }
     }
 
-    /// It was free to go on: from now on nobody should come whom it excludes.
+    /// Marks this process as joined. From now on, a process that may not share the log with it is logged as an error.
     pub(super) fn go_in(&mut self) {
         self.is_in = true;
     }
@@ -287,7 +287,7 @@ impl Member {
     }
 }
 
-/// What this process is to others.
+/// Returns this process as other nodes see it.
 fn peer_of(parts: &NodeParts, life: Uuid, serving: bool) -> Peer {
     Peer {
         node: parts.node,
@@ -304,7 +304,7 @@ fn peer_of(parts: &NodeParts, life: Uuid, serving: bool) -> Peer {
     }
 }
 
-/// What a heartbeat says; none if it is of a role that is not known here.
+/// Returns the node that a heartbeat describes. None if its role is unknown to this version.
 fn peer(beat: NodeBeat) -> Option<Arc<Peer>> {
     Some(Arc::new(Peer {
         node: beat.node,

@@ -1,8 +1,8 @@
-//! Nodes: each says on the topic `nodes` that it lives, and sees there who else does and how true its clock is.
+//! Nodes: each sends heartbeats to the topic `nodes`, and reads there which other nodes live and how true its own clock is.
 //!
-//! Nothing here is needed for the log to be right: the fence alone says what counts. It keeps a second server from taking
-//! the partitions away from the first by mistake, and a clock that is wrong from running away with messages' `ts`.
-//! Heartbeats are compared by the broker's stamps alone, never by the clocks of those who sent them.
+//! The log's correctness does not depend on any of this: the fence alone decides which writes count. Heartbeats prevent a
+//! second server from taking partitions from the first by mistake, and a wrong clock from writing wrong `ts` of messages.
+//! They are compared by the broker's stamps alone, never by the clocks of their senders.
 
 mod clock;
 mod error;

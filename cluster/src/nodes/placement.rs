@@ -1,4 +1,4 @@
-//! Placement: who writes, serves and projects a partition, as a pure function of the nodes that live.
+//! Placement: which node writes, serves and projects a partition, as a pure function of the live nodes.
 
 use std::{collections::BTreeSet, fmt, str::FromStr, sync::Arc};
 
@@ -6,10 +6,10 @@ use sha2::{Digest, Sha256};
 use teamlog_log::{Partition, TopicPartition};
 use uuid::Uuid;
 
-/// What a process is.
+/// The role of a process: the work that it does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Role {
-    /// All of them at once, alone on its log.
+    /// Every role at once, alone on its log.
     Serve,
     /// Writes partitions.
     Ingest,
@@ -25,7 +25,7 @@ impl Role {
     /// Every role.
     pub const ALL: [Role; 5] = [Role::Serve, Role::Ingest, Role::Gateway, Role::Project, Role::Work];
 
-    /// As configuration, heartbeats and people have it.
+    /// Returns the role's name in the configuration, in heartbeats and in logs.
     pub const fn name(self) -> &'static str {
         match self {
             Role::Serve => "serve",
@@ -51,20 +51,20 @@ impl FromStr for Role {
     }
 }
 
-/// A live node, by its newest heartbeat.
+/// A live node, as its newest heartbeat describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
-    /// Its id; lasts as long as its data directory.
+    /// The node's id. Lasts as long as its data directory.
     pub node: Uuid,
-    /// The process.
+    /// The id of the process.
     pub life: Uuid,
-    /// What it is.
+    /// The node's role.
     pub role: Role,
-    /// Where other nodes reach it: `http://host:port`.
+    /// The address for other nodes: `http://host:port`.
     pub address: String,
-    /// Where clients reach it, if they do.
+    /// The address for clients, if the node serves any.
     pub url: Option<String>,
-    /// Its program's version.
+    /// The version of its program.
     pub version: String,
     /// The schema ids that it knows.
     pub schemas: BTreeSet<u32>,
@@ -72,14 +72,14 @@ pub struct Peer {
     pub views: Vec<String>,
     /// The consumers that it runs.
     pub kinds: Vec<String>,
-    /// It takes part in placement: it is ready, and does not leave.
+    /// True if the node takes part in placement: it is ready and is not shutting down.
     pub serving: bool,
-    /// Its clock lets it claim partitions.
+    /// True if its clock is true enough to claim partitions.
     pub may_claim: bool,
 }
 
 impl Peer {
-    /// A node that takes part in placement and may claim. Its life has its id; all else is empty.
+    /// Makes a node that takes part in placement and may claim. Its life equals its id; all other fields are empty.
     pub fn new(node: Uuid, role: Role) -> Peer {
         Peer {
             node,
@@ -110,12 +110,12 @@ impl Peer {
 pub struct Membership {
     me: Uuid,
     peers: Vec<Arc<Peer>>,
-    /// The schemas that some node knows and another one does not.
+    /// The schemas that some live node knows and another does not.
     news: BTreeSet<u32>,
 }
 
 impl Membership {
-    /// These nodes, as `me` sees them.
+    /// Makes the table of these nodes, as the node `me` sees it.
     pub fn of(me: Uuid, peers: Vec<Peer>) -> Membership {
         Membership::of_shared(me, peers.into_iter().map(Arc::new).collect())
     }
@@ -128,46 +128,46 @@ impl Membership {
         Membership { me, peers, news }
     }
 
-    /// One node that does everything.
+    /// Makes a table of one node that has every role.
     pub fn alone(node: Uuid) -> Membership {
         Membership::of(node, vec![Peer::new(node, Role::Serve)])
     }
 
-    /// This node.
+    /// Returns the id of this node.
     pub fn me(&self) -> Uuid {
         self.me
     }
 
-    /// All of them, by id.
+    /// Returns all live nodes, ordered by id.
     pub fn peers(&self) -> &[Arc<Peer>] {
         &self.peers
     }
 
-    /// Who should write a partition of `events`, or the directory. One that may not claim is chosen only where none may: it
-    /// goes on with what it has claimed.
+    /// Returns the node that should write a partition of `events`, or the directory. A node that may not claim is chosen
+    /// only if no node may: it continues to write what it has claimed.
     pub fn owner(&self, source: TopicPartition) -> Option<&Arc<Peer>> {
         let writes = |peer: &Peer| matches!(peer.role, Role::Serve | Role::Ingest);
         self.best(source, |peer| writes(peer) && peer.may_claim).or_else(|| self.best(source, writes))
     }
 
-    /// Who should serve a partition's teams.
+    /// Returns the node that should serve a partition's teams.
     pub fn home(&self, partition: Partition) -> Option<&Arc<Peer>> {
         self.best(TopicPartition::events(partition), |peer| matches!(peer.role, Role::Serve | Role::Gateway))
     }
 
-    /// Who should build a view from one of its sources.
+    /// Returns the node that should build a view from one of its sources.
     pub fn projects(&self, view: &str, source: TopicPartition) -> Option<&Arc<Peer>> {
         let builds = |peer: &Peer| matches!(peer.role, Role::Serve | Role::Project) && peer.builds(view);
         self.best(source, builds)
     }
 
-    /// The node that should run a consumer's work of a partition.
+    /// Returns the node that should run a consumer's work of a partition.
     pub fn works(&self, kind: &str, partition: Partition) -> Option<&Arc<Peer>> {
         let runs = |peer: &Peer| matches!(peer.role, Role::Serve | Role::Work) && peer.runs(kind);
         self.best(TopicPartition::events(partition), runs)
     }
 
-    /// Who can be asked for what is found in a partition's messages, best first.
+    /// Returns the nodes that can search a partition's messages, best first.
     pub fn searchers(&self, partition: Partition) -> Vec<&Arc<Peer>> {
         let source = TopicPartition::events(partition);
         let may = |peer: &&Arc<Peer>| peer.serving && peer.role == Role::Project && peer.builds("search");
@@ -176,7 +176,7 @@ impl Membership {
         searchers
     }
 
-    /// Whether every live node can read the events of a schema that this one writes.
+    /// Returns true if every live node can read the events of a schema that this node writes.
     pub fn all_know(&self, schema_id: u32) -> bool {
         !self.news.contains(&schema_id)
     }
@@ -278,7 +278,7 @@ mod tests {
             let nodes: Vec<u128> = nodes.into_iter().collect();
             let gone = nodes[gone.index(nodes.len())];
             let before = owners(&table(nodes.iter().map(|number| peer(*number, Role::Ingest))));
-            // The order in which they were heard of does not matter, and who leaves is as good as gone.
+            // The order of the heartbeats does not matter, and a node that is shutting down counts as gone.
             let left = nodes.iter().rev().map(|number| Peer { serving: *number != gone, ..peer(*number, Role::Ingest) });
             let after = owners(&table(left));
             for (before, after) in before.into_iter().zip(after) {

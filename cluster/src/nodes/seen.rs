@@ -1,4 +1,4 @@
-//! What a node makes of the others' heartbeats: pure, by the broker's stamps.
+//! Judgement of other nodes' heartbeats: pure functions of the broker's stamps.
 
 use std::{sync::Arc, time::Duration};
 
@@ -58,10 +58,10 @@ impl Seen {
     }
 }
 
-/// What a process that has just started may do.
+/// The decision whether a process that has just started may join.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Standing<'a> {
-    /// Nobody is there that should not be: go on.
+    /// No live process excludes this one: it may join.
     Free,
     /// This one may have died a moment ago: wait for its next heartbeat.
     Waits(&'a Seen),
@@ -103,7 +103,7 @@ mod tests {
         seen(number, Role::Serve, after_first_ms, before)
     }
 
-    /// What is judged so long after the first heartbeat, and whom it is about.
+    /// Returns the decision at this time after the first heartbeat, and the node that it names.
     fn judged_as(role: Role, after_first_ms: i64, others: &[Seen]) -> (&'static str, u128) {
         match standing(role, FIRST, FIRST + after_first_ms, others.iter()) {
             Standing::Free => ("free", 0),

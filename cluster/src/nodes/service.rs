@@ -18,7 +18,7 @@ use super::{JoinError, Membership, NodeParts, Standing, member::Member};
 
 /// Between two heartbeats.
 const EVERY: Duration = Duration::from_millis(500);
-/// The same while this process waits for another to fall silent, so that it learns of it soon.
+/// The shorter interval while this process waits for another to fall silent, so that it notices that soon.
 const EVERY_AT_FIRST: Duration = Duration::from_millis(250);
 /// How far back the topic is read at a start, in records: far more than all nodes write until they count as silent.
 const BACK: u64 = 1024;

@@ -6,7 +6,7 @@ use teamlog_log::{Log, testing::FaultyLog};
 
 use crate::house::{Birth, echoed, echoes, logs, patient, until};
 
-/// What happened before it began is none of its business; what happens after is, although it did no work before it died.
+/// A consumer does no work for events before its beginning. It does all work after it, even if it died before any was done.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_begins_at_the_end_and_leaves_out_nothing_from_then_on() {
     for (log, _folder) in logs().await {

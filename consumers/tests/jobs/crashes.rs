@@ -113,7 +113,7 @@ async fn a_late_word_of_one_that_was_replaced_repeats_and_leaves_out_nothing() {
     assert_eq!(echoed(&dynamic).await, wanted);
 }
 
-/// What is done ahead of a piece that hangs is not done again by the next process.
+/// Work that was done after a job that hangs, in log order, is not repeated by the next process.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn work_done_ahead_of_what_hangs_is_not_repeated() {
     let log: Arc<dyn Log> = FaultyLog::plain(2);

@@ -122,7 +122,7 @@ async fn an_event_at_which_the_consumer_panics_is_a_dead_letter() {
     node.end().await;
 }
 
-/// So much may wait for another try: past it the oldest is given up, and what works goes on.
+/// The number of jobs that wait for a retry is bounded. At the bound the oldest is given up, and other work continues.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_fails_and_waits_is_bounded() {
     let log: Arc<dyn Log> = FaultyLog::plain(2);

@@ -10,8 +10,8 @@ use teamlog_log::{Log, testing::FaultyLog};
 
 use crate::house::{Birth, PARTITIONS, echoed, echoes, patient, until};
 
-/// One team asks for far more than may wait in memory, and another of its partition for one thing after that. How long the
-/// other one waits is counted in runs of the first, not in time: no more than what runs at once and one turn.
+/// A team asks for far more work than may wait in memory; then another team of its partition asks for one job. The wait of
+/// the second team is counted in runs of the first, not in time: at most the jobs that run at once, and one turn.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_of_one_team_costs_another_its_turns_only() {
     const FLOOD: usize = 150;

@@ -67,7 +67,7 @@ pub(crate) enum Fate {
     Panics,
 }
 
-/// What the consumers of all nodes of a test share: the world outside.
+/// The outside world, shared by the consumers of all nodes of a test.
 #[derive(Default)]
 pub(crate) struct Outside {
     /// By the text of the message.
@@ -165,7 +165,7 @@ fn decode(record: &Record) -> Result<Event, Undecodable> {
     Event::decode(value).map_err(|why| Undecodable { schema_id: record.schema_id(), why: why.to_string() })
 }
 
-/// One process's life: writers, feed, and consumers.
+/// A process of a test: writers, feed, and consumers.
 pub(crate) struct Node {
     pub(crate) ingest: Ingest,
     pub(crate) runner: JobRunner,
