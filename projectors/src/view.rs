@@ -26,21 +26,21 @@ use crate::{
 pub enum View {
     /// The directory.
     Mains(Mains),
-    /// One shard, by its name.
+    /// The view of the shard with this name.
     Shard(Shards, String),
-    /// The search index in a directory of this machine, of so many partitions.
+    /// The search index in a local directory, and the number of partitions that it indexes.
     Search(PathBuf, u32),
 }
 
 impl View {
-    /// All of them: the directory first.
+    /// Returns all views: the directory first, then the shards, then the search index.
     pub fn all(mains: &Mains, shards: &Shards, search: &Path) -> Vec<View> {
         let each = shards.names().map(|name| View::Shard(shards.clone(), name.to_owned()));
         let search = View::Search(search.to_owned(), shards.partitions());
         std::iter::once(View::Mains(mains.clone())).chain(each).chain([search]).collect()
     }
 
-    /// As the runner and people call it: `mains`, `shard s1`, `search`.
+    /// The view's name, as the runner and operators use it: `mains`, `shard s1`, `search`.
     pub fn name(&self) -> String {
         match self {
             View::Mains(_) => names::MAINS.to_owned(),
@@ -77,7 +77,7 @@ fn of_shard(shards: &Shards, shard: &str, replica: Replica) -> Kind {
     Kind::Database(DatabaseReplica { replica, schema: &SHARD, projector: Arc::new(projector) })
 }
 
-/// One replica of a view.
+/// A replica of a view.
 #[derive(Clone)]
 pub struct ViewReplica {
     view: String,
@@ -105,17 +105,17 @@ impl ViewReplica {
         &self.view
     }
 
-    /// What people know it by: no credentials.
+    /// The replica's name, without credentials.
     pub fn name(&self) -> &str {
         on_kind!(self, replica => replica.name())
     }
 
-    /// What it reads.
+    /// The sources that the view reads.
     pub fn sources(&self) -> Vec<TopicPartition> {
         on_kind!(self, replica => replica.sources())
     }
 
-    /// How far it has come, durably, in each source; one that is missing has not begun.
+    /// Returns the durable position in each source. A source without an entry has not been started.
     ///
     /// # Errors
     /// If it does not answer.

@@ -5,10 +5,10 @@ use moka::{ops::compute::Op, sync};
 
 use super::{Cache, Cached};
 
-/// What an item costs besides its bytes.
+/// The memory that an item takes besides its key's and value's bytes. In bytes.
 const ITEM_BYTES: usize = 160;
 
-/// Items in memory, bounded in bytes; the least used go first.
+/// A cache in memory, bounded in bytes. The least used items are evicted first.
 #[derive(Clone)]
 pub struct LocalCache {
     items: sync::Cache<String, Cached>,

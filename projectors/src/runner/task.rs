@@ -22,32 +22,32 @@ use crate::projector::{Batch, ProjectError};
 const BATCH_ENTRIES_MAX: usize = 5_000;
 /// The least time between two batches of one view: at most 20 commits a second.
 const BATCH_EVERY: Duration = Duration::from_millis(50);
-/// How long one batch may take before its replica counts as away.
+/// The time that one batch may take before its replica counts as unavailable.
 const APPLY_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long the last batch may take when the process stops.
 const LAST_TIMEOUT: Duration = Duration::from_secs(5);
-/// Pieces that wait between the forwarders and the batch: past it the forwarders wait.
+/// The capacity of the channel between the forwarders and the batch. While it is full, the forwarders wait.
 const PIECES_MAX: usize = 16;
-/// How often a view looks which generation of it is the current one.
+/// The interval at which a view checks which of its generations is current.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// The waits between attempts while a replica is away; the first one also before the view is asked anew where it stands
-/// because another process was faster.
+/// The first and the longest wait between attempts while a replica is unavailable. The first is also the wait before the
+/// view's positions are read again because another process wrote first.
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_LAST: Duration = Duration::from_secs(5);
 
-/// What comes to a view that follows its sources: something of theirs, the current generation, or nothing more.
+/// An input to a view that follows its sources: a piece from a forwarder, the current generation, or the end.
 enum Next {
     Piece(Piece),
     Looked(u32),
     Nothing,
 }
 
-/// Why a view does not follow its sources any more, beside an error.
+/// Why a view stopped following its sources, other than an error.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Ended {
     Stopping,
     Switched,
-    /// Other sources are this process's now.
+    /// This process is assigned other sources now.
     Shared,
 }
 
@@ -259,7 +259,7 @@ impl Task {
         is_news
     }
 
-    /// What failed before does not any more.
+    /// Clears the view's failure, if there is one, and logs the recovery.
     fn goes_on(&self) {
         let projector = &self.view.projector;
         let failed = |progress: &mut Progress| {
