@@ -1,5 +1,5 @@
-//! A replica of a view: a MySQL database or a SQLite file, opened when it is first used, of whichever generation is
-//! the current one.
+//! A replica of a view: a MySQL database or a SQLite file. It is opened at its first use, and follows the current
+//! generation.
 
 use std::{
     sync::Arc,
@@ -15,19 +15,18 @@ use super::{
 };
 use crate::fingerprint::{OtherSchema, Reported};
 
-/// How old the knowledge of the current generation may be. A generation that was switched off is kept longer.
+/// The time after which the current generation is looked up again. A generation that was replaced is kept longer than that.
 const GENERATION_KNOWN: Duration = Duration::from_secs(1);
 
-/// What is known of the database it lies in. The rows about the view (which generation is current, and the like) lie in that
-/// of the first generation, those about a generation (its schema) in its own.
+/// The notes on a view and on its generations, as names and values. Notes on the view (for example the current generation)
+/// are in the first generation's database. Notes on a generation (its schema) are in that generation's own database.
 static META: Table =
     Table { name: "meta", columns: &[word("name", 64), text("value")], key: 1, indexes: &[], pruned: true };
 
-/// About the view: the current generation, and one that is complete and was not switched to yet.
+/// Notes on the view: the current generation, and a generation that is complete but not current yet.
 const CURRENT: &str = "generation";
 const BUILT: &str = "built";
-/// About a generation: the fingerprint of the schema that it was made with, and its tables, which may have other names in
-/// another schema.
+/// Notes on a generation: the fingerprint of its schema, and the names of its tables, which may differ in another schema.
 const SCHEMA: &str = "schema";
 const TABLES: &str = "tables";
 
@@ -40,7 +39,7 @@ async fn note_of(tx: &mut Tx, name: &str) -> Result<Option<String>, DbError> {
     rows.first().map(|row| row[1].as_text().map(str::to_owned)).transpose()
 }
 
-/// A replica. Cheap to clone; nothing is opened before it is used.
+/// A replica of a view. Cheap to clone. It is opened at its first use.
 #[derive(Clone)]
 pub struct Replica {
     inner: Arc<Inner>,
@@ -54,9 +53,9 @@ struct Inner {
     /// Set on the replica that a rebuild builds or drops: it does not follow the switch.
     fixed: Option<u32>,
     current: RwLock<Option<Current>>,
-    /// The last known one's generation, also after it was forgotten.
+    /// The generation that was last seen as current. Kept also when `current` is reset.
     seen: RwLock<Option<u32>>,
-    /// Held while it is opened or looked at, so that one caller does it for all.
+    /// Held while the replica is opened or its generation is looked up, so that one caller does it for all.
     opening: tokio::sync::Mutex<()>,
     reported: Reported,
 }
@@ -67,7 +66,7 @@ struct Current {
     pool: Pool,
     /// The pool of the first generation, where `meta` lies.
     base: Pool,
-    /// The generation is of another schema.
+    /// Set if the generation has another schema.
     other: Option<OtherSchema>,
     checked: Instant,
 }
@@ -79,13 +78,13 @@ impl std::fmt::Debug for Replica {
 }
 
 impl Replica {
-    /// The replica of a view at `mysql://user@host:port/database` or `sqlite://path`. Its database and tables are made when
-    /// it is first used.
+    /// Returns the replica of a view at `mysql://user@host:port/database` or `sqlite://path`. Its database and tables are
+    /// created at its first use.
     pub(crate) fn open(view: &str, url: &str, schema: &'static Schema) -> Result<Replica, DbError> {
         Ok(Replica::at(view, Place::of(url)?, schema, None))
     }
 
-    /// An empty one of a view, in this process: it answers as a view does that has not begun.
+    /// Returns an empty replica of a view, in this process's memory. It answers like a view that has applied nothing.
     pub(crate) fn empty(view: &str, schema: &'static Schema) -> Replica {
         Replica::at(view, Place::Memory, schema, None)
     }
@@ -98,12 +97,12 @@ impl Replica {
         Replica { inner: Arc::new(Inner { view, place, name, schema, fixed, current, seen, opening, reported }) }
     }
 
-    /// What people know it by: no credentials.
+    /// The replica's name, without credentials.
     pub fn name(&self) -> &str {
         &self.inner.name
     }
 
-    /// The same place, at one generation for good.
+    /// Returns a replica at this replica's place that stays at the given generation.
     pub(crate) fn generation(&self, generation: u32) -> Replica {
         Replica::at(&self.inner.view, self.inner.place.clone(), self.inner.schema, Some(generation))
     }

@@ -1,8 +1,8 @@
-//! Reading from the replica that answers, is far enough on and is near.
+//! Queries to the nearest replica that is available and recent enough.
 //!
-//! Each question's replicas are put in order by what is known of them (`choice`, of the figures in `health`), and asked
-//! one after the other, the second one already where the first is late (`race`). What that shows is known from then on.
-//! Whoever is not asked is looked at once a second, so that its figures stay true; whoever failed after a pause.
+//! For each query, `choice` orders the replicas by the figures in `health`. `race` asks them one after the other, and asks
+//! the second one early if the first is late. The results update `health`. A replica that is not asked is probed once a
+//! second, so that its figures stay current; a replica that failed is probed after a pause.
 
 mod choice;
 mod health;
@@ -31,10 +31,10 @@ use self::{
 };
 use super::{DbError, Replica, Schema, Tx, read_position, read_positions};
 
-/// How long one replica may take for one question before it has failed.
+/// The time after which a query to one replica counts as failed.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// One question to a view. Those of one type take about the same time.
+/// A query to a view. Queries of one type must take about equally long: late ones are recognized by the type's average.
 #[async_trait]
 pub(crate) trait Query: Send + Sync + 'static {
     type Answer: Send;
@@ -50,13 +50,13 @@ pub(crate) struct Replicas {
 struct Inner {
     name: String,
     members: Vec<Member>,
-    /// Answers where every replica is of another schema: as of the log's start, from where the tail leads on while the log
-    /// is no longer than a scan may be.
+    /// Answers if every replica has another schema. Its answers are as of the log's start, from where the tail bridges to the
+    /// end while the log is not longer than a scan may be.
     empty: Replica,
-    /// The one that is asked first, other things being equal.
+    /// The index of the replica that is asked first, other things being equal.
     preferred: Mutex<usize>,
     hedges: Mutex<Budget>,
-    /// What bridges from a replica's position to the end, once there is one.
+    /// The tail that bridges from a replica's position to the end, once [`Replicas::follow`] was called.
     tail: OnceLock<Feed<Event>>,
 }
 
@@ -105,7 +105,7 @@ impl Replicas {
         Replicas { inner: Arc::new(inner) }
     }
 
-    /// From now on a replica is passed over that stands further back than the ring of `feed` reaches, if another does not.
+    /// From now on, prefers replicas whose position the ring of `feed` reaches over those that lag further.
     pub(crate) fn follow(&self, feed: &Feed<Event>) {
         let _ = self.inner.tail.set(feed.clone());
     }
