@@ -19,7 +19,7 @@ pub enum DbError {
     /// Another projector moved this view's position in the meantime.
     #[error("another projector of this view has moved {0}")]
     Overtaken(TopicPartition),
-    /// The database aborted this transaction because another one uses the same rows. A retry without delay succeeds.
+    /// The database aborted this transaction at once because another one uses the same rows. A retry normally succeeds.
     #[error("{replica} gave up a transaction for another one: {why}")]
     Contended {
         /// The replica, without credentials.

@@ -49,8 +49,8 @@ pub(super) struct Place {
 #[derive(Debug)]
 pub(super) struct Health {
     breaker: Breaker,
-    /// The average time until a snapshot is open and its position is read. This work does not depend on the query, so replicas
-    /// can be compared by it.
+    /// The average time until a snapshot is open and its position is read. This work does not depend on the query, so
+    /// replicas can be compared by it.
     nearness: Option<Duration>,
     /// The average time of a whole query, by kind of query. The time before a hedge is derived from it.
     whole: HashMap<TypeId, Duration>,

@@ -50,8 +50,8 @@ pub(crate) struct Replicas {
 struct Inner {
     name: String,
     members: Vec<Member>,
-    /// Answers if every replica has another schema. Its answers are as of the log's start, from where the tail bridges to the
-    /// end while the log is not longer than a scan may be.
+    /// Answers if every replica has another schema. Its answers are as of the log's start, from where the tail bridges to
+    /// the end while the log is not longer than a scan may be.
     empty: Replica,
     /// The index of the replica that is asked first, other things being equal.
     preferred: Mutex<usize>,
