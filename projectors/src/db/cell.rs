@@ -20,7 +20,7 @@ pub(crate) type Cells = Vec<Cell>;
 impl Cell {
     /// Encodes a value that is stored as JSON.
     pub(crate) fn json<T: Serialize>(value: &T) -> Cell {
-        // Encoding fails only for map keys that are not strings, and for failing `Serialize` impls. These types have neither.
+        // Encoding fails only for map keys that are not strings and for failing `Serialize` impls: there are none here.
         Cell::Text(serde_json::to_string(value).expect("rows are plain JSON"))
     }
 

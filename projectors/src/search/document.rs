@@ -44,20 +44,20 @@ impl Name {
     }
 }
 
-/// A message as it is found.
+/// The searchable content of a message, as stored in the index.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Document {
     pub(super) user: Option<UserId>,
-    /// Its text, then what its attachments say.
+    /// The message's text (or its blocks' texts if that is empty), then the texts of its attachments.
     pub(super) pieces: Vec<String>,
     pub(super) has_link: bool,
     pub(super) is_reply: bool,
-    /// How many gave each emoji.
+    /// The number of people who reacted with each emoji.
     pub(super) reactions: BTreeMap<String, u32>,
 }
 
 impl Document {
-    /// A message's, without reactions; none if it is a conversation's coming or going.
+    /// Makes the document of a message, without reactions. None for a system message, for example about a join.
     fn of(message: &Message) -> Option<Document> {
         if is_system(message.subtype.as_deref()) {
             return None;

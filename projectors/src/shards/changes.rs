@@ -33,19 +33,19 @@ pub(super) trait ReadFirst: Row {
     fn parse(row: &[Cell]) -> Result<(Self::Key, Self), DbError>;
 }
 
-/// What becomes of a table's rows.
+/// A table whose rows are changed by events.
 pub(super) trait Folded: Row {
     const SOURCE: Source;
-    /// Folds one event of its source in. Of the tables above its own in the registry it sees, and may change, the rows as
-    /// they are after the event; of those below, as they were before it.
+    /// Applies one event of the table's source. Tables before this one in the registry are seen (and may be changed) as they
+    /// are after the event; tables after it, as they were before the event.
     fn apply(on: &mut Tables, team: TeamId, event: &Arc<Event>);
 }
 
-/// The topic that a table is made of.
+/// The topic from which a table is built.
 pub(super) enum Source {
-    /// `events`: only of teams that began on this shard.
+    /// The topic `events`, only of teams that began on this shard.
     Events,
-    /// A compacted topic, and what becomes of the row whose record's key a tombstone has.
+    /// A compacted topic, and the function that applies a tombstone, given the record's key.
     Compacted(Topic, fn(&mut Tables, TeamId, &str)),
 }
 

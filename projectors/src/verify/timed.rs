@@ -21,21 +21,21 @@ use crate::{
     projector::{Batch, ProjectError, Projector},
 };
 
-/// Rows of one transaction of inserts alone: as many as entries of one batch of a build.
+/// The number of rows in one transaction of plain inserts: as many as a batch of a build has entries.
 const COMMIT_ROWS: usize = 5_000;
 
-/// What a build took, and what its rows took without it.
+/// The time of a build, and for comparison the time to insert its rows without building.
 #[derive(Clone, Debug)]
 pub struct BuildTimes {
     /// `mysql` or `sqlite`.
     pub database: &'static str,
-    /// Entries of the log that were applied, void ones and claims included.
+    /// The number of log entries that were applied, including void records and claims.
     pub entries: u64,
-    /// Rows that the built replica has.
+    /// The number of rows in the built replica.
     pub rows: u64,
-    /// From the first entry's reading to the last batch's commit.
+    /// The time from reading the first entry to the commit of the last batch.
     pub build: Duration,
-    /// Of each batch, from the first of its statements to its commit.
+    /// The time of each batch, from its first statement to its commit.
     pub batches: Vec<Duration>,
     /// The time that the very same rows took, in the order of their keys, by statements of many rows and nothing else.
     pub inserts: Duration,
