@@ -87,7 +87,7 @@ impl Shards {
         self.shards.get(shard).into_iter().flat_map(Replicas::iter).cloned().collect()
     }
 
-    /// Returns the generations of a shard's replicas that this process last saw, as text. It changes when a replica is rebuilt.
+    /// Returns the generations of a shard's replicas that this process last saw, as text. A rebuild changes it.
     pub(crate) fn generations(&self, shard: &str) -> String {
         let one = |replica: &Replica| replica.seen_generation().map_or("-".to_owned(), |number| number.to_string());
         let all: Vec<String> = self.shards.get(shard).into_iter().flat_map(Replicas::iter).map(one).collect();
