@@ -10,7 +10,7 @@ use std::sync::{
 
 use sha2::{Digest, Sha256};
 
-/// Characters of a fingerprint that people are shown.
+/// The number of characters of a fingerprint in messages.
 const SHOWN: usize = 12;
 
 /// Returns the fingerprint of a schema: SHA-256, in hex, of all that decides how its rows are laid out and encoded.

@@ -123,7 +123,7 @@ impl ViewReplica {
         on_kind!(self, replica => replica.positions().await)
     }
 
-    /// The current generation: 0 until it was built anew.
+    /// Returns the current generation: 0 until the first rebuild.
     ///
     /// # Errors
     /// If it does not answer.
@@ -140,7 +140,7 @@ impl ViewReplica {
     }
 
     /// Compares every row with a fold of the log up to the very position of this replica; with `team` only that team's.
-    /// The fold is built in a folder under `scratch`, which is gone afterwards.
+    /// The fold is built in a folder under `scratch`, which is removed afterwards.
     ///
     /// # Errors
     /// If the log or the replica does not answer; a difference is no error.

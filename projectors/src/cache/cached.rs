@@ -14,16 +14,16 @@ pub struct Cached {
     pub value: Bytes,
 }
 
-/// Where items lie. Whatever goes wrong is a miss.
+/// A cache of items. Every failure is a miss.
 #[async_trait]
 pub trait Cache: Send + Sync + 'static {
-    /// The item, if it is there.
+    /// Returns the item, if the cache has it.
     async fn get(&self, key: &str) -> Option<Cached>;
 
     /// Puts an item there unless a newer one of the same log is there already.
     async fn set_if_newer(&self, key: &str, item: Cached);
 
-    /// Takes an item away.
+    /// Removes an item.
     async fn delete(&self, key: &str);
 }
 
@@ -123,7 +123,7 @@ mod tests {
         let mut other = item(1);
         other.position.log_id = Uuid::from_u128(8);
         assert!(other.replaces(&item(5)));
-        // The log was cut short below offset 5 and claimed anew.
+        // The log was truncated before offset 5 and claimed again.
         let mut rewritten = item(4);
         rewritten.position.claim_id = Uuid::from_u128(9);
         assert!(rewritten.replaces(&item(5)));

@@ -15,7 +15,7 @@ pub struct LocalCache {
 }
 
 impl LocalCache {
-    /// An empty one of at most so many bytes.
+    /// Makes an empty cache of at most `bytes_max` bytes.
     pub fn new(bytes_max: u64) -> LocalCache {
         let weigh =
             |key: &String, item: &Cached| u32::try_from(key.len() + item.value.len() + ITEM_BYTES).unwrap_or(u32::MAX);

@@ -28,7 +28,7 @@ pub struct MemcachedCache {
 
 struct Server {
     address: String,
-    /// None before it was needed, and after a failure: its name may stand for another address by then.
+    /// None before its first use, and after a failure: by then its name may resolve to another address.
     client: Mutex<Option<AsyncMetaClient>>,
     /// Set while it is left alone: until when.
     failed: Mutex<Option<Instant>>,
@@ -48,7 +48,7 @@ impl Server {
         }
     }
 
-    /// None if it is left alone or did not answer in time.
+    /// None if the server is in its pause after a failure, or did not answer in time.
     async fn run<O: Operation>(&self, operation: O) -> Option<O::Output> {
         if !self.is_asked() {
             return None;

@@ -46,7 +46,7 @@ pub(crate) async fn read_position(tx: &mut Tx, of: TopicPartition) -> Result<Pos
     rows.first().map_or(Ok(Position::START), |row| Ok(parse(row)?.1))
 }
 
-/// How far every source has been projected; one that is not there has not begun.
+/// Reads the position in each source. A source without an entry has not been started.
 pub(crate) async fn read_positions(tx: &mut Tx) -> Result<HashMap<TopicPartition, Position>, DbError> {
     let rows = tx.rows(format!("SELECT {} FROM positions", POSITIONS.names()), Vec::new()).await?;
     rows.iter().map(|row| parse(row)).collect()

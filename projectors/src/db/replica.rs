@@ -107,7 +107,7 @@ impl Replica {
         Replica::at(&self.inner.view, self.inner.place.clone(), self.inner.schema, Some(generation))
     }
 
-    /// The current generation: 0 until it was built anew.
+    /// Returns the current generation: 0 until the first rebuild.
     ///
     /// # Errors
     /// If it does not answer.
@@ -115,7 +115,7 @@ impl Replica {
         Ok(self.current().await?.generation)
     }
 
-    /// The current generation as it was last seen here; none if it never was.
+    /// Returns the generation that this process last saw as current; none if it saw none.
     pub(crate) fn seen_generation(&self) -> Option<u32> {
         *self.inner.seen.read()
     }
@@ -136,7 +136,7 @@ impl Replica {
         self.usable().await?.write(self.name()).await
     }
 
-    /// The current generation's pool, if it is of this program's schema.
+    /// Returns the current generation's pool, or an error if it has another schema than this program.
     async fn usable(&self) -> Result<Pool, DbError> {
         let Current { pool, other, .. } = self.current().await?;
         other.map_or(Ok(pool), |other| Err(other.into()))
@@ -146,14 +146,14 @@ impl Replica {
         pool.write(self.name()).await
     }
 
-    /// A generation that is complete and was not switched to yet.
+    /// Returns the generation that is complete but not current yet, if there is one.
     pub(crate) async fn built_generation(&self) -> Result<Option<u32>, DbError> {
         let base = self.current().await?.base;
         let mut tx = self.begin(&base).await?;
         note_of(&mut tx, BUILT).await?.map(|number| number.parse().map_err(DbError::broken)).transpose()
     }
 
-    /// Says which generation is complete, or that none is.
+    /// Records which generation is complete, or that none is.
     pub(crate) async fn mark_built(&self, generation: Option<u32>) -> Result<(), DbError> {
         let base = self.current().await?.base;
         let mut tx = self.begin(&base).await?;
@@ -164,7 +164,7 @@ impl Replica {
         tx.commit().await
     }
 
-    /// Makes `generation` the current one, for every process that looks.
+    /// Makes `generation` current, for every process, and clears the note of [`Replica::mark_built`]; in one transaction.
     pub(crate) async fn switch(&self, generation: u32) -> Result<(), DbError> {
         let base = self.current().await?.base;
         let mut tx = self.begin(&base).await?;
@@ -175,12 +175,12 @@ impl Replica {
         Ok(())
     }
 
-    /// Whether it is open, so that the next question need not begin with that.
+    /// True if the replica is open, so that the next query does not have to open it first.
     pub(crate) fn is_open(&self) -> bool {
         self.inner.current.read().is_some()
     }
 
-    /// Opens everything anew at the next use: a database that was dropped or restored is seen then.
+    /// Closes the replica, so that its next use opens it again and notices a database that was dropped or restored.
     pub(crate) fn forget(&self) {
         *self.inner.current.write() = None;
     }

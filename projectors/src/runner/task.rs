@@ -71,7 +71,7 @@ impl Task {
                     info!(view, replica, sources, "a view goes on with other sources here");
                 }
                 Err(error) if error.is_contention() => {
-                    // Nodes that do not agree yet on who follows what, which ends by itself.
+                    // The nodes do not agree yet on which of them follows which source. This ends by itself.
                     debug!(view, replica, %error, "another process of this view was faster");
                     metrics::counter!("teamlog_view_overtaken_total", &self.labels()).increment(1);
                     self.pause(RETRY_FIRST).await;
@@ -79,7 +79,7 @@ impl Task {
                 Err(error) => {
                     let is_news = self.fails(&error);
                     if let Some(other) = error.other_schema() {
-                        // It goes on once a rebuild has switched.
+                        // The view continues once a rebuild has switched.
                         other.report();
                         self.pause(LOOK_EVERY).await;
                         continue;

@@ -2,9 +2,9 @@
 //!
 //! ```text
 //!   v1           the first generation
-//!   v1.g7        a later one, built anew
+//!   v1.g7        a later one, rebuilt
 //!   v1.current   which one is read and written to; while it is not there, the first
-//!   v1.built     one that is complete and was not switched to yet
+//!   v1.built     one that is complete but not current yet
 //! ```
 
 use std::{

@@ -35,7 +35,7 @@ use crate::{
 const WRITER_BYTES: usize = 48 << 20;
 /// The number of decompressed blocks of stored documents that are cached while all documents are read.
 const STORE_BLOCKS: usize = 64;
-/// The file beside tantivy's in which an index keeps the fingerprint of its schema.
+/// The file, beside tantivy's, with the fingerprint of the index's schema.
 const SCHEMA_FILE: &str = "teamlog.schema";
 /// The name of this program's tokenizer in the index.
 const ANALYZER: &str = "words";
@@ -120,7 +120,7 @@ fn check_schema(dir: &Path, schema: &Schema) -> std::io::Result<Option<OtherSche
         Err(why) if why.kind() == std::io::ErrorKind::NotFound => None,
         found => Some(found?),
     };
-    // Generations lie side by side in what people know the index by.
+    // The replica's name is the directory that holds all generations.
     let replica = dir.parent().unwrap_or(dir).display().to_string();
     let (view, reported) = (names::SEARCH.to_owned(), Reported::default());
     Ok((found.as_ref() != Some(&wanted)).then_some(OtherSchema { view, replica, found, wanted, reported }))
@@ -254,7 +254,7 @@ impl SearchIndex {
             loop {
                 let before = index.load_metas()?.payload;
                 let reader: IndexReader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
-                // Another process may commit meanwhile: documents and positions must be of one commit.
+                // Another process may commit in the meantime: documents and positions must be of one commit.
                 if index.load_metas()?.payload == before {
                     return Ok((index, reader, before));
                 }

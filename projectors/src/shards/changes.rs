@@ -83,7 +83,7 @@ impl<R: Row> Default for Found<R> {
 }
 
 impl<R: Row> Found<R> {
-    /// Makes room for so many rows.
+    /// Reserves room for this many rows.
     pub(super) fn reserve(&mut self, rows: usize) {
         self.found.reserve(rows);
     }
@@ -108,7 +108,7 @@ impl<R: Row> Found<R> {
         self.gone.insert(key);
     }
 
-    /// Changes a row, if it is there, and returns what `change` does.
+    /// Changes a row, if it exists, and returns what `change` returned.
     pub(super) fn change<T>(&mut self, key: R::Key, change: impl FnOnce(&mut R) -> T) -> Option<T> {
         let changed = change(self.found.get_mut(&key)?);
         self.dirty.insert(key);

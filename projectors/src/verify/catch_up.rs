@@ -119,8 +119,8 @@ async fn below(
     Ok(entries)
 }
 
-/// The keys of compacted topics that were written at or behind these positions: what they were below may be gone from
-/// the log, so a fold cannot tell.
+/// Returns the keys of compacted topics that were written at or after these positions. Their earlier records may have been
+/// compacted away, so a fold cannot give their rows.
 pub(super) async fn newer_keys(
     feed: &Feed<Event>,
     from: &BTreeMap<TopicPartition, Position>,

@@ -33,7 +33,7 @@ pub enum VerifyError {
         source_partition: TopicPartition,
         /// How far it came.
         at: Offset,
-        /// How far it should have come.
+        /// The offset that should have been reached.
         wanted: Offset,
     },
     /// There is nothing to switch to.

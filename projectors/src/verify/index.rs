@@ -28,7 +28,7 @@ pub(crate) struct IndexReplica {
     partitions: u32,
 }
 
-/// A generation, or an index beside them.
+/// A generation, or an index beside the generations.
 pub(crate) struct IndexFold {
     open: Arc<OpenIndex>,
     projector: SearchProjector,
@@ -66,7 +66,7 @@ impl Fold for IndexFold {
 
     async fn close(self) -> Result<(), VerifyError> {
         self.projector.commit().await?;
-        // Its files are closed, and its lock is free for who writes next.
+        // The files are closed, and the next writer can take the lock.
         blocking(move || {
             drop(self);
             Ok(())

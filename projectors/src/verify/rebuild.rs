@@ -1,4 +1,4 @@
-//! Rebuilding a replica beside itself.
+//! Rebuilding a replica as a new generation beside the current one.
 //!
 //! A crash at any step leaves the old generation the current one until the switch, which is one step, and the new one
 //! from then on; a generation that a crash left behind is removed by the next rebuild. Only one that is said to be built

@@ -34,7 +34,8 @@ pub(crate) trait Rebuildable: Sync {
     /// Records which generation is complete, or that none is.
     async fn mark_built(&self, generation: Option<u32>) -> Result<(), VerifyError>;
 
-    /// Makes a generation current, for every process, and clears the note of [`Rebuildable::mark_built`].
+    /// Makes a generation current, for every process, and clears the note of [`Rebuildable::mark_built`]. A database does
+    /// both in one transaction. An index clears the note afterwards, so a crash between may leave it.
     async fn switch(&self, generation: u32) -> Result<(), VerifyError>;
 
     /// Removes a generation, if there is anything of it.

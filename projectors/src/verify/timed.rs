@@ -1,4 +1,4 @@
-//! How fast a replica is built from the log, beside how fast its rows can be written at all.
+//! Measuring how fast a replica is built from the log, compared with inserting its rows.
 
 use std::{
     collections::HashMap,
@@ -87,7 +87,7 @@ async fn timed(
     Ok(BuildTimes { database, entries, rows, build, batches, inserts })
 }
 
-/// Where to stop in each source, so that no more than so many are read in all.
+/// Returns the offset at which to stop in each source, so that a maximum number of entries is read in all.
 fn first(
     entries_max: u64,
     sources: &[TopicPartition],

@@ -96,7 +96,7 @@ impl Health {
         usual.map_or(PATIENCE_NEW, |usual| (*usual * PATIENCE_FACTOR).max(PATIENCE_MIN))
     }
 
-    /// Its snapshot was there after so long; none if it had to be opened first, which says nothing of how near it is.
+    /// Records the time until a snapshot was open; none if the replica had to be opened first, which does not show its nearness.
     pub(super) fn reached(&mut self, took: Option<Duration>, now: Instant) {
         self.late = 0;
         self.heard = Some(now);

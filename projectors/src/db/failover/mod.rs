@@ -164,13 +164,13 @@ impl Replicas {
         })
     }
 
-    /// Looks at those whose figures are old, or whose pause is over, beside the question: no reader waits for it.
+    /// Probes replicas whose figures are old or whose pause is over. This happens beside the query: no reader waits for it.
     fn look_at_others(&self, source: TopicPartition, first: usize) {
         let now = Instant::now();
         for (at, member) in self.inner.members.iter().enumerate() {
             let is_due = {
                 let mut health = member.health.lock();
-                // The one that is asked tells by itself; without another there is nothing to choose.
+                // The asked replica's answer updates its figures anyway. With a single replica there is nothing to choose.
                 let is_asked = at == first && health.breaker() == Breaker::Closed;
                 !is_asked && self.inner.members.len() > 1 && health.is_look_due(now)
             };
@@ -195,7 +195,7 @@ impl Inner {
     /// Whether a second one is asked as well. There is a budget for it; but once the late one is not the first choice any
     /// more, its readers go where they would go now.
     fn may_hedge(&self, source: TopicPartition, candidates: &[Candidate], late: usize, next: usize) -> bool {
-        // One that is left alone would hardly be sooner.
+        // A replica whose breaker is open would hardly answer earlier.
         if candidates[next].open && !candidates[late].open {
             return false;
         }
@@ -253,7 +253,7 @@ impl Inner {
                 self.answered(at, None);
             }
             Err(why) => {
-                // What hangs on a server that is gone hangs for long: the next look begins with new connections.
+                // Connections to a server that died hang for long: the next probe begins with new ones.
                 member.replica.forget();
                 self.failed(at, &why);
             }
@@ -268,7 +268,7 @@ impl Inner {
         }
     }
 
-    /// Notes where it stands; true if the tail leads from there to the end, or there is no tail.
+    /// Records a replica's position. Returns true if the tail bridges it to the end, or if there is no tail.
     fn stands(&self, at: usize, source: TopicPartition, position: &Position) -> bool {
         let Some(feed) = self.tail.get() else { return true };
         let lag = feed.position(source).offset.0.saturating_sub(position.offset.0);

@@ -99,7 +99,7 @@ mod tests {
     }
     use Replica::{Behind, Fails, Good};
 
-    /// Runs a race with a patience of 50 ms and so many hedges: who answers, after how long, and who was asked.
+    /// Runs a race with a patience of 50 ms and this many hedges. Checks which replica answers, when, and which were asked.
     async fn check(replicas: &[Replica], hedges: u32, answer: Option<usize>, took: u64, asked: &[usize]) {
         let (begun, left, seen) = (Instant::now(), Cell::new(hedges), RefCell::new(Vec::new()));
         let order: Vec<usize> = (0..replicas.len()).collect();

@@ -17,7 +17,7 @@ const KEPT_MICROS: i64 = 2 * 24 * 3_600 * 1_000_000;
 /// The maximum number of keyed writes that are deleted at once, where the database supports such a limit.
 const PRUNE_MAX: u64 = 20_000;
 
-/// The digest of an idempotency key, by which a keyed write is looked up. Keys themselves may be too long for an index.
+/// The digest of a keyed write's actor, method and key, by which it is looked up. Keys may be too long for an index.
 pub(in crate::shards) type Digest = [u8; 32];
 
 pub(in crate::shards) struct WriteRow {
