@@ -153,17 +153,17 @@ impl ViewReplica {
         on_kind!(self, replica => verify(feed, replica, team, scratch).await)
     }
 
-    /// Builds it anew from the log, beside the old one, and tells what differed in the old one. If it is to be switched,
-    /// the new one becomes the current one and the old one is removed: readers and runners go over by themselves.
-    /// One at a time: two would remove each other's.
+    /// Builds a new generation from the log, and compares the old one with it. If it is to be switched, the new generation
+    /// becomes current and the old one is removed; readers and runners switch by themselves. Run only one rebuild of a
+    /// replica at a time: two would remove each other's generations.
     ///
     /// # Errors
-    /// If the log or the replica does not answer; the old generation stays the current one then.
+    /// If the log or the replica does not answer. Then the old generation stays current.
     pub async fn rebuild(&self, feed: &Feed<Event>, is_switched: bool) -> Result<Rebuilt, VerifyError> {
         on_kind!(self, replica => rebuild(feed, &self.view, replica, is_switched).await)
     }
 
-    /// Makes the generation that a rebuild left built the current one, and removes the old one.
+    /// Makes the generation that a rebuild completed without switching current, and removes the old one.
     ///
     /// # Errors
     /// [`VerifyError::NotBuilt`], or if the log or the replica does not answer.
@@ -171,9 +171,9 @@ impl ViewReplica {
         on_kind!(self, replica => switch(feed, &self.view, replica).await)
     }
 
-    /// Builds it beside itself from at most so many entries of the log, writes its rows a second time by inserts alone, and
-    /// removes both: how fast it is built, and how fast its database takes the same rows. None of an index. As a rebuild,
-    /// one at a time.
+    /// Measures how fast the replica is built, and how fast its database takes equal rows by plain inserts. Builds a copy from
+    /// a limited number of log entries, inserts its rows a second time, and removes both. None for an index. Run only one at
+    /// a time, and not during a rebuild.
     ///
     /// # Errors
     /// If the log or the replica does not answer.

@@ -263,16 +263,16 @@ impl Replica {
         note_of(&mut tx, CURRENT).await?.map_or(Ok(0), |number| number.parse().map_err(DbError::broken))
     }
 
-    /// Makes the tables of a generation where they are missing, unless it is of another schema: then it stays as it is.
+    /// Creates the missing tables of a generation. If it has another schema, nothing is changed.
     ///
-    /// The fingerprint is noted before the first table is made. So one that has tables and no fingerprint was made by a
-    /// version that knew none, whatever a crash left.
+    /// The fingerprint is written before the first table is created. So even after a crash, a generation with tables and
+    /// without a fingerprint was made by a version that wrote none.
     async fn prepare(&self, pool: &Pool) -> Result<Option<OtherSchema>, DbError> {
         let Inner { view, name, schema, reported, .. } = &*self.inner;
         self.make(pool, META.ddl(pool.dialect())).await?;
         let wanted = schema.fingerprint(pool.dialect());
-        // The two questions are asked in this order and by a transaction each. Whoever prepares the replica notes first: if
-        // the tables are there, a snapshot that is taken after that has the note.
+        // The two queries run in this order, each in its own transaction. The fingerprint is written before the tables are
+        // created: a snapshot that is taken after the tables were seen has the fingerprint.
         let has_tables = self.has_tables(pool).await?;
         let mut found = self.noted_schema(pool).await?;
         if found.is_none() && !has_tables {
@@ -280,7 +280,7 @@ impl Replica {
             let mut tx = self.begin(pool).await?;
             tx.insert_new(&META, vec![noted(SCHEMA, &wanted), noted(TABLES, tables)]).await?;
             tx.commit().await?;
-            // Of two versions that come at once the first one counts.
+            // If two versions do this at the same time, the first one wins.
             found = self.noted_schema(pool).await?;
         }
         if found.as_ref() == Some(&wanted) {

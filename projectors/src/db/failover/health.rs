@@ -96,7 +96,8 @@ impl Health {
         usual.map_or(PATIENCE_NEW, |usual| (*usual * PATIENCE_FACTOR).max(PATIENCE_MIN))
     }
 
-    /// Records the time until a snapshot was open; none if the replica had to be opened first, which does not show its nearness.
+    /// Records the time until a snapshot was open. None if the replica had to be opened first: that time does not show how
+    /// near it is.
     pub(super) fn reached(&mut self, took: Option<Duration>, now: Instant) {
         self.late = 0;
         self.heard = Some(now);
