@@ -38,7 +38,7 @@ pub struct OtherSchema {
     pub view: String,
     /// The replica, without credentials.
     pub replica: String,
-    /// The fingerprint of what is there; none if it was built before there were fingerprints.
+    /// The fingerprint that was found; none if the replica was built before there were fingerprints.
     pub found: Option<String>,
     /// The fingerprint of this program's schema.
     pub wanted: String,
@@ -61,7 +61,7 @@ impl OtherSchema {
         format!("run `teamlog view rebuild \"{}\"`", self.view)
     }
 
-    /// Logs it, once in this process for each replica and each time that it comes to be so.
+    /// Logs the other schema. Once in this process for each replica and each time that it occurs.
     pub(crate) fn report(&self) {
         if !self.reported.0.swap(true, Ordering::Relaxed) {
             tracing::error!(view = self.view, replica = self.replica, why = %self, "a view is of another schema");

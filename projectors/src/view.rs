@@ -171,9 +171,9 @@ impl ViewReplica {
         on_kind!(self, replica => switch(feed, &self.view, replica).await)
     }
 
-    /// Measures how fast the replica is built, and how fast its database takes equal rows by plain inserts. Builds a copy from
-    /// a limited number of log entries, inserts its rows a second time, and removes both. None for an index. Run only one at
-    /// a time, and not during a rebuild.
+    /// Measures how fast the replica is built, and how fast its database takes equal rows by plain inserts. Builds a copy
+    /// from a limited number of log entries, inserts its rows a second time, and removes both. None for an index. Run only
+    /// one at a time, and not during a rebuild.
     ///
     /// # Errors
     /// If the log or the replica does not answer.

@@ -62,8 +62,8 @@ pub(crate) async fn positions_of(replica: &Replica) -> Result<HashMap<TopicParti
     positions
 }
 
-/// Moves the position of one source from `from` to `to`; an error if it is not at `from`. Call it before reading rows: it
-/// takes the lock that makes a second projector of this view wait, and then fail with [`DbError::Overtaken`].
+/// Moves the position of one source from `from` to `to`; [`DbError::Overtaken`] if it is not at `from`. Call it before
+/// reading rows: it takes the lock that makes a second projector of this view wait, and then fail.
 pub(crate) async fn advance(tx: &mut Tx, of: TopicPartition, from: Position, to: Position) -> Result<(), DbError> {
     // The offset and the claim name the position: a log has no two claims of one id.
     let stands_at = vec![from.offset.0.into(), from.claim_id.as_bytes().as_slice().into()];

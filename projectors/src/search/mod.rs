@@ -51,9 +51,9 @@ pub struct Search {
 }
 
 impl Search {
-    /// Opens the current index in a directory, or creates it; blocks for a moment. Only one process can write to it: the one
-    /// that commits first holds the lock. When another generation becomes current, this switches to it. An index with another
-    /// schema is not used: queries fail until a generation with this program's schema becomes current.
+    /// Opens the current index in a directory, or creates it; blocks for a moment. Only one process can write to it: the
+    /// one that commits first holds the lock. When another generation becomes current, this switches to it. An index with
+    /// another schema is not used: queries fail until a generation with this program's schema becomes current.
     ///
     /// # Errors
     /// [`SearchError::Index`] if it cannot be read.

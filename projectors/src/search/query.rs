@@ -32,7 +32,7 @@ const B: f32 = 0.75;
 /// more, their documents would be more than those that have the words, and each that has them is asked where it lies.
 const LOOKED_UP_MAX: usize = 4;
 
-/// How matches are put in order; what is equal comes newest first.
+/// The order of matches. Equal ones are ordered newest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MatchOrder {
@@ -164,7 +164,7 @@ impl Sought<'_> {
         Ok((total, matches))
     }
 
-    /// Collects what lies in the query's conversations only.
+    /// Collects only messages in the query's conversations.
     fn in_places<C: Collector + Send + Sync>(
         &self,
         collector: C,

@@ -37,7 +37,7 @@ pub struct BuildTimes {
     pub build: Duration,
     /// The time of each batch, from its first statement to its commit.
     pub batches: Vec<Duration>,
-    /// The time that the very same rows took, in the order of their keys, by statements of many rows and nothing else.
+    /// The time to insert equal rows, in the order of their keys, by statements of many rows and nothing else.
     pub inserts: Duration,
 }
 
