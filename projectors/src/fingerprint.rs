@@ -1,4 +1,4 @@
-//! The fingerprint of a view's schema, and what is said of a view that was built with another one.
+//! The fingerprint of a view's schema, and the error for a view that was built with another schema.
 //!
 //! A view is derived, so there is no migration of its rows: it is built again from the log, beside the old one
 //! (`teamlog view rebuild`). Until then a process neither reads nor writes what another schema made.

@@ -172,8 +172,8 @@ impl ViewReplica {
     }
 
     /// Measures how fast the replica is built, and how fast its database takes equal rows by plain inserts. Builds a copy
-    /// from a limited number of log entries, inserts its rows a second time, and removes both. None for an index. Run only
-    /// one at a time, and not during a rebuild.
+    /// from a limited number of log entries, inserts its rows a second time, and removes both. None for an index. Like a
+    /// rebuild, run only one at a time.
     ///
     /// # Errors
     /// If the log or the replica does not answer.

@@ -4,8 +4,8 @@ use crate::db::{Schema, Table, blob, int, text, word};
 
 pub(crate) static MAINS: Schema = Schema { tables: &[TEAMS, CLUSTER], rows_version: ROWS_VERSION };
 
-/// The version of what these rows mean, as far as the columns do not tell. Raise it when a rebuild would give other rows
-/// than before from an unchanged log.
+/// The version of the rows' meaning, as far as the columns do not show it. Raise it when a rebuild from an unchanged log
+/// would give other rows than before.
 const ROWS_VERSION: u32 = 1;
 
 /// The teams by domain. A domain belongs to the team that registered it first: `log_offset` is that event's offset.

@@ -113,8 +113,8 @@ impl Task {
         }
     }
 
-    /// Reads and applies from the view's own positions until the process stops, other sources are to be followed, or the
-    /// view was built anew.
+    /// Reads and applies entries from the view's own positions on, until the process stops, other sources are assigned, or a
+    /// rebuild has switched the view.
     async fn follow(&self) -> Result<Ended, ProjectError> {
         let projector = &self.view.projector;
         let following = self.view.sources();
@@ -122,7 +122,7 @@ impl Task {
         if following.is_empty() {
             return Ok(self.told_to_end(&following).await);
         }
-        // The generation first: positions of a newer one would be seen to be of another at the next look.
+        // Read the generation first. If the positions are already those of a newer one, the next look notices it.
         let asked = tokio::time::timeout(APPLY_TIMEOUT, async {
             let generation = projector.generation().await?;
             Ok::<_, ProjectError>((generation, projector.positions().await?))
@@ -147,7 +147,7 @@ impl Task {
         let mut may_commit = Instant::now();
         let mut looks = tokio::time::interval_at(Instant::now() + LOOK_EVERY, LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        // Every source has stopped: nothing more comes of these in this generation until the process is started anew.
+        // Every source has stopped: none is read further in this generation until the process is restarted.
         let mut is_over = false;
         loop {
             let next = async {
@@ -187,7 +187,7 @@ impl Task {
             if !batch.entries.is_empty()
                 && let Err(why) = self.apply(&batch, patience).await
             {
-                // A new generation stands elsewhere, and then what was to be applied here does not fit.
+                // A new generation has other positions, at which this batch cannot be applied.
                 let now = tokio::time::timeout(patience, projector.generation()).await;
                 return if now.is_ok_and(|now| now.is_ok_and(|now| now != generation)) {
                     Ok(Ended::Switched)
@@ -201,7 +201,7 @@ impl Task {
         }
     }
 
-    /// Takes more until `until`, and then what is there already, which costs no time. Ends early if it is told to.
+    /// Gathers pieces until `until`, and then those that are already queued, without waiting. Ends early if it must stop.
     async fn gather(
         &self,
         batch: &mut Batch,
@@ -229,7 +229,7 @@ impl Task {
         ended
     }
 
-    /// Says nothing any more of sources that others follow now.
+    /// Removes sources that other processes follow now from the progress.
     fn let_go(&self, following: &BTreeSet<TopicPartition>) {
         self.view.progress.send_modify(|progress| {
             progress.positions.retain(|source, _| following.contains(source));

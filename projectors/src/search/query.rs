@@ -28,8 +28,8 @@ use super::{
 const K1: f32 = 1.2;
 const B: f32 = 0.75;
 
-/// Up to so many conversations are looked up in the index: what they hold may be all that a query without words is about. Of
-/// more, their documents would be more than those that have the words, and each that has them is asked where it lies.
+/// The maximum number of conversations that are looked up in the index; they may be a query's only condition. For more of
+/// them, their documents would outnumber those with the words, so each document with the words is checked instead.
 const LOOKED_UP_MAX: usize = 4;
 
 /// The order of matches. Equal ones are ordered newest first.

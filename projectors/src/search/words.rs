@@ -174,8 +174,8 @@ impl Words {
     }
 }
 
-/// Marks what a query's words found in a text: U+E000 before, U+E001 behind, as Slack does. What links and mentions
-/// point to is left as it is.
+/// Marks the matches of a query's words in a text: U+E000 before, U+E001 after, as Slack does. The targets of links and
+/// mentions are not marked.
 pub fn highlight(words: &str, text: &str) -> String {
     let clauses = clauses(words).unwrap_or_default();
     let mut analyzer = analyzer();

@@ -1,8 +1,8 @@
 //! Rebuilding a replica as a new generation beside the current one.
 //!
-//! A crash at any step leaves the old generation the current one until the switch, which is one step, and the new one
-//! from then on; a generation that a crash left behind is removed by the next rebuild. Only one that is said to be built
-//! can be switched to, and that is said once it is complete.
+//! The switch is one step. After a crash before it, the old generation is current; after a crash later, the new one. The
+//! next rebuild removes a generation that a crash left over. Only a generation that is marked as built can become current,
+//! and it is marked once it is complete.
 
 use std::time::Duration;
 

@@ -41,8 +41,8 @@ pub struct BuildTimes {
     pub inserts: Duration,
 }
 
-/// Builds a replica beside the current one from at most so many entries of the log, writes its rows a second time by
-/// inserts alone, and removes both. Nobody is sent to either, and what a rebuild left built stays.
+/// Builds a generation from at most `entries_max` log entries, inserts its rows a second time into another generation, and
+/// removes both. Neither becomes current, and a generation that a rebuild completed stays.
 pub(crate) async fn time_build(
     feed: &Feed<Event>,
     replica: &DatabaseReplica,

@@ -114,9 +114,9 @@ impl Replicas {
         self.inner.members.iter().map(|member| &member.replica)
     }
 
-    /// The first answer whose position the tail bridges, else that of the replica furthest on; with the position of
-    /// `source` in the same snapshot. Replicas of another schema are passed over; if there is no other, the view answers as
-    /// one that has not begun.
+    /// Runs a query. Returns the first answer whose position the tail bridges, or else the most recent answer, with the
+    /// position of `source` in the same snapshot. Replicas with another schema are skipped. If all have another schema, the
+    /// answer is that of an empty view at the log's start.
     pub(crate) async fn ask<Q: Query>(
         &self,
         source: TopicPartition,
