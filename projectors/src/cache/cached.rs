@@ -34,8 +34,8 @@ const HEAD_BYTES: usize = 1 + 4 + 16 + 8 + 8 + 16 + 8 + 9;
 const _: () = assert!(Position::FORMAT == 2, "the layout holds a position");
 
 impl Cached {
-    /// True if this item replaces `other`: it is of another log or history, or not older. Two positions of one epoch have one
-    /// claim, unless the log was truncated and then continued. In that case the cache holds an item of the lost end.
+    /// True if this item replaces `other`: it is of another log or history, or not older. Two positions of one epoch have
+    /// one claim, unless the log was truncated and then continued. In that case the cache holds an item of the lost end.
     pub(super) fn replaces(&self, other: &Cached) -> bool {
         let (new, old) = (self.position, other.position);
         let is_other_history = new.epoch == old.epoch && new.claim_id != old.claim_id;
