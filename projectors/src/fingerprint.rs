@@ -1,4 +1,4 @@
-//! The fingerprint of a view's schema, and what is said of a view that was built with another one.
+//! The fingerprint of a view's schema, and the error for a view that was built with another schema.
 //!
 //! A view is derived, so there is no migration of its rows: it is built again from the log, beside the old one
 //! (`teamlog view rebuild`). Until then a process neither reads nor writes what another schema made.
@@ -10,7 +10,7 @@ use std::sync::{
 
 use sha2::{Digest, Sha256};
 
-/// Characters of a fingerprint that people are shown.
+/// The number of characters of a fingerprint in messages.
 const SHOWN: usize = 12;
 
 /// Returns the fingerprint of a schema: SHA-256, in hex, of all that decides how its rows are laid out and encoded.
@@ -38,7 +38,7 @@ pub struct OtherSchema {
     pub view: String,
     /// The replica, without credentials.
     pub replica: String,
-    /// The fingerprint of what is there; none if it was built before there were fingerprints.
+    /// The fingerprint that was found; none if the replica was built before there were fingerprints.
     pub found: Option<String>,
     /// The fingerprint of this program's schema.
     pub wanted: String,
@@ -61,7 +61,7 @@ impl OtherSchema {
         format!("run `teamlog view rebuild \"{}\"`", self.view)
     }
 
-    /// Logs it, once in this process for each replica and each time that it comes to be so.
+    /// Logs the other schema. Once in this process for each replica and each time that it occurs.
     pub(crate) fn report(&self) {
         if !self.reported.0.swap(true, Ordering::Relaxed) {
             tracing::error!(view = self.view, replica = self.replica, why = %self, "a view is of another schema");

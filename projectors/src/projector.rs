@@ -1,4 +1,4 @@
-//! What the runner runs: one view on one replica.
+//! The [`Projector`] trait: applies log entries to one view on one replica. The runner drives it.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -11,24 +11,24 @@ use teamlog_schemas::Event;
 
 use crate::{db::DbError, fingerprint::OtherSchema, search::SearchError};
 
-/// Entries of several sources, each source's in log order and without a hole.
+/// Entries of several sources. Each source's entries are in log order, without gaps.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
-    /// What was read, void records and claims included.
+    /// The entries that were read, including void records and claims.
     pub entries: Vec<Arc<Entry<Event>>>,
-    /// Each source that moved: from which position to which.
+    /// For each source with entries in this batch, its positions before the first and after the last entry.
     pub moved: HashMap<TopicPartition, (Position, Position)>,
 }
 
 impl Batch {
-    /// Adds entries of one source that stood at `from`.
+    /// Adds entries of one source, whose position before them was `from`.
     pub fn extend(&mut self, source: TopicPartition, from: Position, entries: Vec<Arc<Entry<Event>>>) {
         let Some(to) = entries.last().map(|last| last.after) else { return };
         self.moved.entry(source).and_modify(|(_, end)| *end = to).or_insert((from, to));
         self.entries.extend(entries);
     }
 
-    /// Takes out all but these sources.
+    /// Removes all sources except `these`.
     pub(crate) fn keep(&mut self, these: &BTreeSet<TopicPartition>) {
         self.entries.retain(|entry| these.contains(&entry.source));
         self.moved.retain(|source, _| these.contains(source));
@@ -50,7 +50,7 @@ pub enum ProjectError {
 }
 
 impl ProjectError {
-    /// The other schema that the view is of, if that is why.
+    /// Returns the other schema that the view has, if that is the reason for this error.
     pub fn other_schema(&self) -> Option<&OtherSchema> {
         match self {
             ProjectError::Db(DbError::OtherSchema(other)) | ProjectError::Search(SearchError::OtherSchema(other)) => {
@@ -60,34 +60,35 @@ impl ProjectError {
         }
     }
 
-    /// Whether all that happened is that another process writes this view too: the view's positions say where to go on.
+    /// True if another process writes this view too, and nothing else is wrong. The caller reads the view's positions again
+    /// and continues from there.
     pub fn is_contention(&self) -> bool {
         matches!(self, ProjectError::Db(DbError::Overtaken(_) | DbError::Contended { .. }))
     }
 }
 
-/// One view on one replica.
+/// A view on one replica, to which batches of log entries are applied.
 #[async_trait]
 pub trait Projector: Send + Sync + 'static {
     /// The view, as `shard s1`, `mains`, `search`.
     fn name(&self) -> &str;
 
-    /// Which copy of it, without credentials.
+    /// The replica's name, without credentials.
     fn replica(&self) -> &str;
 
-    /// What it reads.
+    /// The sources that the view reads.
     fn sources(&self) -> Vec<TopicPartition>;
 
-    /// How far it has come, durably, in each source; one that is missing has not begun.
+    /// Returns the durable position in each source. A source without an entry has not been started.
     async fn positions(&self) -> Result<HashMap<TopicPartition, Position>, ProjectError>;
 
-    /// Which generation of the view it writes to. It is looked for each second, so that a rebuilt one is gone over to
-    /// also while nothing happens.
+    /// Returns the generation of the view that this projector writes to. The runner calls this every second, so that it
+    /// switches to a rebuilt generation also while no entries arrive.
     async fn generation(&self) -> Result<u32, ProjectError>;
 
-    /// Applies a batch. After an error nothing may have been applied, or all: the runner asks for the positions anew.
+    /// Applies a batch. After an error either none or all of the batch was applied: the runner reads the positions again.
     async fn apply(&self, batch: &Batch) -> Result<(), ProjectError>;
 
-    /// The last call of all: what was applied and is not durable yet is made so.
+    /// Makes durable what was applied and is not durable yet. No other call follows.
     async fn close(&self) {}
 }

@@ -26,21 +26,21 @@ use crate::{
 pub enum View {
     /// The directory.
     Mains(Mains),
-    /// One shard, by its name.
+    /// The view of the shard with this name.
     Shard(Shards, String),
-    /// The search index in a directory of this machine, of so many partitions.
+    /// The search index in a local directory, and the number of partitions that it indexes.
     Search(PathBuf, u32),
 }
 
 impl View {
-    /// All of them: the directory first.
+    /// Returns all views: the directory first, then the shards, then the search index.
     pub fn all(mains: &Mains, shards: &Shards, search: &Path) -> Vec<View> {
         let each = shards.names().map(|name| View::Shard(shards.clone(), name.to_owned()));
         let search = View::Search(search.to_owned(), shards.partitions());
         std::iter::once(View::Mains(mains.clone())).chain(each).chain([search]).collect()
     }
 
-    /// As the runner and people call it: `mains`, `shard s1`, `search`.
+    /// The view's name, as the runner and operators use it: `mains`, `shard s1`, `search`.
     pub fn name(&self) -> String {
         match self {
             View::Mains(_) => names::MAINS.to_owned(),
@@ -77,7 +77,7 @@ fn of_shard(shards: &Shards, shard: &str, replica: Replica) -> Kind {
     Kind::Database(DatabaseReplica { replica, schema: &SHARD, projector: Arc::new(projector) })
 }
 
-/// One replica of a view.
+/// A replica of a view.
 #[derive(Clone)]
 pub struct ViewReplica {
     view: String,
@@ -105,17 +105,17 @@ impl ViewReplica {
         &self.view
     }
 
-    /// What people know it by: no credentials.
+    /// The replica's name, without credentials.
     pub fn name(&self) -> &str {
         on_kind!(self, replica => replica.name())
     }
 
-    /// What it reads.
+    /// The sources that the view reads.
     pub fn sources(&self) -> Vec<TopicPartition> {
         on_kind!(self, replica => replica.sources())
     }
 
-    /// How far it has come, durably, in each source; one that is missing has not begun.
+    /// Returns the durable position in each source. A source without an entry has not been started.
     ///
     /// # Errors
     /// If it does not answer.
@@ -123,7 +123,7 @@ impl ViewReplica {
         on_kind!(self, replica => replica.positions().await)
     }
 
-    /// The current generation: 0 until it was built anew.
+    /// Returns the current generation: 0 until the first rebuild.
     ///
     /// # Errors
     /// If it does not answer.
@@ -140,7 +140,7 @@ impl ViewReplica {
     }
 
     /// Compares every row with a fold of the log up to the very position of this replica; with `team` only that team's.
-    /// The fold is built in a folder under `scratch`, which is gone afterwards.
+    /// The fold is built in a folder under `scratch`, which is removed afterwards.
     ///
     /// # Errors
     /// If the log or the replica does not answer; a difference is no error.
@@ -153,17 +153,17 @@ impl ViewReplica {
         on_kind!(self, replica => verify(feed, replica, team, scratch).await)
     }
 
-    /// Builds it anew from the log, beside the old one, and tells what differed in the old one. If it is to be switched,
-    /// the new one becomes the current one and the old one is removed: readers and runners go over by themselves.
-    /// One at a time: two would remove each other's.
+    /// Builds a new generation from the log, and compares the old one with it. If it is to be switched, the new generation
+    /// becomes current and the old one is removed; readers and runners switch by themselves. Run only one rebuild of a
+    /// replica at a time: two would remove each other's generations.
     ///
     /// # Errors
-    /// If the log or the replica does not answer; the old generation stays the current one then.
+    /// If the log or the replica does not answer. Then the old generation stays current.
     pub async fn rebuild(&self, feed: &Feed<Event>, is_switched: bool) -> Result<Rebuilt, VerifyError> {
         on_kind!(self, replica => rebuild(feed, &self.view, replica, is_switched).await)
     }
 
-    /// Makes the generation that a rebuild left built the current one, and removes the old one.
+    /// Makes the generation that a rebuild completed without switching current, and removes the old one.
     ///
     /// # Errors
     /// [`VerifyError::NotBuilt`], or if the log or the replica does not answer.
@@ -171,9 +171,9 @@ impl ViewReplica {
         on_kind!(self, replica => switch(feed, &self.view, replica).await)
     }
 
-    /// Builds it beside itself from at most so many entries of the log, writes its rows a second time by inserts alone, and
-    /// removes both: how fast it is built, and how fast its database takes the same rows. None of an index. As a rebuild,
-    /// one at a time.
+    /// Measures how fast the replica is built, and how fast its database takes equal rows by plain inserts. Builds a copy
+    /// from a limited number of log entries, inserts its rows a second time, and removes both. None for an index. Like a
+    /// rebuild, run only one at a time.
     ///
     /// # Errors
     /// If the log or the replica does not answer.

@@ -14,16 +14,16 @@ pub struct Cached {
     pub value: Bytes,
 }
 
-/// Where items lie. Whatever goes wrong is a miss.
+/// A cache of items. Every failure is a miss.
 #[async_trait]
 pub trait Cache: Send + Sync + 'static {
-    /// The item, if it is there.
+    /// Returns the item, if the cache has it.
     async fn get(&self, key: &str) -> Option<Cached>;
 
-    /// Puts an item there unless a newer one of the same log is there already.
+    /// Stores an item, unless the cache has a newer one of the same log.
     async fn set_if_newer(&self, key: &str, item: Cached);
 
-    /// Takes an item away.
+    /// Removes an item.
     async fn delete(&self, key: &str);
 }
 
@@ -34,15 +34,15 @@ const HEAD_BYTES: usize = 1 + 4 + 16 + 8 + 8 + 16 + 8 + 9;
 const _: () = assert!(Position::FORMAT == 2, "the layout holds a position");
 
 impl Cached {
-    /// Whether it goes in the place of `other`: of another log or history, or not older. Two positions of one epoch have
-    /// one claim unless the log was cut short and written on; then the cache holds the lost end's item.
+    /// True if this item replaces `other`: it is of another log or history, or not older. Two positions of one epoch have
+    /// one claim, unless the log was truncated and then continued. In that case the cache holds an item of the lost end.
     pub(super) fn replaces(&self, other: &Cached) -> bool {
         let (new, old) = (self.position, other.position);
         let is_other_history = new.epoch == old.epoch && new.claim_id != old.claim_id;
         new.log_id != old.log_id || is_other_history || new.offset >= old.offset
     }
 
-    /// The checksum covers the key too: what lies under another's key is not taken for its item.
+    /// Encodes the item. The checksum covers the key too, so an item stored under a wrong key is rejected.
     pub(super) fn encode(&self, key: &str) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(HEAD_BYTES + self.value.len());
         bytes.extend([LAYOUT, 0, 0, 0, 0]);
@@ -123,7 +123,7 @@ mod tests {
         let mut other = item(1);
         other.position.log_id = Uuid::from_u128(8);
         assert!(other.replaces(&item(5)));
-        // The log was cut short below offset 5 and claimed anew.
+        // The log was truncated before offset 5 and claimed again.
         let mut rewritten = item(4);
         rewritten.position.claim_id = Uuid::from_u128(9);
         assert!(rewritten.replaces(&item(5)));

@@ -9,9 +9,9 @@ use teamlog_state::{At, MessageFact, SourceError};
 use super::{Cache, Cached};
 use crate::shards::{HistoryPage, Shards};
 
-/// Messages of a cached page: Slack's default of 100, and one more that tells whether there are others.
+/// The number of messages in a cached page: Slack's default of 100, and one more that shows whether there are others.
 const PAGE: usize = 128;
-/// Records of the tail that a cached page may be behind: past it the caller's overlay costs more than a query.
+/// The maximum lag of a cached page, in records of the tail. Past it, the caller's overlay costs more than a query.
 const BEHIND_MAX: u64 = 1_024;
 
 /// Pages of conversations. Cheap to clone.
@@ -45,7 +45,7 @@ impl History {
         if !is_newest || page.latest != Ts::MAX || page.limit > PAGE {
             return self.shards.history(shard, team, conversation, page).await;
         }
-        // A shard that was built anew may have been wrong before: what was read of it then is left behind with its key.
+        // A shard may have been rebuilt because it was wrong. A new key leaves pages of the old generation unused.
         let key = format!("h2/{}/{team}/{conversation}", self.shards.generations(shard));
         let source = TopicPartition::events(partition);
         if let Some(mut at) = self.cached(&key, source).await {

@@ -5,17 +5,17 @@ use moka::{ops::compute::Op, sync};
 
 use super::{Cache, Cached};
 
-/// What an item costs besides its bytes.
+/// The memory that an item takes besides its key's and value's bytes. In bytes.
 const ITEM_BYTES: usize = 160;
 
-/// Items in memory, bounded in bytes; the least used go first.
+/// A cache in memory, bounded in bytes. The least used items are evicted first.
 #[derive(Clone)]
 pub struct LocalCache {
     items: sync::Cache<String, Cached>,
 }
 
 impl LocalCache {
-    /// An empty one of at most so many bytes.
+    /// Makes an empty cache of at most `bytes_max` bytes.
     pub fn new(bytes_max: u64) -> LocalCache {
         let weigh =
             |key: &String, item: &Cached| u32::try_from(key.len() + item.value.len() + ITEM_BYTES).unwrap_or(u32::MAX);

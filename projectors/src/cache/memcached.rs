@@ -9,12 +9,12 @@ use tracing::{info, warn};
 
 use super::{Cache, Cached};
 
-/// How long one exchange may take, connecting and all: longer, and the database would have been quicker.
+/// The timeout of one exchange, connecting included. After that the database would have been faster.
 const EXCHANGE_TIMEOUT: Duration = Duration::from_millis(100);
-/// How long a server that failed is left alone: meanwhile its keys miss at once. Then one call tries it and the others
-/// go on leaving it alone, so that a dead server costs one call a second at most an exchange's timeout.
+/// The pause after a server failed, in which its keys miss at once. After it a single call tries the server, while the
+/// others still miss. So a dead server costs at most one call per second the timeout of an exchange.
 const LEFT_ALONE: Duration = Duration::from_secs(1);
-/// How long an item stays. It is void sooner: once the tail does not reach back to it.
+/// The time after which an item expires. It becomes useless earlier: when the tail does not reach back to its position.
 const KEPT: Ttl = Ttl::secs(600);
 /// memcached's own bound of an item, less its head.
 const ITEM_BYTES_MAX: usize = 1_000_000;
@@ -28,14 +28,14 @@ pub struct MemcachedCache {
 
 struct Server {
     address: String,
-    /// None before it was needed, and after a failure: its name may stand for another address by then.
+    /// None before its first use, and after a failure: by then its name may resolve to another address.
     client: Mutex<Option<AsyncMetaClient>>,
-    /// Set while it is left alone: until when.
+    /// The end of the pause after a failure, if there is one.
     failed: Mutex<Option<Instant>>,
 }
 
 impl Server {
-    /// Whether to ask it now.
+    /// True if the server may be asked now.
     fn is_asked(&self) -> bool {
         let mut failed = self.failed.lock();
         match *failed {
@@ -48,7 +48,7 @@ impl Server {
         }
     }
 
-    /// None if it is left alone or did not answer in time.
+    /// None if the server is in its pause after a failure, or did not answer in time.
     async fn run<O: Operation>(&self, operation: O) -> Option<O::Output> {
         if !self.is_asked() {
             return None;

@@ -1,11 +1,11 @@
-//! One value of one column, the same for both databases.
+//! The value of one column in one row, in a form that serves both MySQL and SQLite.
 
 use serde::{Serialize, de::DeserializeOwned};
 use sqlx::{Decode, Row, TypeInfo, ValueRef, mysql::MySqlRow, sqlite::SqliteRow};
 
 use super::DbError;
 
-/// A value as it is bound or was read. MySQL gives text back as bytes, so readers take either.
+/// A value to be bound, or that was read. MySQL returns text as bytes, so the `as_` methods accept either for text.
 #[derive(Clone, Debug)]
 pub(crate) enum Cell {
     Null,
@@ -18,9 +18,9 @@ pub(crate) enum Cell {
 pub(crate) type Cells = Vec<Cell>;
 
 impl Cell {
-    /// A value that is kept as JSON.
+    /// Encodes a value that is stored as JSON.
     pub(crate) fn json<T: Serialize>(value: &T) -> Cell {
-        // Strings as keys and no maps: what these types are made of cannot fail.
+        // Encoding fails only for map keys that are not strings and for failing `Serialize` impls: there are none here.
         Cell::Text(serde_json::to_string(value).expect("rows are plain JSON"))
     }
 
@@ -47,12 +47,12 @@ impl Cell {
         serde_json::from_slice(self.as_bytes()?).map_err(DbError::broken)
     }
 
-    /// None for NULL.
+    /// Returns the value, or none for NULL.
     pub(crate) fn present(&self) -> Option<&Cell> {
         (!matches!(self, Cell::Null)).then_some(self)
     }
 
-    /// The order of keys in both databases: numbers, or bytes.
+    /// Compares two keys as both databases do: as numbers, or byte by byte.
     pub(crate) fn order(&self, other: &Cell) -> std::cmp::Ordering {
         match (self, other) {
             (Cell::Int(a), Cell::Int(b)) => a.cmp(b),
@@ -138,7 +138,7 @@ macro_rules! ids {
 }
 ids!(TeamId UserId BotId ConversationId ScheduleId);
 
-/// An id out of its number.
+/// Decodes an id from its packed number.
 pub(crate) fn id_of<T>(
     cell: &Cell,
     from_packed: fn(u64) -> Result<T, teamlog_schemas::InvalidId>,

@@ -1,4 +1,4 @@
-//! What goes wrong between a view and its database.
+//! The errors of a view's database.
 
 use teamlog_log::TopicPartition;
 
@@ -7,7 +7,8 @@ use crate::fingerprint::OtherSchema;
 /// Why a replica could not be read or written.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum DbError {
-    /// It does not answer, or gave up a transaction. Nothing was changed that a repeat would not do again.
+    /// The replica is unavailable, or it aborted a transaction. Retrying is safe: whatever was changed, a retry would change
+    /// again.
     #[error("{replica} does not answer: {why}")]
     Away {
         /// The replica, without credentials.
@@ -15,10 +16,10 @@ pub enum DbError {
         /// The driver's words.
         why: String,
     },
-    /// Another projector has moved this view's position meanwhile.
+    /// Another projector moved this view's position in the meantime.
     #[error("another projector of this view has moved {0}")]
     Overtaken(TopicPartition),
-    /// Another transaction is at the same rows, and this one was given up at once for it. A repeat does it.
+    /// The database aborted this transaction at once because another one uses the same rows. A retry normally succeeds.
     #[error("{replica} gave up a transaction for another one: {why}")]
     Contended {
         /// The replica, without credentials.
@@ -26,33 +27,34 @@ pub enum DbError {
         /// The driver's words.
         why: String,
     },
-    /// Another version of this program built it, with another schema.
+    /// Another version of this program built the replica, with another schema.
     #[error(transparent)]
     OtherSchema(#[from] OtherSchema),
-    /// A row that cannot be.
+    /// A row that cannot be decoded.
     #[error("a row that cannot be read: {0}")]
     Broken(String),
-    /// Not `mysql://user@host/database` nor `sqlite://path`.
+    /// A URL that is neither `mysql://user@host/database` nor `sqlite://path`.
     #[error("{0}")]
     Url(String),
 }
 
 impl DbError {
-    /// Any error of the driver: what is wrong with a statement of ours is found by tests, so in service it passes or a
-    /// person must look at the database; in both cases trying again is right.
+    /// Converts an error of the driver. Every such error is retried: tests find faulty statements, so in service the error
+    /// either passes, or an operator must repair the database.
     pub(crate) fn driver(replica: &str, error: &sqlx::Error) -> DbError {
         let (replica, why) = (replica.to_owned(), error.to_string());
         if is_contention(error) { DbError::Contended { replica, why } } else { DbError::Away { replica, why } }
     }
 
-    /// A row that cannot be.
+    /// Makes the error for a row that cannot be decoded.
     pub(crate) fn broken(why: impl std::fmt::Display) -> DbError {
         DbError::Broken(why.to_string())
     }
 }
 
-/// MySQL: a deadlock, or a row that changed since the transaction's snapshot. On either database: a row that both want
-/// to be the first to insert. A lock that was waited for in vain is none of these: who holds it may hang.
+/// True if another transaction caused the error. In MySQL: a deadlock, or a row that changed since the transaction's
+/// snapshot. In both databases: a row that both transactions insert. A timeout while waiting for a lock does not count:
+/// the holder of the lock may hang.
 fn is_contention(error: &sqlx::Error) -> bool {
     const DEADLOCK: u16 = 1213;
     const CHANGED: u16 = 1020;

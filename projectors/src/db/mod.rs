@@ -1,6 +1,6 @@
-//! What the views in a database share: a replica (MySQL or SQLite), transactions, tables as data, positions.
+//! The code shared by all views in a database: replicas (MySQL or SQLite), transactions, tables as data, positions.
 //!
-//! Both kinds run the same SQL with `?`; the few places where they differ are the [`Dialect`]'s.
+//! Both kinds of database run the same SQL, with `?` for arguments. [`Dialect`] marks the few places where they differ.
 
 mod cell;
 mod error;

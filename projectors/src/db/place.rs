@@ -1,4 +1,4 @@
-//! Where a replica lies, and the connections to one generation of it: a MySQL server or a SQLite file.
+//! The location of a replica (a MySQL server or a SQLite file), and the connections to one of its generations.
 
 use std::{
     path::{Path, PathBuf},
@@ -38,7 +38,7 @@ pub(super) enum Place {
         database: String,
     },
     Sqlite(PathBuf),
-    /// In this process, and gone with it.
+    /// A database in this process's memory.
     Memory,
 }
 
@@ -63,7 +63,7 @@ impl Place {
         Ok(Place::MySql { server, database: database.to_owned() })
     }
 
-    /// Returns the name that people know it by: no credentials.
+    /// Returns the replica's name, without credentials.
     pub(super) fn name(&self) -> String {
         match self {
             Place::Sqlite(path) => path.display().to_string(),
@@ -75,7 +75,7 @@ impl Place {
         }
     }
 
-    /// A pool on one generation of `replica`, its database made if it is missing.
+    /// Makes a pool on one generation of `replica`, and creates its database if it does not exist.
     pub(super) async fn connect(&self, replica: &str, generation: u32) -> Result<Pool, DbError> {
         match self {
             Place::MySql { server, database } => {
@@ -120,7 +120,7 @@ impl Place {
             Place::Memory => {
                 let options = SqliteConnectOptions::from_str("sqlite::memory:");
                 let options = options.map_err(|why| DbError::driver(replica, &why))?;
-                // It is gone with its last connection.
+                // The database vanishes with its last connection.
                 let pool = SqlitePoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None);
                 Ok(Pool::Sqlite(pool.connect_lazy_with(options)))
             }

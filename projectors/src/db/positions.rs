@@ -46,14 +46,14 @@ pub(crate) async fn read_position(tx: &mut Tx, of: TopicPartition) -> Result<Pos
     rows.first().map_or(Ok(Position::START), |row| Ok(parse(row)?.1))
 }
 
-/// How far every source has been projected; one that is not there has not begun.
+/// Reads the position in each source. A source without an entry has not been started.
 pub(crate) async fn read_positions(tx: &mut Tx) -> Result<HashMap<TopicPartition, Position>, DbError> {
     let rows = tx.rows(format!("SELECT {} FROM positions", POSITIONS.names()), Vec::new()).await?;
     rows.iter().map(|row| parse(row)).collect()
 }
 
-/// How far a replica has come. One that fails is opened anew next time, so that a database that was lost or restored
-/// gets its tables again and is projected from where it stands.
+/// Reads a replica's positions. A replica that fails is opened again next time, so that a database that was lost or
+/// restored gets its tables again, and is continued from its own positions.
 pub(crate) async fn positions_of(replica: &Replica) -> Result<HashMap<TopicPartition, Position>, DbError> {
     let positions = async { read_positions(&mut replica.read().await?).await }.await;
     if positions.as_ref().is_err_and(|why| !matches!(why, DbError::OtherSchema(_))) {
@@ -62,8 +62,8 @@ pub(crate) async fn positions_of(replica: &Replica) -> Result<HashMap<TopicParti
     positions
 }
 
-/// Moves one source on, if it still stands at `from`. To be called before the rows are read: it takes the lock that
-/// makes a second projector of this view wait, and then see that it was overtaken.
+/// Moves the position of one source from `from` to `to`; [`DbError::Overtaken`] if it is not at `from`. Call it before
+/// reading rows: it takes the lock that makes a second projector of this view wait, and then fail.
 pub(crate) async fn advance(tx: &mut Tx, of: TopicPartition, from: Position, to: Position) -> Result<(), DbError> {
     // The offset and the claim name the position: a log has no two claims of one id.
     let stands_at = vec![from.offset.0.into(), from.claim_id.as_bytes().as_slice().into()];

@@ -1,5 +1,5 @@
-//! A replica of a view: a MySQL database or a SQLite file, opened when it is first used, of whichever generation is
-//! the current one.
+//! A replica of a view: a MySQL database or a SQLite file. It is opened at its first use, and follows the current
+//! generation.
 
 use std::{
     sync::Arc,
@@ -15,19 +15,18 @@ use super::{
 };
 use crate::fingerprint::{OtherSchema, Reported};
 
-/// How old the knowledge of the current generation may be. A generation that was switched off is kept longer.
+/// The time after which the current generation is looked up again. A generation that was replaced is kept longer than that.
 const GENERATION_KNOWN: Duration = Duration::from_secs(1);
 
-/// What is known of the database it lies in. The rows about the view (which generation is current, and the like) lie in that
-/// of the first generation, those about a generation (its schema) in its own.
+/// The notes on a view and on its generations, as names and values. Notes on the view (for example the current generation)
+/// are in the first generation's database. Notes on a generation (its schema) are in that generation's own database.
 static META: Table =
     Table { name: "meta", columns: &[word("name", 64), text("value")], key: 1, indexes: &[], pruned: true };
 
-/// About the view: the current generation, and one that is complete and was not switched to yet.
+/// Notes on the view: the current generation, and a generation that is complete but not current yet.
 const CURRENT: &str = "generation";
 const BUILT: &str = "built";
-/// About a generation: the fingerprint of the schema that it was made with, and its tables, which may have other names in
-/// another schema.
+/// Notes on a generation: the fingerprint of its schema, and the names of its tables, which may differ in another schema.
 const SCHEMA: &str = "schema";
 const TABLES: &str = "tables";
 
@@ -40,7 +39,7 @@ async fn note_of(tx: &mut Tx, name: &str) -> Result<Option<String>, DbError> {
     rows.first().map(|row| row[1].as_text().map(str::to_owned)).transpose()
 }
 
-/// A replica. Cheap to clone; nothing is opened before it is used.
+/// A replica of a view. Cheap to clone. It is opened at its first use.
 #[derive(Clone)]
 pub struct Replica {
     inner: Arc<Inner>,
@@ -54,9 +53,9 @@ struct Inner {
     /// Set on the replica that a rebuild builds or drops: it does not follow the switch.
     fixed: Option<u32>,
     current: RwLock<Option<Current>>,
-    /// The last known one's generation, also after it was forgotten.
+    /// The generation that was last seen as current. Kept also when `current` is reset.
     seen: RwLock<Option<u32>>,
-    /// Held while it is opened or looked at, so that one caller does it for all.
+    /// Held while the replica is opened or its generation is looked up, so that one caller does it for all.
     opening: tokio::sync::Mutex<()>,
     reported: Reported,
 }
@@ -67,7 +66,7 @@ struct Current {
     pool: Pool,
     /// The pool of the first generation, where `meta` lies.
     base: Pool,
-    /// The generation is of another schema.
+    /// Set if the generation has another schema.
     other: Option<OtherSchema>,
     checked: Instant,
 }
@@ -79,13 +78,13 @@ impl std::fmt::Debug for Replica {
 }
 
 impl Replica {
-    /// The replica of a view at `mysql://user@host:port/database` or `sqlite://path`. Its database and tables are made when
-    /// it is first used.
+    /// Returns the replica of a view at `mysql://user@host:port/database` or `sqlite://path`. Its database and tables are
+    /// created at its first use.
     pub(crate) fn open(view: &str, url: &str, schema: &'static Schema) -> Result<Replica, DbError> {
         Ok(Replica::at(view, Place::of(url)?, schema, None))
     }
 
-    /// An empty one of a view, in this process: it answers as a view does that has not begun.
+    /// Returns an empty replica of a view, in this process's memory. It answers like a view that has applied nothing.
     pub(crate) fn empty(view: &str, schema: &'static Schema) -> Replica {
         Replica::at(view, Place::Memory, schema, None)
     }
@@ -98,17 +97,17 @@ impl Replica {
         Replica { inner: Arc::new(Inner { view, place, name, schema, fixed, current, seen, opening, reported }) }
     }
 
-    /// What people know it by: no credentials.
+    /// The replica's name, without credentials.
     pub fn name(&self) -> &str {
         &self.inner.name
     }
 
-    /// The same place, at one generation for good.
+    /// Returns a replica at this replica's place that stays at the given generation.
     pub(crate) fn generation(&self, generation: u32) -> Replica {
         Replica::at(&self.inner.view, self.inner.place.clone(), self.inner.schema, Some(generation))
     }
 
-    /// The current generation: 0 until it was built anew.
+    /// Returns the current generation: 0 until the first rebuild.
     ///
     /// # Errors
     /// If it does not answer.
@@ -116,7 +115,7 @@ impl Replica {
         Ok(self.current().await?.generation)
     }
 
-    /// The current generation as it was last seen here; none if it never was.
+    /// Returns the generation that this process last saw as current; none if it saw none.
     pub(crate) fn seen_generation(&self) -> Option<u32> {
         *self.inner.seen.read()
     }
@@ -137,7 +136,7 @@ impl Replica {
         self.usable().await?.write(self.name()).await
     }
 
-    /// The current generation's pool, if it is of this program's schema.
+    /// Returns the current generation's pool, or an error if it has another schema than this program.
     async fn usable(&self) -> Result<Pool, DbError> {
         let Current { pool, other, .. } = self.current().await?;
         other.map_or(Ok(pool), |other| Err(other.into()))
@@ -147,14 +146,14 @@ impl Replica {
         pool.write(self.name()).await
     }
 
-    /// A generation that is complete and was not switched to yet.
+    /// Returns the generation that is complete but not current yet, if there is one.
     pub(crate) async fn built_generation(&self) -> Result<Option<u32>, DbError> {
         let base = self.current().await?.base;
         let mut tx = self.begin(&base).await?;
         note_of(&mut tx, BUILT).await?.map(|number| number.parse().map_err(DbError::broken)).transpose()
     }
 
-    /// Says which generation is complete, or that none is.
+    /// Records which generation is complete, or that none is.
     pub(crate) async fn mark_built(&self, generation: Option<u32>) -> Result<(), DbError> {
         let base = self.current().await?.base;
         let mut tx = self.begin(&base).await?;
@@ -165,7 +164,7 @@ impl Replica {
         tx.commit().await
     }
 
-    /// Makes `generation` the current one, for every process that looks.
+    /// Makes `generation` current, for every process, and clears the note of [`Replica::mark_built`]; in one transaction.
     pub(crate) async fn switch(&self, generation: u32) -> Result<(), DbError> {
         let base = self.current().await?.base;
         let mut tx = self.begin(&base).await?;
@@ -176,12 +175,12 @@ impl Replica {
         Ok(())
     }
 
-    /// Whether it is open, so that the next question need not begin with that.
+    /// True if the replica is open, so that the next query does not have to open it first.
     pub(crate) fn is_open(&self) -> bool {
         self.inner.current.read().is_some()
     }
 
-    /// Opens everything anew at the next use: a database that was dropped or restored is seen then.
+    /// Closes the replica, so that its next use opens it again and notices a database that was dropped or restored.
     pub(crate) fn forget(&self) {
         *self.inner.current.write() = None;
     }
@@ -264,16 +263,16 @@ impl Replica {
         note_of(&mut tx, CURRENT).await?.map_or(Ok(0), |number| number.parse().map_err(DbError::broken))
     }
 
-    /// Makes the tables of a generation where they are missing, unless it is of another schema: then it stays as it is.
+    /// Creates the missing tables of a generation. If it has another schema, nothing is changed.
     ///
-    /// The fingerprint is noted before the first table is made. So one that has tables and no fingerprint was made by a
-    /// version that knew none, whatever a crash left.
+    /// The fingerprint is written before the first table is created. So even after a crash, a generation with tables and
+    /// without a fingerprint was made by a version that wrote none.
     async fn prepare(&self, pool: &Pool) -> Result<Option<OtherSchema>, DbError> {
         let Inner { view, name, schema, reported, .. } = &*self.inner;
         self.make(pool, META.ddl(pool.dialect())).await?;
         let wanted = schema.fingerprint(pool.dialect());
-        // The two questions are asked in this order and by a transaction each. Whoever prepares the replica notes first: if
-        // the tables are there, a snapshot that is taken after that has the note.
+        // The two queries run in this order, each in its own transaction. The fingerprint is written before the tables are
+        // created: a snapshot that is taken after the tables were seen has the fingerprint.
         let has_tables = self.has_tables(pool).await?;
         let mut found = self.noted_schema(pool).await?;
         if found.is_none() && !has_tables {
@@ -281,7 +280,7 @@ impl Replica {
             let mut tx = self.begin(pool).await?;
             tx.insert_new(&META, vec![noted(SCHEMA, &wanted), noted(TABLES, tables)]).await?;
             tx.commit().await?;
-            // Of two versions that come at once the first one counts.
+            // If two versions do this at the same time, the first one wins.
             found = self.noted_schema(pool).await?;
         }
         if found.as_ref() == Some(&wanted) {

@@ -1,9 +1,9 @@
-//! The schema of a view: its tables, and the fingerprint by which a replica of another schema is told.
+//! The schema of a view: its tables, and the fingerprint by which a replica with another schema is recognized.
 
 use super::{Dialect, Table, bytes, int, optional, word};
 use crate::fingerprint::fingerprint;
 
-/// One row a source: everything below `next_offset` is in the rows.
+/// The position in each source, a row per source. Every record before `next_offset` (exclusive) is applied to the rows.
 pub(crate) static POSITIONS: Table = Table {
     name: "positions",
     columns: &[
@@ -24,25 +24,25 @@ pub(crate) static POSITIONS: Table = Table {
 /// The tables of one kind of view.
 #[derive(Debug)]
 pub(crate) struct Schema {
-    /// All but `positions` and `meta`, which every view has.
+    /// All tables except `positions` and `meta`, which every view has.
     pub(crate) tables: &'static [Table],
-    /// Raised when rows mean something else, or their bodies are encoded otherwise, and the columns do not tell.
+    /// The version of the rows' meaning and of their bodies' encoding. Raise it when either changes and the columns do not.
     pub(crate) rows_version: u32,
 }
 
 impl Schema {
-    /// The fingerprint in one kind of database. The format of positions is in it: a view whose positions cannot be read cannot
-    /// be continued.
+    /// Returns the fingerprint for one kind of database. It covers the format of positions: a view whose positions cannot be
+    /// read cannot be continued.
     pub(super) fn fingerprint(&self, dialect: Dialect) -> String {
         fingerprint(self.ddl(dialect).into_iter().chain([format!("rows version {}", self.rows_version)]))
     }
 
-    /// The statements that make all tables that hold rows.
+    /// Returns the statements that create all tables that hold rows.
     pub(super) fn ddl(&self, dialect: Dialect) -> Vec<String> {
         self.tables.iter().chain([&POSITIONS]).flat_map(|table| table.ddl(dialect)).collect()
     }
 
-    /// The names of all tables that hold rows.
+    /// Returns the names of all tables that hold rows.
     pub(super) fn table_names(&self) -> Vec<String> {
         self.tables.iter().chain([&POSITIONS]).map(|table| table.name.to_owned()).collect()
     }

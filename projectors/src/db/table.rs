@@ -7,25 +7,25 @@ pub(crate) enum Dialect {
     Sqlite,
 }
 
-/// What becomes of a row whose key is there already.
+/// The handling of an inserted row whose key already exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Conflict {
-    /// It replaces the one that is there.
+    /// The new row replaces the existing one.
     Replace,
-    /// The one that is there stays.
+    /// The existing row stays; the new one is dropped.
     Keep,
-    /// It is an error.
+    /// The statement fails.
     Fail,
 }
 
-/// What a column holds.
+/// The type of a column's values.
 #[derive(Clone, Copy, Debug)]
 enum Kind {
     Int,
-    /// Text that stands in a key, of at most so many bytes: compared byte by byte, trailing spaces included.
+    /// Text in a key, with its maximum length in bytes. Compared byte by byte, including trailing spaces.
     Word(u16),
     Text,
-    /// At most so many bytes, fit for a key.
+    /// Bytes in a key, with their maximum length.
     Bytes(u16),
     Blob,
 }
@@ -46,7 +46,7 @@ pub(crate) struct Table {
     pub(crate) key: usize,
     /// Name and columns of each further index.
     pub(crate) indexes: &'static [(&'static str, &'static str)],
-    /// Rows go by age, so two replicas need not have the same ones.
+    /// True if old rows are deleted by age: then two replicas need not have equal rows.
     pub(crate) pruned: bool,
 }
 
@@ -72,7 +72,7 @@ pub(crate) const fn optional(of: Column) -> Column {
     Column { nullable: true, ..of }
 }
 
-/// What a column is called in DDL.
+/// Returns a column type's name in DDL.
 fn type_of(kind: Kind, dialect: Dialect) -> String {
     match (dialect, kind) {
         (Dialect::MySql, Kind::Int) => "BIGINT".into(),
@@ -86,17 +86,17 @@ fn type_of(kind: Kind, dialect: Dialect) -> String {
 }
 
 impl Table {
-    /// `a, b, c`.
+    /// Returns the names of all columns, as `a, b, c`.
     pub(crate) fn names(&self) -> String {
         self.columns.iter().map(|column| column.name).collect::<Vec<_>>().join(", ")
     }
 
-    /// The key's columns, as in `ORDER BY`.
+    /// Returns the names of the key's columns, as in `ORDER BY`.
     pub(crate) fn key_names(&self) -> String {
         self.columns[..self.key].iter().map(|column| column.name).collect::<Vec<_>>().join(", ")
     }
 
-    /// The statements that make it where it is missing.
+    /// Returns the statements that create the table and its indexes if they do not exist.
     pub(super) fn ddl(&self, dialect: Dialect) -> Vec<String> {
         let mut parts: Vec<String> = self
             .columns

@@ -172,14 +172,14 @@ impl Tx {
     }
 }
 
-/// Rows that are made one by one.
+/// An iterator that makes rows one by one.
 pub(crate) trait RowIter: IntoIterator<Item = Cells, IntoIter: Send> + Send {}
 impl<T: IntoIterator<Item = Cells, IntoIter: Send> + Send> RowIter for T {}
 
-/// Rows cut into the statements that write them: how many each has, and their cells.
+/// An iterator over the statements that write some rows: for each statement, its number of rows and their cells.
 struct Cut<I> {
     rows: I,
-    /// Those that were made and not given out, at most as many as a statement has.
+    /// Rows that were taken from `rows` and are in no statement yet: at most as many as one statement has.
     taken: Vec<Cells>,
 }
 
@@ -193,8 +193,7 @@ impl<I: Iterator<Item = Cells>> Iterator for Cut<I> {
     }
 }
 
-/// How many of these rows the next statement takes: as many as one has, and no more bytes than it may. None if none is
-/// left.
+/// Returns how many of these rows the next statement takes, bounded by rows and by bytes. None if no row is left.
 fn next_rows(rows: &[Cells]) -> Option<usize> {
     let fits = |count: usize| {
         let bytes = || rows[..count].iter().flatten().map(size).sum::<usize>();

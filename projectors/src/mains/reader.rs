@@ -37,7 +37,7 @@ impl Mains {
         self.replicas.iter().cloned().collect()
     }
 
-    /// One projector for each replica.
+    /// Returns a projector for each replica.
     pub fn projectors(&self) -> Vec<Arc<dyn Projector>> {
         self.replicas
             .iter()

@@ -1,4 +1,4 @@
-//! A forwarder: what comes in one source, on to the view's task.
+//! The forwarder of one source: reads its entries from the feed and sends them to the view's task.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,18 +9,18 @@ use tokio::sync::mpsc;
 /// The wait before the log is asked again.
 const RETRY: Duration = Duration::from_millis(100);
 
-/// What a forwarder sends.
+/// A message from a forwarder to the view's task.
 pub(super) enum Piece {
-    /// Entries of a source that stood there.
+    /// Entries of a source, whose position before them is given.
     Entries(TopicPartition, Position, Vec<Arc<Entry<Event>>>),
-    /// The source cannot be read on.
+    /// The source cannot be read further, and why. The forwarder has ended.
     Stopped(TopicPartition, String),
 }
 
-/// Sends a source's entries on, up to the first one that this program cannot read.
+/// Sends a source's entries to the view's task, in log order. Ends before the first entry that this program cannot decode.
 pub(super) async fn forward(feed: Feed<Event>, source: TopicPartition, from: Position, pieces: mpsc::Sender<Piece>) {
     let mut subscriber = feed.subscribe(source, from);
-    // Who is ahead waits for the feed, and would wait for ever where the log never was as long.
+    // A view ahead of the feed waits for the feed. If the log never reached that offset, it would wait for ever.
     while from.offset > feed.position(source).offset {
         match feed.check(source, &from).await {
             Ok(()) => break,

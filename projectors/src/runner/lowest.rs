@@ -7,9 +7,9 @@ use tracing::warn;
 
 use crate::{fingerprint::OtherSchema, projector::Projector};
 
-/// Where a feed begins that serves readers of all these views: in each source the lowest of their positions, and of a
-/// view's replicas that of the one furthest on, for it is the one that is read. A replica that lags, or does not answer
-/// within `wait`, reads the log by itself.
+/// Returns the positions at which to start a feed that serves readers of all these views: in each source, the lowest
+/// position of any view. Of a view's replicas the most recent one counts, as that is the one that is read. A replica that
+/// lags more, or does not answer within `wait`, reads the log by itself.
 pub async fn lowest_positions(projectors: &[Arc<dyn Projector>], wait: Duration) -> HashMap<TopicPartition, Position> {
     let asked = projectors.iter().map(|projector| async move {
         let positions = match tokio::time::timeout(wait, projector.positions()).await {

@@ -1,14 +1,14 @@
-//! The runner: follows the feed for every view and replica, each at its own pace, and says how far each has come.
+//! The runner: follows the feed for every view and replica, each at its own pace, and reports each one's progress.
 //!
 //! ```text
 //!   feed --> one forwarder a source --> gather (5,000 entries or 50 ms) --> apply: rows and positions at once
-//!                                                                            | error: positions anew, from there on
-//!                                                                            | other sources here: the same
+//!                                                                            | error, or other sources assigned:
+//!                                                                            | read the positions, continue there
 //! ```
 //!
-//! Several processes may share a view's sources. Which of them follows a source is told from outside and may differ from
-//! one to the other for a while: the position that is compared as it is set lets one of two go on, and the other asks
-//! where the view stands now.
+//! Several processes may share a view's sources. Their assignment comes from outside, and for a while two processes may
+//! follow one source. A compare-and-set of the position lets only one of them commit. The other one reads the view's
+//! positions again.
 
 mod forward;
 mod lowest;
@@ -45,19 +45,19 @@ struct Inner {
 }
 
 impl Runner {
-    /// A runner of nothing yet; everything that it starts ends with `stop`.
+    /// Makes a runner without views. Everything that it starts ends when `stop` is cancelled.
     pub fn new(feed: Feed<Event>, stop: CancellationToken) -> Runner {
         Runner { inner: Arc::new(Inner { feed, stop, tasks: TaskTracker::new(), views: Mutex::default() }) }
     }
 
-    /// Starts to run a view on a replica, with all that it reads. With its database away it keeps trying.
+    /// Starts a view on a replica, with all of its sources. While its database is unavailable, it retries.
     pub fn start(&self, projector: Arc<dyn Projector>) {
         self.run(projector, None);
     }
 
-    /// Starts to run a view on a replica, with those of its sources that are in `mine`; other processes run the rest.
-    /// When `mine` changes, what was gathered is committed, less what left, and the view goes on from its own positions.
-    /// Once the sender of `mine` is gone, it stays as it is.
+    /// Starts a view on a replica, with those of its sources that are in `mine`; other processes follow the rest.
+    /// When `mine` changes, the gathered entries of the sources that stay are committed, and the view continues from its
+    /// durable positions. When the sender of `mine` is dropped, the assignment stays as it is.
     pub fn start_shared(&self, projector: Arc<dyn Projector>, mine: watch::Receiver<BTreeSet<TopicPartition>>) {
         self.run(projector, Some(mine));
     }
@@ -70,7 +70,7 @@ impl Runner {
         self.inner.tasks.spawn(task.run());
     }
 
-    /// Every view and replica.
+    /// Returns the status of every view on every replica.
     pub fn status(&self) -> Vec<ViewStatus> {
         let views = self.inner.views.lock();
         let status = views.iter().map(|view| {

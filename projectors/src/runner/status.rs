@@ -1,34 +1,34 @@
-//! What the runner says of a view.
+//! The status of a view, as the runner reports it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use teamlog_log::{Position, TopicPartition};
 
-/// How far one view has come on one replica.
+/// The progress of one view on one replica.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// What is followed here; others may follow the rest of the view's sources.
+    /// The sources that this process follows. Other processes may follow the rest of the view's sources.
     pub sources: BTreeSet<TopicPartition>,
-    /// Applied in each of them; one that is missing has not begun.
+    /// The applied position in each of `sources`. A source without an entry has not been started.
     pub positions: BTreeMap<TopicPartition, Position>,
-    /// Those that are not read on, and why: a person must act.
+    /// The sources that are no longer read, and why. An operator must act.
     pub stopped: BTreeMap<TopicPartition, String>,
     /// Why the last attempt failed, while it is failing.
     pub failing: Option<String>,
-    /// Whether it fails because the view is of another schema: it has to be rebuilt.
+    /// True if the view fails because it has another schema: it must be rebuilt.
     pub needs_rebuild: bool,
 }
 
-/// A view on a replica and how far it has come.
+/// A view on a replica, and its progress.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ViewStatus {
     /// The view.
     pub view: String,
     /// The replica, without credentials.
     pub replica: String,
-    /// What it follows here.
+    /// The sources that this process follows.
     pub sources: Vec<TopicPartition>,
-    /// How far it has come.
+    /// The progress in those sources.
     pub progress: Progress,
 }
 
@@ -43,7 +43,7 @@ pub enum WaitError {
         /// The source.
         source_partition: TopicPartition,
     },
-    /// The source is not read on.
+    /// The source is no longer read, and why.
     #[error("{0}")]
     Stopped(String),
 }

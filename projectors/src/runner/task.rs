@@ -22,32 +22,32 @@ use crate::projector::{Batch, ProjectError};
 const BATCH_ENTRIES_MAX: usize = 5_000;
 /// The least time between two batches of one view: at most 20 commits a second.
 const BATCH_EVERY: Duration = Duration::from_millis(50);
-/// How long one batch may take before its replica counts as away.
+/// The time that one batch may take before its replica counts as unavailable.
 const APPLY_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long the last batch may take when the process stops.
 const LAST_TIMEOUT: Duration = Duration::from_secs(5);
-/// Pieces that wait between the forwarders and the batch: past it the forwarders wait.
+/// The capacity of the channel between the forwarders and the batch. While it is full, the forwarders wait.
 const PIECES_MAX: usize = 16;
-/// How often a view looks which generation of it is the current one.
+/// The interval at which a view checks which of its generations is current.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// The waits between attempts while a replica is away; the first one also before the view is asked anew where it stands
-/// because another process was faster.
+/// The first and the longest wait between attempts while a replica is unavailable. The first is also the wait before the
+/// view's positions are read again because another process wrote first.
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_LAST: Duration = Duration::from_secs(5);
 
-/// What comes to a view that follows its sources: something of theirs, the current generation, or nothing more.
+/// An input to a view that follows its sources: a piece from a forwarder, the current generation, or the end.
 enum Next {
     Piece(Piece),
     Looked(u32),
     Nothing,
 }
 
-/// Why a view does not follow its sources any more, beside an error.
+/// Why a view stopped following its sources, other than an error.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Ended {
     Stopping,
     Switched,
-    /// Other sources are this process's now.
+    /// This process is assigned other sources now.
     Shared,
 }
 
@@ -71,7 +71,7 @@ impl Task {
                     info!(view, replica, sources, "a view goes on with other sources here");
                 }
                 Err(error) if error.is_contention() => {
-                    // Nodes that do not agree yet on who follows what, which ends by itself.
+                    // The nodes do not agree yet on which of them follows which source. This ends by itself.
                     debug!(view, replica, %error, "another process of this view was faster");
                     metrics::counter!("teamlog_view_overtaken_total", &self.labels()).increment(1);
                     self.pause(RETRY_FIRST).await;
@@ -79,7 +79,7 @@ impl Task {
                 Err(error) => {
                     let is_news = self.fails(&error);
                     if let Some(other) = error.other_schema() {
-                        // It goes on once a rebuild has switched.
+                        // The view continues once a rebuild has switched.
                         other.report();
                         self.pause(LOOK_EVERY).await;
                         continue;
@@ -113,8 +113,8 @@ impl Task {
         }
     }
 
-    /// Reads and applies from the view's own positions until the process stops, other sources are to be followed, or the
-    /// view was built anew.
+    /// Reads and applies entries from the view's own positions on, until the process stops, other sources are assigned, or a
+    /// rebuild has switched the view.
     async fn follow(&self) -> Result<Ended, ProjectError> {
         let projector = &self.view.projector;
         let following = self.view.sources();
@@ -122,7 +122,7 @@ impl Task {
         if following.is_empty() {
             return Ok(self.told_to_end(&following).await);
         }
-        // The generation first: positions of a newer one would be seen to be of another at the next look.
+        // Read the generation first. If the positions are already those of a newer one, the next look notices it.
         let asked = tokio::time::timeout(APPLY_TIMEOUT, async {
             let generation = projector.generation().await?;
             Ok::<_, ProjectError>((generation, projector.positions().await?))
@@ -147,7 +147,7 @@ impl Task {
         let mut may_commit = Instant::now();
         let mut looks = tokio::time::interval_at(Instant::now() + LOOK_EVERY, LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        // Every source has stopped: nothing more comes of these in this generation until the process is started anew.
+        // Every source has stopped: none is read further in this generation until the process is restarted.
         let mut is_over = false;
         loop {
             let next = async {
@@ -187,7 +187,7 @@ impl Task {
             if !batch.entries.is_empty()
                 && let Err(why) = self.apply(&batch, patience).await
             {
-                // A new generation stands elsewhere, and then what was to be applied here does not fit.
+                // A new generation has other positions, at which this batch cannot be applied.
                 let now = tokio::time::timeout(patience, projector.generation()).await;
                 return if now.is_ok_and(|now| now.is_ok_and(|now| now != generation)) {
                     Ok(Ended::Switched)
@@ -201,7 +201,7 @@ impl Task {
         }
     }
 
-    /// Takes more until `until`, and then what is there already, which costs no time. Ends early if it is told to.
+    /// Gathers pieces until `until`, and then those that are already queued, without waiting. Ends early if it must stop.
     async fn gather(
         &self,
         batch: &mut Batch,
@@ -229,7 +229,7 @@ impl Task {
         ended
     }
 
-    /// Says nothing any more of sources that others follow now.
+    /// Removes sources that other processes follow now from the progress.
     fn let_go(&self, following: &BTreeSet<TopicPartition>) {
         self.view.progress.send_modify(|progress| {
             progress.positions.retain(|source, _| following.contains(source));
@@ -259,7 +259,7 @@ impl Task {
         is_news
     }
 
-    /// What failed before does not any more.
+    /// Clears the view's failure, if there is one, and logs the recovery.
     fn goes_on(&self) {
         let projector = &self.view.projector;
         let failed = |progress: &mut Progress| {

@@ -1,4 +1,4 @@
-//! One view on one replica, and which of its sources are followed here.
+//! A view on one replica, and which of its sources this process follows.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -8,23 +8,23 @@ use tokio::sync::watch;
 use super::Progress;
 use crate::projector::Projector;
 
-/// A view on a replica, as far as it runs here.
+/// A view on a replica, and the part of it that runs in this process.
 pub(super) struct View {
     pub(super) projector: Arc<dyn Projector>,
-    /// Which sources are this process's; none if all are.
+    /// The sources assigned to this process; none if it follows all.
     pub(super) mine: Option<watch::Receiver<BTreeSet<TopicPartition>>>,
     pub(super) progress: watch::Sender<Progress>,
 }
 
 impl View {
-    /// What is to be followed here, as of now.
+    /// Returns the sources that this process must follow now.
     pub(super) fn sources(&self) -> BTreeSet<TopicPartition> {
         let mine = self.mine.as_ref().map(watch::Receiver::borrow);
         let all = self.projector.sources().into_iter();
         all.filter(|source| mine.as_ref().is_none_or(|mine| mine.contains(source))).collect()
     }
 
-    /// Ends once other sources than `these` are to be followed here.
+    /// Completes when this process must follow other sources than `these`.
     pub(super) async fn shared_otherwise(&self, these: &BTreeSet<TopicPartition>) {
         if let Some(mine) = &self.mine {
             let mut mine = mine.clone();
@@ -34,7 +34,7 @@ impl View {
                 return;
             }
         }
-        // Nobody changes it any more.
+        // The assignment is fixed, or its sender is gone: it cannot change any more.
         std::future::pending().await
     }
 }

@@ -1,4 +1,4 @@
-//! Two indexes, message by message.
+//! Comparing two indexes, message by message.
 
 use tantivy::TantivyError;
 use teamlog_schemas::TeamId;
@@ -10,11 +10,12 @@ use super::{
 };
 use crate::verify::{Comparison, Difference};
 
-/// Looks at the files of an index before they are read; a server may remove some of them meanwhile.
+/// Attempts to check the files of an index: a server may remove some of them during a check.
 const LOOKS: usize = 3;
 
-/// Compares every document of `found` (a team's, if one is given) with those of a fold of the log up to its positions.
-/// What a search finds is a function of the document as it is stored, by this program's cutter of words. Blocks.
+/// Compares every document of `found` (only a team's, if one is given) with those of `expected`, a fold of the log up to
+/// the positions of `found`. Equal stored documents give equal search results, as the tokenizer is this program's own.
+/// Blocks.
 pub(crate) fn compare(
     expected: &OpenIndex,
     found: &OpenIndex,
@@ -69,19 +70,19 @@ impl Sides<'_> {
             }
             comparison.looked();
             let Some(expected) = self.expected.document(fields, &name)? else {
-                comparison.tell(difference(&told(&name), None, Some(String::new())));
+                comparison.tell(difference(&key_of(&name), None, Some(String::new())));
                 return Ok(());
             };
             let count = self.found.count(fields, &name)?;
             if count > 1 {
                 let (once, often) = (Some("one document".to_owned()), Some(format!("{count} documents")));
-                comparison.tell(difference(&told(&name), once, often));
+                comparison.tell(difference(&key_of(&name), once, often));
             } else if expected != found {
                 let (expected, found) = differing(&expected, &found);
-                comparison.tell(difference(&told(&name), Some(expected), Some(found)));
+                comparison.tell(difference(&key_of(&name), Some(expected), Some(found)));
             } else if place != (name.conversation.packed(), name.ts.micros().unsigned_abs()) {
                 let (expected, found) = (Some("its own place".to_owned()), Some("another's".to_owned()));
-                comparison.tell(difference(&told(&name), expected, found));
+                comparison.tell(difference(&key_of(&name), expected, found));
             }
             Ok(())
         })?;
@@ -93,14 +94,14 @@ impl Sides<'_> {
             let Some(name) = name.filter(|name| self.team.is_none_or(|team| team == name.team)) else { return Ok(()) };
             if self.found.count(fields, &name)? == 0 {
                 comparison.looked();
-                comparison.tell(difference(&told(&name), Some(String::new()), None));
+                comparison.tell(difference(&key_of(&name), Some(String::new()), None));
             }
             Ok(())
         })
     }
 }
 
-fn told(name: &Name) -> String {
+fn key_of(name: &Name) -> String {
     format!("team = {}, conversation = {}, ts = {}", name.team, name.conversation, name.ts)
 }
 
@@ -108,7 +109,7 @@ fn difference(key: &str, expected: Option<String>, found: Option<String>) -> Dif
     Difference { table: "messages", key: key.to_owned(), expected, found }
 }
 
-/// What differs, of each.
+/// Returns the fields in which two documents differ, as text: those of `expected` and those of `found`.
 fn differing(expected: &Document, found: &Document) -> (String, String) {
     let parts = |one: &Document| {
         [

@@ -1,4 +1,4 @@
-//! What of a message is found, and how events change it.
+//! The searchable part of a message, and how events change it.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -8,11 +8,11 @@ use teamlog_schemas::{
     Changed, ConversationId, Event, Message, MessageChange, Reaction, TeamId, Ts, UserId, is_system,
 };
 
-/// The version of what documents mean and of how they are stored, as far as the fields do not tell. Raise it when a rebuild
-/// would give other documents than before from an unchanged log: a [`Document`] gains or loses a field, words are cut
-/// otherwise.
+/// The version of the documents' meaning and of their encoding, as far as the fields do not show it. Raise it when a rebuild
+/// from an unchanged log would give other documents than before: a [`Document`] gains or loses a field, or the tokenizer
+/// changes.
 pub(super) const ROWS_VERSION: u32 = 1;
-/// Text of blocks and attachments of one message, in bytes: what is beyond it is not found.
+/// The indexed text of a message's blocks, and of its attachments, in bytes each. Text past this limit is not found.
 const PIECES_BYTES_MAX: usize = 32 * 1024;
 
 /// A message's name.
@@ -24,7 +24,7 @@ pub(super) struct Name {
 }
 
 impl Name {
-    /// As the index knows it.
+    /// Encodes the name as it is stored in the index.
     pub(super) fn bytes(&self) -> [u8; 24] {
         let mut bytes = [0; 24];
         bytes[..8].copy_from_slice(&self.team.packed().to_be_bytes());
@@ -33,7 +33,7 @@ impl Name {
         bytes
     }
 
-    /// None for what [`Name::bytes`] did not make.
+    /// Decodes a name. None if [`Name::bytes`] did not make the bytes.
     pub(super) fn of_bytes(bytes: &[u8]) -> Option<Name> {
         let number = |at: usize| Some(u64::from_be_bytes(bytes.get(at..at + 8)?.try_into().ok()?));
         Some(Name {
@@ -44,20 +44,20 @@ impl Name {
     }
 }
 
-/// A message as it is found.
+/// The searchable content of a message, as stored in the index.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Document {
     pub(super) user: Option<UserId>,
-    /// Its text, then what its attachments say.
+    /// The message's text (or its blocks' texts if that is empty), then the texts of its attachments.
     pub(super) pieces: Vec<String>,
     pub(super) has_link: bool,
     pub(super) is_reply: bool,
-    /// How many gave each emoji.
+    /// The number of people who reacted with each emoji.
     pub(super) reactions: BTreeMap<String, u32>,
 }
 
 impl Document {
-    /// A message's, without reactions; none if it is a conversation's coming or going.
+    /// Makes the document of a message, without reactions. None for a system message, for example about a join.
     fn of(message: &Message) -> Option<Document> {
         if is_system(message.subtype.as_deref()) {
             return None;
@@ -77,7 +77,7 @@ impl Document {
         Some(Document { user, pieces, has_link, is_reply, reactions: BTreeMap::new() })
     }
 
-    /// What `has:` and `is:` ask for.
+    /// Returns the document's values for the filters `has:` and `is:`.
     pub(super) fn flags(&self) -> Vec<String> {
         let mut flags = Vec::new();
         if self.has_link {
@@ -114,7 +114,7 @@ impl Document {
     }
 }
 
-/// The texts of blocks or attachments.
+/// Appends the texts of blocks or attachments to `pieces`.
 fn said_in(json: &str, pieces: &mut Vec<String>) {
     let Ok(value) = serde_json::from_str(json) else { return };
     let mut left = PIECES_BYTES_MAX;
@@ -131,7 +131,7 @@ fn collect(value: &Value, left: &mut usize, pieces: &mut Vec<String>) {
                         "text" | "title" | "pretext" | "fallback" | "value" | "footer" | "author_name",
                         Value::String(said),
                     ) => {
-                        // A fallback mostly repeats what stands beside it.
+                        // A fallback mostly repeats another field.
                         if said.len() <= *left && !pieces.contains(said) {
                             *left -= said.len();
                             pieces.push(said.clone());
@@ -145,16 +145,16 @@ fn collect(value: &Value, left: &mut usize, pieces: &mut Vec<String>) {
     }
 }
 
-/// What became of one message.
+/// The change of one message by the folded events.
 #[derive(Clone, Debug)]
 pub(super) struct Change {
-    /// As it is now; none if it is gone.
+    /// The message after the events; none if it was deleted.
     pub(super) document: Option<Document>,
-    /// It was posted among these events, so it cannot be in an index that has not seen them.
+    /// True if one of these events posted the message. Then an index that has not applied them cannot have it.
     pub(super) is_new: bool,
 }
 
-/// What events do to messages.
+/// The changes of messages by a run of consecutive events.
 #[derive(Debug, Default)]
 pub(super) struct Changes {
     pub(super) messages: HashMap<Name, Change>,
@@ -163,7 +163,7 @@ pub(super) struct Changes {
 }
 
 impl Changes {
-    /// Folds the next event in. `before` looks up what was there before the first of these events.
+    /// Applies the next event. `before` looks up a message as it was before the first of these events.
     pub(super) fn apply<E>(
         &mut self,
         event: &Event,

@@ -1,28 +1,28 @@
-//! Why nothing could be found, or nothing written.
+//! The errors of searching and indexing.
 
 use teamlog_log::{FeedError, TopicPartition};
 
 use crate::fingerprint::OtherSchema;
 
-/// Why nothing could be found, or nothing written.
+/// Why a search or a write to the index failed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum SearchError {
     /// The index on disk. If it is broken, its directory may be removed: it is built again from the log.
     #[error("the search index in {dir}: {why}")]
     Index {
-        /// Where it lies.
+        /// The index's directory.
         dir: String,
-        /// What is wrong.
+        /// The reason.
         why: String,
     },
-    /// Another version of this program built it, with other fields.
+    /// Another version of this program built the index, with other fields.
     #[error(transparent)]
     OtherSchema(#[from] OtherSchema),
-    /// The events that the index has not seen yet cannot be read.
+    /// The events after the index's position cannot be read.
     #[error(transparent)]
     Feed(#[from] FeedError),
-    /// Entries that do not follow those before: another projector writes, or an attempt was broken off. The projector's
-    /// positions say where to go on.
+    /// The entries do not continue at the index's position: another projector wrote, or an attempt was cancelled. Continue
+    /// from the projector's positions.
     #[error("the search index stands elsewhere in {0}")]
     Overtaken(TopicPartition),
 }

@@ -1,10 +1,10 @@
-//! The generations of an index, side by side in one directory, and which of them is the current one.
+//! The generations of an index, side by side in one directory, and which of them is current.
 //!
 //! ```text
 //!   v1           the first generation
-//!   v1.g7        a later one, built anew
+//!   v1.g7        a later one, rebuilt
 //!   v1.current   which one is read and written to; while it is not there, the first
-//!   v1.built     one that is complete and was not switched to yet
+//!   v1.built     one that is complete but not current yet
 //! ```
 
 use std::{
@@ -15,7 +15,7 @@ use std::{
 
 use super::SearchError;
 
-/// How the names of all generations begin. It does not tell what they hold: the fingerprint in each does.
+/// The prefix of all generations' names. It does not identify the schema: the fingerprint in each generation does.
 const PREFIX: &str = "v1";
 
 /// An index's directory.
@@ -29,27 +29,27 @@ impl Generations {
         Generations { dir: dir.to_owned() }
     }
 
-    /// Where all of them lie.
+    /// The directory of all generations.
     pub(crate) fn dir(&self) -> &Path {
         &self.dir
     }
 
-    /// Where one lies.
+    /// The path of a generation.
     pub(crate) fn path(&self, generation: u32) -> PathBuf {
         self.dir.join(if generation == 0 { PREFIX.to_owned() } else { format!("{PREFIX}.g{generation}") })
     }
 
-    /// The current one.
+    /// Returns the current generation.
     pub(crate) fn current(&self) -> Result<u32, SearchError> {
         Ok(self.read("current")?.unwrap_or(0))
     }
 
-    /// One that is complete and may be switched to.
+    /// Returns the generation that is complete but not current yet, if there is one.
     pub(crate) fn built(&self) -> Result<Option<u32>, SearchError> {
         self.read("built")
     }
 
-    /// Says which one is complete, or that none is.
+    /// Records which generation is complete, or that none is.
     pub(crate) fn mark_built(&self, generation: Option<u32>) -> Result<(), SearchError> {
         match generation {
             Some(generation) => self.write("built", generation),
@@ -57,13 +57,13 @@ impl Generations {
         }
     }
 
-    /// Makes one the current one, for every process that looks. A crash leaves the old one or the new one.
+    /// Makes a generation current, for every process. After a crash either the old or the new one is current.
     pub(crate) fn switch(&self, generation: u32) -> Result<(), SearchError> {
         self.write("current", generation)?;
         self.mark_built(None)
     }
 
-    /// Removes one.
+    /// Removes a generation. Succeeds if it does not exist.
     pub(crate) fn remove(&self, generation: u32) -> Result<(), SearchError> {
         self.done(removed(fs::remove_dir_all(self.path(generation))))
     }
@@ -99,7 +99,7 @@ impl Generations {
     }
 }
 
-/// What was not there need not be removed.
+/// Turns the error that a removed file did not exist into success.
 fn removed(done: io::Result<()>) -> io::Result<()> {
     match done {
         Err(why) if why.kind() == ErrorKind::NotFound => Ok(()),

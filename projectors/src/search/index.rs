@@ -31,13 +31,13 @@ use crate::{
     names,
 };
 
-/// What the writer's one thread may hold; tantivy wants 15 MB at least.
+/// The memory of the writer's single thread, in bytes. tantivy requires at least 15 MB.
 const WRITER_BYTES: usize = 48 << 20;
-/// Blocks of stored documents kept decompressed while all are read.
+/// The number of decompressed blocks of stored documents that are cached while all documents are read.
 const STORE_BLOCKS: usize = 64;
-/// The file beside tantivy's in which an index keeps the fingerprint of its schema.
+/// The file, beside tantivy's, with the fingerprint of the index's schema.
 const SCHEMA_FILE: &str = "teamlog.schema";
-/// How the index calls our cutter of words.
+/// The name of this program's tokenizer in the index.
 const ANALYZER: &str = "words";
 
 /// The index's fields.
@@ -120,20 +120,20 @@ fn check_schema(dir: &Path, schema: &Schema) -> std::io::Result<Option<OtherSche
         Err(why) if why.kind() == std::io::ErrorKind::NotFound => None,
         found => Some(found?),
     };
-    // Generations lie side by side in what people know the index by.
+    // The replica's name is the directory that holds all generations.
     let replica = dir.parent().unwrap_or(dir).display().to_string();
     let (view, reported) = (names::SEARCH.to_owned(), Reported::default());
     Ok((found.as_ref() != Some(&wanted)).then_some(OtherSchema { view, replica, found, wanted, reported }))
 }
 
-/// What was committed last, and how far it reaches: the two belong together.
+/// A snapshot of the last commit that readers see: its documents and its positions, which always belong together.
 pub(super) struct Committed {
     pub(super) searcher: Searcher,
     pub(super) positions: HashMap<TopicPartition, Position>,
 }
 
 impl Committed {
-    /// How far it reaches in a source.
+    /// The position that the documents reflect in a source.
     pub(super) fn position(&self, source: TopicPartition) -> Position {
         self.positions.get(&source).copied().unwrap_or(Position::START)
     }
@@ -210,7 +210,7 @@ fn each_living(
     Ok(())
 }
 
-/// What was applied and not committed yet, of one source.
+/// The changes of one source that were applied and not committed yet.
 struct Waiting {
     changes: Changes,
     position: Position,
@@ -218,10 +218,10 @@ struct Waiting {
 
 #[derive(Default)]
 struct Writing {
-    /// Made at the first commit: who only reads does not lock the directory.
+    /// Made at the first commit, so that a process that only reads does not lock the directory.
     writer: Option<IndexWriter>,
     waiting: HashMap<TopicPartition, Waiting>,
-    /// What the last commit reaches to, while readers do not see it yet: it is durable, and must not be written again.
+    /// The positions of the last commit, while readers do not see it yet. It is durable and must not be written again.
     unseen: Option<HashMap<TopicPartition, Position>>,
 }
 
@@ -254,7 +254,7 @@ impl SearchIndex {
             loop {
                 let before = index.load_metas()?.payload;
                 let reader: IndexReader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
-                // Another process may commit meanwhile: documents and positions must be of one commit.
+                // Another process may commit in the meantime: documents and positions must be of one commit.
                 if index.load_metas()?.payload == before {
                     return Ok((index, reader, before));
                 }
@@ -274,7 +274,7 @@ impl SearchIndex {
         SearchError::Index { dir: self.dir.display().to_string(), why: why.to_string() }
     }
 
-    /// Files whose bytes are not those that were written.
+    /// Returns the files whose checksum does not match.
     pub(super) fn damaged(&self) -> Result<Vec<String>, TantivyError> {
         let mut damaged: Vec<String> =
             self.index.validate_checksum()?.iter().map(|file| file.display().to_string()).collect();
@@ -282,18 +282,18 @@ impl SearchIndex {
         Ok(damaged)
     }
 
-    /// What was committed last.
+    /// Returns the last commit that readers see.
     pub(super) fn committed(&self) -> Arc<Committed> {
         self.committed.read().clone()
     }
 
-    /// What was committed last, once nobody is writing.
+    /// Returns the last commit, after waiting for a running `apply` or `commit` and making it visible to readers.
     pub(super) fn settled(&self) -> Result<Arc<Committed>, SearchError> {
         self.show(&mut self.writing.lock())?;
         Ok(self.committed())
     }
 
-    /// Lets readers see what was committed, if they do not yet.
+    /// Makes the last commit visible to readers, if it is not yet.
     fn show(&self, writing: &mut Writing) -> Result<(), SearchError> {
         let Some(positions) = &writing.unseen else { return Ok(()) };
         self.reader.reload().map_err(|why| self.wrong(&why))?;
@@ -303,7 +303,7 @@ impl SearchIndex {
         Ok(())
     }
 
-    /// Folds entries of several sources in, to be committed later; says how many messages and bytes wait.
+    /// Applies entries of several sources, without committing them. Returns how many messages and bytes are not committed.
     pub(super) fn apply(&self, batch: &crate::Batch) -> Result<(usize, usize), SearchError> {
         let mut writing = self.writing.lock();
         self.show(&mut writing)?;
@@ -314,7 +314,7 @@ impl SearchIndex {
                 if committed.position(*source) != *from {
                     return Err(SearchError::Overtaken(*source));
                 }
-                // The projector begins anew where the last commit ended.
+                // The projector starts again at the last commit's position.
                 writing.waiting.insert(*source, Waiting { changes: Changes::default(), position: *from });
             }
         }
@@ -336,8 +336,8 @@ impl SearchIndex {
         Ok(sizes.fold((0, 0), |(messages, bytes), (more, larger)| (messages + more, bytes + larger)))
     }
 
-    /// Makes durable what was applied, with its positions, and shows it. After an error all of it still waits, to be
-    /// written or to be shown.
+    /// Commits the applied changes with their positions, and makes them visible to readers. After an error they are still
+    /// waiting, to be committed or to be made visible by the next call.
     pub(super) fn commit(&self) -> Result<(), SearchError> {
         let mut writing = self.writing.lock();
         self.show(&mut writing)?;
@@ -348,7 +348,7 @@ impl SearchIndex {
         }
         let mut positions = committed.positions.clone();
         positions.extend(writing.waiting.iter().map(|(source, waiting)| (*source, waiting.position)));
-        // A writer that failed is dropped, and with it what it was given.
+        // A writer that failed is dropped, together with its uncommitted documents.
         let writer = writing.writer.take();
         let writer = self.write(writer, &writing.waiting, &positions).map_err(|why| self.wrong(&why))?;
         writing.writer = Some(writer);
@@ -395,7 +395,7 @@ mod tests {
 
     use super::*;
 
-    /// As after a `reload` that failed right behind a commit: durable, and nobody has seen it.
+    /// The state after a commit whose `reload` failed: durable, but not visible to readers.
     #[test]
     fn what_was_committed_and_not_seen_is_shown_and_not_written_again() {
         let dir = tempfile::tempdir().unwrap();

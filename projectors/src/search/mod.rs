@@ -1,4 +1,4 @@
-//! The search view: messages in a tantivy index on this machine's disk, and the tail behind its last commit.
+//! The search view: messages in a tantivy index on local disk, and the tail after its last commit.
 //!
 //! ```text
 //!   events --> SearchProjector --> gathered in memory --(10 s or 50,000 messages)--> one commit: documents, positions
@@ -7,12 +7,12 @@
 //!                             +-> what the tail posted or changed (feed.scan from the committed position)
 //! ```
 //!
-//! The positions lie in the commit's payload, so they are durable with the documents or not at all. What is gathered
-//! and not committed is read again from the log after a crash. A query takes one commit and scans the feed from that
-//! very position, so it never matters how long ago the commit was: every message is found as it is now, and once.
+//! The positions are in the commit's payload, so they are durable with the documents or not at all. After a crash,
+//! entries that were gathered and not committed are read from the log again. A query takes one commit and scans the feed
+//! from that commit's position. So however old the commit is, every message is found in its newest state, and once.
 //!
-//! An index that is lost is built again from the log by its projector, and until it has come within a scan's reach
-//! queries fail with [`SearchError::Feed`]. A rebuild makes another generation of it beside the current one.
+//! An index that is lost is built again from the log by its projector. Until a scan reaches back to its position,
+//! queries fail with [`SearchError::Feed`]. A rebuild makes another generation beside the current one.
 
 mod compare;
 mod document;
@@ -39,7 +39,7 @@ use teamlog_log::{Feed, Partition, Position, TopicPartition};
 use teamlog_schemas::Event;
 use tokio::sync::Semaphore;
 
-/// Queries that run at once; the others wait for their turn, bounded by the calls that the gateway admits.
+/// The number of queries that run at once. The others wait; the gateway's limit on calls bounds how many.
 const QUERIES_AT_ONCE: usize = 4;
 
 /// The search index. Cheap to clone.
@@ -51,9 +51,9 @@ pub struct Search {
 }
 
 impl Search {
-    /// Opens the current index in a directory, or makes it; blocks for a moment. One process may write to it: whoever
-    /// commits first keeps the others out. Where another generation becomes the current one, it is gone over to. One of
-    /// another schema is not used: queries fail until a generation of this one becomes the current one.
+    /// Opens the current index in a directory, or creates it; blocks for a moment. Only one process can write to it: the
+    /// one that commits first holds the lock. When another generation becomes current, this switches to it. An index with
+    /// another schema is not used: queries fail until a generation with this program's schema becomes current.
     ///
     /// # Errors
     /// [`SearchError::Index`] if it cannot be read.
@@ -65,18 +65,18 @@ impl Search {
         })
     }
 
-    /// Its projector, of which there must be one.
+    /// Returns the index's projector. There must be only one.
     pub fn projector(&self, partitions: impl IntoIterator<Item = Partition>) -> Arc<SearchProjector> {
         Arc::new(SearchProjector::new(self.open.clone(), self.dir.to_string(), partitions))
     }
 
-    /// How far the last commit reaches in a partition of `events`; nowhere if the index is of another schema.
+    /// Returns the last commit's position in a partition of `events`; the log's start if the index has another schema.
     pub fn committed(&self, partition: Partition) -> Position {
         let known = self.open.known();
         known.map_or(Position::START, |index| index.committed().position(TopicPartition::events(partition)))
     }
 
-    /// Finds messages of a team that lies in `partition`: all that `feed` has read at the call, as they are then.
+    /// Searches the messages of a team in `partition`, in their state after all that `feed` has read at the call.
     ///
     /// # Errors
     /// [`SearchError::Feed`] if the tail cannot be read, or the index lags further behind than a scan reaches;
@@ -93,7 +93,7 @@ impl Search {
         let committed = index.committed();
         let source = TopicPartition::events(partition);
         let from = committed.position(source);
-        // The tail is laid over the index itself, document by document, so it is not rows that are brought up to date here.
+        // The query itself applies the tail to the index's documents, so no rows are updated here.
         let entries = feed.scan(source, from).await?;
         let end = entries.last().map_or(from, |entry| entry.after).offset;
         let find = move || {

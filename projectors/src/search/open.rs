@@ -1,4 +1,4 @@
-//! The index that is open in this process: the current generation, gone over from when another one becomes it.
+//! The index that is open in this process. It follows the current generation.
 
 use std::{
     collections::HashMap,
@@ -14,15 +14,15 @@ use tracing::info;
 use super::{Generations, SearchError, index::SearchIndex};
 use crate::fingerprint::OtherSchema;
 
-/// How old the knowledge of the current generation may be. A generation that was switched off is kept longer.
+/// The time after which the current generation is looked up again. A generation that was replaced is kept longer than that.
 const KNOWN: Duration = Duration::from_secs(1);
 
-/// An open index, or the current generation's other schema.
+/// An open index, or the fact that the current generation has another schema.
 pub(crate) struct OpenIndex {
-    /// None for one that stays as it is: a generation that is being built, or a fold beside it.
+    /// None for an index that follows no switch: a generation that is being built, or a fold beside it.
     generations: Option<Generations>,
     now: RwLock<Now>,
-    /// Held by who looks.
+    /// Held while the current generation is looked up, so that one caller does it at a time.
     looking: Mutex<()>,
 }
 
@@ -34,7 +34,8 @@ struct Now {
 }
 
 impl OpenIndex {
-    /// The current generation in a directory, made if there is none. Blocks, as all of this but [`OpenIndex::current`].
+    /// Opens the current generation in a directory, and creates it if there is none. Blocks, as all methods except
+    /// [`OpenIndex::current`].
     pub(crate) fn open(dir: &Path) -> Result<OpenIndex, SearchError> {
         let generations = Generations::new(dir);
         let generation = generations.current()?;
@@ -42,17 +43,17 @@ impl OpenIndex {
         Ok(OpenIndex::of(Some(generations), generation, index))
     }
 
-    /// One that stays as it is, if there is one.
+    /// Opens the index at `path`, if there is one. It follows no switch.
     pub(crate) fn existing(path: &Path) -> Result<Option<OpenIndex>, SearchError> {
         if SearchIndex::is_there(path) { OpenIndex::fixed(path).map(Some) } else { Ok(None) }
     }
 
-    /// How far it was committed.
+    /// The committed positions. Empty if the index has another schema.
     pub(crate) fn positions(&self) -> HashMap<TopicPartition, Position> {
         self.known().map(|index| index.committed().positions.clone()).unwrap_or_default()
     }
 
-    /// One that stays as it is, made if it is not there.
+    /// Opens the index at `path`, and creates it if there is none. It follows no switch.
     pub(crate) fn fixed(path: &Path) -> Result<OpenIndex, SearchError> {
         Ok(OpenIndex::of(None, 0, Ok(Arc::new(SearchIndex::open(path)?))))
     }
@@ -66,12 +67,12 @@ impl OpenIndex {
         OpenIndex { generations, now, looking: Mutex::default() }
     }
 
-    /// What is open, as it was last looked for.
+    /// Returns the index that was current at the last lookup.
     pub(super) fn known(&self) -> Result<Arc<SearchIndex>, SearchError> {
         Ok(self.now.read().index.clone()?)
     }
 
-    /// What is open, looked for a second ago at most.
+    /// Returns the index that was current at most [`KNOWN`] ago. Looks up the current generation if needed.
     pub(super) fn recent(&self) -> Result<Arc<SearchIndex>, SearchError> {
         let now = self.now.read().clone();
         if now.looked.elapsed() >= KNOWN {
@@ -80,7 +81,7 @@ impl OpenIndex {
         self.known()
     }
 
-    /// Looks for the current generation, goes over to it, and returns which one it is.
+    /// Looks up the current generation, switches to it, and returns its number.
     pub(super) fn look(&self) -> Result<u32, SearchError> {
         let _one = self.looking.lock();
         let mut now = self.now.read().clone();
@@ -92,7 +93,7 @@ impl OpenIndex {
                 info!(dir = %generations.dir().display(), generation, "the search index is another one now");
                 now = Now { generation, index, looked: Instant::now() };
             } else if now.index.is_err() && !SearchIndex::is_there(&path) {
-                // It was removed by hand, to be built here.
+                // An operator removed it, so that it is built again here.
                 now.index = open_or_other(&path)?;
             }
         }
@@ -101,7 +102,7 @@ impl OpenIndex {
         Ok(now.generation)
     }
 
-    /// What is open, looked for a second ago at most, without blocking.
+    /// Returns the index that was current at most [`KNOWN`] ago, without blocking the executor.
     pub(super) async fn current(self: &Arc<Self>) -> Result<Arc<SearchIndex>, SearchError> {
         let now = self.now.read().clone();
         if now.looked.elapsed() < KNOWN {
@@ -116,7 +117,7 @@ impl OpenIndex {
     }
 }
 
-/// That an index is of another schema is something to go on with.
+/// Opens an index. Another schema is a result here, not an error.
 fn open_or_other(path: &Path) -> Result<Result<Arc<SearchIndex>, OtherSchema>, SearchError> {
     match SearchIndex::open(path) {
         Ok(index) => Ok(Ok(Arc::new(index))),

@@ -33,7 +33,7 @@ pub struct SearchProjector {
 }
 
 impl SearchProjector {
-    /// `replica` is what people know it by: its directory.
+    /// Makes a projector. `replica` is the replica's name: its directory.
     pub(crate) fn new(
         open: Arc<OpenIndex>,
         replica: String,

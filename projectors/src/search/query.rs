@@ -28,11 +28,11 @@ use super::{
 const K1: f32 = 1.2;
 const B: f32 = 0.75;
 
-/// Up to so many conversations are looked up in the index: what they hold may be all that a query without words is about. Of
-/// more, their documents would be more than those that have the words, and each that has them is asked where it lies.
+/// The maximum number of conversations that are looked up in the index; they may be a query's only condition. For more of
+/// them, their documents would outnumber those with the words, so each document with the words is checked instead.
 const LOOKED_UP_MAX: usize = 4;
 
-/// How matches are put in order; what is equal comes newest first.
+/// The order of matches. Equal ones are ordered newest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MatchOrder {
@@ -44,55 +44,56 @@ pub enum MatchOrder {
     Oldest,
 }
 
-/// What is looked for.
+/// A search for messages of one team.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MessageQuery {
-    /// Whose messages.
+    /// The team whose messages are searched.
     pub team: TeamId,
-    /// Words that must all be there; a phrase stands in double quotes, `-word` must not be there. May be empty: then
-    /// the filters alone decide.
+    /// Words that a message must all contain. A phrase is in double quotes; `-word` must not occur. If empty, only the
+    /// filters select messages.
     pub words: String,
-    /// Only in these, which must be what the reader may read: permission is not known here.
+    /// Only messages in these conversations. The caller must include only those that the reader may read: permissions are
+    /// not checked here.
     pub conversations: Vec<ConversationId>,
-    /// Only by this person.
+    /// Only messages of this author.
     pub from: Option<UserId>,
-    /// Only those that have all of these: `link`, `reaction`, `:emoji:`, `thread` (a reply).
+    /// Only messages that have all of these: `link`, `reaction`, `:emoji:`, `thread` (a reply).
     pub has: Vec<String>,
-    /// Only from this on.
+    /// Only messages from this time on (inclusive).
     pub after: Ts,
-    /// Only before this.
+    /// Only messages before this time (exclusive).
     pub before: Ts,
     /// The order.
     pub order: MatchOrder,
-    /// Matches to pass over.
+    /// The number of matches to skip.
     pub skip: usize,
-    /// Matches to give at most.
+    /// The maximum number of matches to return.
     pub count: usize,
 }
 
 /// A message that was found.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Match {
-    /// Where.
+    /// The message's conversation.
     pub conversation: ConversationId,
-    /// Its name there.
+    /// The message's `ts`, its id in that conversation.
     pub ts: Ts,
-    /// How well it fits.
+    /// The relevance; higher is better.
     pub score: f32,
 }
 
-/// What was found.
+/// A page of matches.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Matches {
-    /// How many in all.
+    /// The number of all matches.
     pub total: usize,
-    /// The wanted page of them.
+    /// The requested page.
     pub hits: Vec<Match>,
-    /// Everything of the partition below this was searched.
+    /// The offset up to which (exclusive) the partition was searched.
     pub end: Offset,
 }
 
-/// Finds messages in what was committed and in what `tail` changed since.
+/// Searches the committed documents, with the changes since then from `tail`.
 pub(super) fn find(
     committed: &Committed,
     fields: &Fields,
@@ -163,7 +164,7 @@ impl Sought<'_> {
         Ok((total, matches))
     }
 
-    /// Collects what lies in the query's conversations only.
+    /// Collects only messages in the query's conversations.
     fn in_places<C: Collector + Send + Sync>(
         &self,
         collector: C,
@@ -217,7 +218,7 @@ impl Sought<'_> {
         }
     }
 
-    /// What the tail posted or changed and fits, scored by the index's statistics.
+    /// Returns the matches among messages that the tail posted or changed, scored by the index's statistics.
     fn in_tail(&self, tail: &Changes) -> Result<Vec<Match>, TantivyError> {
         let mut analyzer = words::analyzer();
         let mut fitting: Vec<(Name, Words)> = Vec::new();

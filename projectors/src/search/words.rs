@@ -93,16 +93,16 @@ impl TokenStream for Cut<'_> {
     }
 }
 
-/// One thing that a query asks of a message's words.
+/// A condition of a query on a message's words.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Clause {
-    /// A word, or the words of a phrase with their distance from the first.
+    /// A single word, or the words of a phrase. Each has its distance from the first, in words.
     pub(super) terms: Vec<(usize, String)>,
-    /// Whether it must not be there.
+    /// True if a message must not contain it.
     pub(super) negated: bool,
 }
 
-/// Takes a query apart. None if it has words, but none that a text could hold.
+/// Parses the words of a query. None if they are not empty, but contain nothing that the tokenizer keeps.
 pub(super) fn clauses(words: &str) -> Option<Vec<Clause>> {
     let words = words.replace(['“', '”', '„'], "\"");
     let mut rest = words.trim_start();
@@ -130,15 +130,15 @@ pub(super) fn clauses(words: &str) -> Option<Vec<Clause>> {
     (is_empty || !clauses.is_empty()).then_some(clauses)
 }
 
-/// The words of one message by their places.
+/// The words of one message, each with its places.
 pub(super) struct Words {
     places: HashMap<String, Vec<usize>>,
-    /// How many there are.
+    /// The number of words, repetitions included.
     pub(super) len: usize,
 }
 
 impl Words {
-    /// Those of a message's pieces.
+    /// Tokenizes the pieces of a message.
     pub(super) fn of(pieces: &[String], analyzer: &mut TextAnalyzer) -> Words {
         let mut words = Words { places: HashMap::new(), len: 0 };
         let mut begins = 0;
@@ -174,8 +174,8 @@ impl Words {
     }
 }
 
-/// Marks what a query's words found in a text: U+E000 before, U+E001 behind, as Slack does. What links and mentions
-/// point to is left as it is.
+/// Marks the matches of a query's words in a text: U+E000 before, U+E001 after, as Slack does. The targets of links and
+/// mentions are not marked.
 pub fn highlight(words: &str, text: &str) -> String {
     let clauses = clauses(words).unwrap_or_default();
     let mut analyzer = analyzer();
@@ -226,7 +226,7 @@ fn joined(spans: Vec<Range<usize>>) -> Vec<Range<usize>> {
     joined
 }
 
-/// What stands in `<...>` up to a `|`: a link's address, a mention's id.
+/// Returns the ranges of the targets in `<...>`, up to a `|`: a link's address, a mention's id.
 fn targets(text: &str) -> Vec<Range<usize>> {
     let mut targets = Vec::new();
     let mut at = 0;

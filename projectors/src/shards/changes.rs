@@ -33,19 +33,19 @@ pub(super) trait ReadFirst: Row {
     fn parse(row: &[Cell]) -> Result<(Self::Key, Self), DbError>;
 }
 
-/// What becomes of a table's rows.
+/// A table whose rows are changed by events.
 pub(super) trait Folded: Row {
     const SOURCE: Source;
-    /// Folds one event of its source in. Of the tables above its own in the registry it sees, and may change, the rows as
-    /// they are after the event; of those below, as they were before it.
+    /// Applies one event of the table's source. Tables before this one in the registry are seen (and may be changed) as they
+    /// are after the event; tables after it, as they were before the event.
     fn apply(on: &mut Tables, team: TeamId, event: &Arc<Event>);
 }
 
-/// The topic that a table is made of.
+/// The topic from which a table is built.
 pub(super) enum Source {
-    /// `events`: only of teams that began on this shard.
+    /// The topic `events`, only of teams that began on this shard.
     Events,
-    /// A compacted topic, and what becomes of the row whose record's key a tombstone has.
+    /// A compacted topic, and the function that applies a tombstone, given the record's key.
     Compacted(Topic, fn(&mut Tables, TeamId, &str)),
 }
 
@@ -83,7 +83,7 @@ impl<R: Row> Default for Found<R> {
 }
 
 impl<R: Row> Found<R> {
-    /// Makes room for so many rows.
+    /// Reserves room for this many rows.
     pub(super) fn reserve(&mut self, rows: usize) {
         self.found.reserve(rows);
     }
@@ -108,7 +108,7 @@ impl<R: Row> Found<R> {
         self.gone.insert(key);
     }
 
-    /// Changes a row, if it is there, and returns what `change` does.
+    /// Changes a row, if it exists, and returns what `change` returned.
     pub(super) fn change<T>(&mut self, key: R::Key, change: impl FnOnce(&mut R) -> T) -> Option<T> {
         let changed = change(self.found.get_mut(&key)?);
         self.dirty.insert(key);

@@ -14,7 +14,7 @@ use crate::{
     projector::{Batch, ProjectError, Projector},
 };
 
-/// Every so many batches old keyed writes go.
+/// The number of batches after which old keyed writes are deleted.
 const PRUNE_EVERY: u64 = 256;
 
 /// Projects the partitions of one shard to one replica.

@@ -19,17 +19,17 @@ use crate::{
     projector::Projector,
 };
 
-/// One shard as it is configured.
+/// The configuration of one shard.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ShardConfig {
-    /// What the directory calls it.
+    /// The shard's name in the directory.
     pub name: String,
     /// `mysql://user@host:port/database` or `sqlite://path`, nearest first.
     pub replicas: Vec<String>,
 }
 
-/// Every shard. Cheap to clone.
+/// All configured shards. Cheap to clone.
 #[derive(Clone)]
 pub struct Shards {
     partitions: u32,
@@ -37,7 +37,7 @@ pub struct Shards {
 }
 
 impl Shards {
-    /// The shards of a log with so many partitions. Nothing is opened before it is used.
+    /// Makes the shards of a log with this number of partitions. Replicas are opened at their first use.
     ///
     /// # Errors
     /// [`DbError::Url`] for a replica's url that is none, or a shard without a replica.
@@ -87,14 +87,14 @@ impl Shards {
         self.shards.get(shard).into_iter().flat_map(Replicas::iter).cloned().collect()
     }
 
-    /// The generations of a shard's replicas, as far as this process has seen: other ones once a replica was built anew.
+    /// Returns the generations of a shard's replicas that this process last saw, as text. A rebuild changes it.
     pub(crate) fn generations(&self, shard: &str) -> String {
         let one = |replica: &Replica| replica.seen_generation().map_or("-".to_owned(), |number| number.to_string());
         let all: Vec<String> = self.shards.get(shard).into_iter().flat_map(Replicas::iter).map(one).collect();
         all.join(".")
     }
 
-    /// One projector for each replica of each shard.
+    /// Returns a projector for each replica of each shard.
     pub fn projectors(&self) -> Vec<Arc<dyn Projector>> {
         let one = |shard: &str, replica: Replica| {
             Arc::new(ShardProjector::new(shard, self.partitions_of(shard), replica)) as Arc<dyn Projector>

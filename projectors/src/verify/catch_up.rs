@@ -1,4 +1,4 @@
-//! Bringing a view to a given place, outside of the runner.
+//! Catching a view up to a given offset, outside of the runner.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -14,16 +14,17 @@ use tracing::info;
 use super::VerifyError;
 use crate::projector::{Batch, Projector};
 
-/// How often people are told how far it has come.
+/// The interval at which progress is logged.
 const SAID_EVERY: Duration = Duration::from_secs(5);
-/// Entries of one batch.
+/// The maximum number of entries in one batch.
 const BATCH_ENTRIES: usize = 5_000;
-/// How long the log may give nothing before a place that it has.
+/// The time to wait for entries before an offset that the log has.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// The same in a compacted topic, where nothing may be left before that place: a removed tombstone was the last.
+/// As [`PATIENCE`], in a compacted topic. There, no entry may be left before that offset: the last one may have been a
+/// tombstone that was removed.
 const PATIENCE_COMPACTED: Duration = Duration::from_secs(2);
 
-/// Where the log ends in each of these.
+/// Returns the log's end offset in each source.
 pub(super) async fn ends(
     feed: &Feed<Event>,
     sources: impl IntoIterator<Item = TopicPartition>,
@@ -35,8 +36,8 @@ pub(super) async fn ends(
     Ok(ends)
 }
 
-/// Applies each source from where the view stands up to `to`, exclusively, or to where the log ends, if a view claims to
-/// have seen more than that: then its positions differ.
+/// Applies each source from the view's position up to `to` (exclusive), or to the log's end if `to` is after it. The latter
+/// happens if `to` comes from a view that claims more than the log has; then a comparison finds different positions.
 pub(super) async fn catch_up(
     feed: &Feed<Event>,
     projector: &dyn Projector,
@@ -49,7 +50,7 @@ pub(super) async fn catch_up(
         let from = at.get(&source).copied().unwrap_or(Position::START);
         let mut ahead = read_ahead(feed.subscribe(source, from), source, wanted);
         loop {
-            // It is never aborted while somebody waits for it.
+            // The task is never aborted while it is awaited, so it can only have panicked.
             let (reader, read) = ahead.await.unwrap_or_else(|why| std::panic::resume_unwind(why.into_panic()));
             let Some(batch) = read? else { break };
             let at = reader.position().offset;
@@ -76,7 +77,7 @@ fn read_ahead(mut reader: Subscriber<Event>, source: TopicPartition, wanted: Off
     }))
 }
 
-/// The next entries below `wanted`; none if there are no more.
+/// Reads the next batch of entries before `wanted`. None if there are no more.
 async fn next_batch(
     reader: &mut Subscriber<Event>,
     source: TopicPartition,
@@ -86,7 +87,7 @@ async fn next_batch(
     while batch.entries.len() < BATCH_ENTRIES && reader.position().offset < wanted {
         let before = reader.position();
         let entries = below(reader, source, wanted).await?;
-        // Only a hole lies before the wanted place.
+        // Only a gap is left before `wanted`.
         if entries.is_empty() {
             break;
         }
@@ -95,7 +96,7 @@ async fn next_batch(
     Ok((!batch.entries.is_empty()).then_some(batch))
 }
 
-/// The next entries below `wanted`; none if the next one lies at or behind it.
+/// Reads the next entries before `wanted`. Empty if the next entry is at or after `wanted`.
 async fn below(
     reader: &mut Subscriber<Event>,
     source: TopicPartition,
@@ -118,8 +119,8 @@ async fn below(
     Ok(entries)
 }
 
-/// The keys of compacted topics that were written at or behind these positions: what they were below may be gone from
-/// the log, so a fold cannot tell.
+/// Returns the keys of compacted topics that were written at or after these positions. Their earlier records may have been
+/// compacted away, so a fold cannot give their rows.
 pub(super) async fn newer_keys(
     feed: &Feed<Event>,
     from: &BTreeMap<TopicPartition, Position>,

@@ -1,4 +1,4 @@
-//! What two copies of a view differ in, and two databases row by row.
+//! The comparison of two copies of a view, and of two databases row by row.
 
 use std::{
     cmp::Ordering,
@@ -13,15 +13,15 @@ use uuid::Uuid;
 use super::{Difference, Verified};
 use crate::db::{Cell, Cells, DbError, Table, Tx, id_of};
 
-/// Differences that are told; the rest is counted.
+/// The maximum number of differences that are reported. The rest are only counted.
 const TOLD_MAX: usize = 100;
-/// Characters of one value that are told.
+/// The maximum number of characters of a value in a report.
 const VALUE_CHARS_MAX: usize = 120;
 
-/// A comparison as far as it has come.
+/// A comparison in progress.
 pub(crate) struct Comparison {
     team: Option<TeamId>,
-    /// Keys of compacted topics that the fold cannot tell about.
+    /// Keys of compacted topics for which the fold cannot give the expected row.
     left_out: HashSet<(Topic, String)>,
     so_far: Verified,
 }
@@ -36,9 +36,9 @@ impl Comparison {
         self.so_far
     }
 
-    /// A view that stands where the log has another history differs, whatever its rows.
+    /// Compares positions. A view whose position belongs to another history of the log differs, whatever its rows.
     pub(super) fn positions(&mut self, source: TopicPartition, found: Position, expected: Position) {
-        // In a compacted topic what lay below may be a hole.
+        // In a compacted topic the records before an offset may have been removed.
         if found != expected && source.topic.fenced() {
             let (expected, found) = (Some(format!("{expected:?}")), Some(format!("{found:?}")));
             self.tell(Difference { table: "positions", key: source.to_string(), expected, found });
@@ -102,12 +102,12 @@ impl Comparison {
         key.is_ok_and(|key| self.left_out.contains(&key))
     }
 
-    /// One more row was looked at.
+    /// Counts a compared row.
     pub(crate) fn looked(&mut self) {
         self.so_far.rows += 1;
     }
 
-    /// One row differs.
+    /// Records a row that differs.
     pub(crate) fn tell(&mut self, difference: Difference) {
         self.so_far.differing += 1;
         if self.so_far.differences.len() < TOLD_MAX {
@@ -121,7 +121,7 @@ fn order(left: &[Cell], right: &[Cell]) -> Ordering {
     different.unwrap_or(Ordering::Equal)
 }
 
-/// A value for people: ids as clients see them, secrets not at all, long text cut.
+/// Formats a value for a report: ids as clients see them, secrets omitted, long text truncated.
 fn shown(table: &Table, at: usize, cell: &Cell) -> String {
     let id = match table.columns[at].name {
         "team" => id_of(cell, TeamId::from_packed).map(|id| id.to_string()),
@@ -138,7 +138,7 @@ fn shown(table: &Table, at: usize, cell: &Cell) -> String {
     cut(&cell.to_string())
 }
 
-/// A value's beginning.
+/// Truncates a value to [`VALUE_CHARS_MAX`] characters.
 pub(crate) fn cut(text: &str) -> String {
     match text.char_indices().nth(VALUE_CHARS_MAX) {
         Some((end, _)) => format!("{}...", &text[..end]),

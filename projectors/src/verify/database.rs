@@ -16,16 +16,16 @@ use crate::{
     projector::Projector,
 };
 
-/// One replica of mains or of a shard.
+/// A replica of mains or of a shard.
 #[derive(Clone)]
 pub(crate) struct DatabaseReplica {
     pub(crate) replica: Replica,
     pub(crate) schema: &'static Schema,
-    /// A projector of this view to any replica, of some of its partitions.
+    /// Makes a projector of this view for a replica: of all partitions, or only of a team's.
     pub(crate) projector: Arc<dyn Fn(Replica, Option<OneTeam>) -> Arc<dyn Projector> + Send + Sync>,
 }
 
-/// A generation, or a file beside them.
+/// A generation, or a file beside the generations.
 pub(crate) struct DatabaseFold {
     replica: Replica,
     projector: Arc<dyn Projector>,

@@ -7,10 +7,10 @@ use crate::{db::DbError, fingerprint::OtherSchema, projector::ProjectError, sear
 /// Why a view could not be compared or built.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
-    /// The view's database, or the one beside it.
+    /// An error of the view's database, or of a copy beside it.
     #[error(transparent)]
     Project(#[from] ProjectError),
-    /// The search index, or the one beside it.
+    /// An error of the search index, or of a copy beside it.
     #[error(transparent)]
     Search(#[from] SearchError),
     /// The log.
@@ -33,7 +33,7 @@ pub enum VerifyError {
         source_partition: TopicPartition,
         /// How far it came.
         at: Offset,
-        /// How far it should have come.
+        /// The offset that should have been reached.
         wanted: Offset,
     },
     /// There is nothing to switch to.

@@ -28,7 +28,7 @@ pub(crate) struct IndexReplica {
     partitions: u32,
 }
 
-/// A generation, or an index beside them.
+/// A generation, or an index beside the generations.
 pub(crate) struct IndexFold {
     open: Arc<OpenIndex>,
     projector: SearchProjector,
@@ -66,7 +66,7 @@ impl Fold for IndexFold {
 
     async fn close(self) -> Result<(), VerifyError> {
         self.projector.commit().await?;
-        // Its files are closed, and its lock is free for who writes next.
+        // The files are closed, and the next writer can take the lock.
         blocking(move || {
             drop(self);
             Ok(())
@@ -125,7 +125,7 @@ impl Rebuildable for IndexReplica {
         self.built_on(&folder.join("fold"), team).await
     }
 
-    /// What was committed last does not move on in an index that is opened here.
+    /// Compares with the last commit at the time of the call: the index opened here does not see later commits.
     async fn compare(
         &self,
         feed: &Feed<Event>,
@@ -136,7 +136,7 @@ impl Rebuildable for IndexReplica {
         let generations = self.generations.clone();
         let found = match blocking(move || OpenIndex::existing(&generations.path(generations.current()?))).await {
             Ok(Some(found)) => found,
-            // Nothing was ever written to it.
+            // Nothing was ever written to the index.
             Ok(None) => return Ok(comparison.done(Default::default())),
             Err(VerifyError::Search(SearchError::Index { dir, why })) => {
                 let (expected, found) = (Some("an index".to_owned()), Some(why));

@@ -1,8 +1,8 @@
-//! Rebuilding a replica beside itself.
+//! Rebuilding a replica as a new generation beside the current one.
 //!
-//! A crash at any step leaves the old generation the current one until the switch, which is one step, and the new one
-//! from then on; a generation that a crash left behind is removed by the next rebuild. Only one that is said to be built
-//! can be switched to, and that is said once it is complete.
+//! The switch is one step. After a crash before it, the old generation is current; after a crash later, the new one. The
+//! next rebuild removes a generation that a crash left over. Only a generation that is marked as built can become current,
+//! and it is marked once it is complete.
 
 use std::time::Duration;
 
@@ -16,34 +16,34 @@ use super::{
     rebuildable::{Fold, Rebuildable},
 };
 
-/// How long the old generation stays after the switch: readers and runners of every process look for the new one
-/// each second, and a query takes two at most.
+/// The time for which the old generation is kept after the switch. Readers and runners of every process look up the
+/// current generation every second, and a query takes at most two seconds.
 const OLD_KEPT: Duration = Duration::from_secs(4);
 
-/// What a rebuild did.
+/// The result of a rebuild.
 #[derive(Clone, Debug)]
 pub struct Rebuilt {
     /// The generation that was built.
     pub generation: u32,
-    /// The one that was current before it began.
+    /// The generation that was current before the rebuild.
     pub before: u32,
-    /// How the old one differed from the log; none if it is of another schema and was not compared.
+    /// The differences of the old generation from the log. None if it has another schema and was not compared.
     pub differed: Option<Verified>,
-    /// Whether the new one is current now.
+    /// True if the new generation is current now.
     pub switched: bool,
 }
 
-/// What a switch did.
+/// The result of a switch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Switched {
     /// The generation that is current now.
     pub generation: u32,
-    /// The one that was.
+    /// The generation that was current before.
     pub before: u32,
 }
 
-/// Builds a replica anew from the log, beside the old one, tells what differed in the old one, and, if it is to be
-/// switched, makes the new one current and removes the old one. Readers and runners go over by themselves.
+/// Builds a new generation of a replica from the log, and compares the old one with it. If `is_switched`, makes the new one
+/// current and removes the old one. Readers and runners switch by themselves.
 pub(crate) async fn rebuild<R: Rebuildable>(
     feed: &Feed<Event>,
     view: &str,
@@ -53,7 +53,7 @@ pub(crate) async fn rebuild<R: Rebuildable>(
     let before = replica.current().await?;
     let generation = before + 1;
     replica.mark_built(None).await?;
-    // What a crash may have left: half of a new one, or an old one behind a switch.
+    // A crash may have left a part of a new generation, or the old generation after a switch.
     replica.remove(generation).await?;
     if let Some(older) = before.checked_sub(1) {
         replica.remove(older).await?;
@@ -64,7 +64,7 @@ pub(crate) async fn rebuild<R: Rebuildable>(
         Err(why) if why.other_schema().is_some() => None,
         compared => Some(compared?),
     };
-    // The comparison took its time, and the old one may have been far behind: no reader is to be sent far back.
+    // The comparison took time, and the old generation may lag far. The new one must not move readers back.
     to_the_end(feed, replica.sources(), new).await?;
     replica.mark_built(Some(generation)).await?;
     let differing = differed.as_ref().map(|differed| differed.differing);
@@ -75,7 +75,7 @@ pub(crate) async fn rebuild<R: Rebuildable>(
     Ok(Rebuilt { generation, before, differed, switched: is_switched })
 }
 
-/// Makes the generation that was built the current one, once it has come to the log's end, and removes the old one.
+/// Catches the built generation up to the log's end, makes it current, and removes the old one.
 pub(crate) async fn switch<R: Rebuildable>(
     feed: &Feed<Event>,
     view: &str,

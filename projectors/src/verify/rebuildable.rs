@@ -1,4 +1,4 @@
-//! What verify and rebuild ask of a replica, whatever it lies in.
+//! The operations that verify and rebuild need from a replica, whether it is a database or an index.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -11,42 +11,43 @@ use teamlog_schemas::Event;
 use super::{OneTeam, Verified, VerifyError};
 use crate::projector::Projector;
 
-/// A replica of a view, and the generations of it that lie side by side.
+/// A replica of a view, with its generations side by side.
 pub(crate) trait Rebuildable: Sync {
-    /// A generation that is being built, or a fold that is made to compare with.
+    /// A generation that is being built, or a fold of the log to compare with.
     type Fold: Fold;
 
-    /// What people know it by: no credentials.
+    /// The replica's name, without credentials.
     fn name(&self) -> &str;
 
-    /// What it reads.
+    /// The sources that the view reads.
     fn sources(&self) -> Vec<TopicPartition>;
 
-    /// How far the current generation has come.
+    /// Returns the positions of the current generation.
     async fn positions(&self) -> Result<HashMap<TopicPartition, Position>, VerifyError>;
 
-    /// The current generation.
+    /// Returns the current generation.
     async fn current(&self) -> Result<u32, VerifyError>;
 
-    /// One that is complete and was not switched to yet.
+    /// Returns the generation that is complete but not current yet, if there is one.
     async fn built(&self) -> Result<Option<u32>, VerifyError>;
 
-    /// Says which one is complete, or that none is.
+    /// Records which generation is complete, or that none is.
     async fn mark_built(&self, generation: Option<u32>) -> Result<(), VerifyError>;
 
-    /// Makes one the current one, for every process that looks, in one step that also unsays that it is built.
+    /// Makes a generation current, for every process, and clears the note of [`Rebuildable::mark_built`]. A database does
+    /// both in one transaction. An index clears the note afterwards, so a crash between may leave it.
     async fn switch(&self, generation: u32) -> Result<(), VerifyError>;
 
     /// Removes a generation, if there is anything of it.
     async fn remove(&self, generation: u32) -> Result<(), VerifyError>;
 
-    /// A generation to be built on.
+    /// Opens a generation to apply entries to it.
     async fn open(&self, generation: u32) -> Result<Self::Fold, VerifyError>;
 
-    /// A new fold in a folder, of a team's partition alone if one is given.
+    /// Makes a new fold in a folder; only of a team's partition if a team is given.
     async fn fold(&self, folder: &Path, team: Option<OneTeam>) -> Result<Self::Fold, VerifyError>;
 
-    /// Brings a fold to where the current generation stands, and compares the two there.
+    /// Catches a fold up to the current generation's positions, and compares the two there.
     async fn compare(
         &self,
         feed: &Feed<Event>,
@@ -55,16 +56,16 @@ pub(crate) trait Rebuildable: Sync {
     ) -> Result<Verified, VerifyError>;
 }
 
-/// What is built from the log outside of the runner.
+/// A copy of a view that is built from the log outside of the runner.
 pub(crate) trait Fold: Send + Sync {
-    /// What applies events to it.
+    /// The projector that applies entries to the fold.
     fn projector(&self) -> &dyn Projector;
 
-    /// Makes durable what was applied, and lets go of it.
+    /// Makes durable what was applied, and releases the fold.
     async fn close(self) -> Result<(), VerifyError>;
 }
 
-/// Where a comparison takes place: of one team, only its own partition.
+/// Selects the positions to compare at. For one team: the directory and the team's own partition.
 pub(super) fn of_team(
     positions: HashMap<TopicPartition, Position>,
     team: Option<OneTeam>,

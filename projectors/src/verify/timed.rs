@@ -1,4 +1,4 @@
-//! How fast a replica is built from the log, beside how fast its rows can be written at all.
+//! Measuring how fast a replica is built from the log, compared with inserting its rows.
 
 use std::{
     collections::HashMap,
@@ -21,28 +21,28 @@ use crate::{
     projector::{Batch, ProjectError, Projector},
 };
 
-/// Rows of one transaction of inserts alone: as many as entries of one batch of a build.
+/// The number of rows in one transaction of plain inserts: as many as a batch of a build has entries.
 const COMMIT_ROWS: usize = 5_000;
 
-/// What a build took, and what its rows took without it.
+/// The time of a build, and for comparison the time to insert its rows without building.
 #[derive(Clone, Debug)]
 pub struct BuildTimes {
     /// `mysql` or `sqlite`.
     pub database: &'static str,
-    /// Entries of the log that were applied, void ones and claims included.
+    /// The number of log entries that were applied, including void records and claims.
     pub entries: u64,
-    /// Rows that the built replica has.
+    /// The number of rows in the built replica.
     pub rows: u64,
-    /// From the first entry's reading to the last batch's commit.
+    /// The time from reading the first entry to the commit of the last batch.
     pub build: Duration,
-    /// Of each batch, from the first of its statements to its commit.
+    /// The time of each batch, from its first statement to its commit.
     pub batches: Vec<Duration>,
-    /// The time that the very same rows took, in the order of their keys, by statements of many rows and nothing else.
+    /// The time to insert equal rows, in the order of their keys, by statements of many rows and nothing else.
     pub inserts: Duration,
 }
 
-/// Builds a replica beside the current one from at most so many entries of the log, writes its rows a second time by
-/// inserts alone, and removes both. Nobody is sent to either, and what a rebuild left built stays.
+/// Builds a generation from at most `entries_max` log entries, inserts its rows a second time into another generation, and
+/// removes both. Neither becomes current, and a generation that a rebuild completed stays.
 pub(crate) async fn time_build(
     feed: &Feed<Event>,
     replica: &DatabaseReplica,
@@ -87,7 +87,7 @@ async fn timed(
     Ok(BuildTimes { database, entries, rows, build, batches, inserts })
 }
 
-/// Where to stop in each source, so that no more than so many are read in all.
+/// Returns the offset at which to stop in each source, so that a maximum number of entries is read in all.
 fn first(
     entries_max: u64,
     sources: &[TopicPartition],

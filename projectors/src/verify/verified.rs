@@ -1,24 +1,24 @@
-//! What a comparison found.
+//! The result of a comparison.
 
 use std::collections::BTreeMap;
 
 use teamlog_log::{Partition, Position, TopicPartition};
 use teamlog_schemas::TeamId;
 
-/// What a comparison found.
+/// The result of a comparison.
 #[derive(Clone, Debug, Default)]
 pub struct Verified {
-    /// Where both were compared.
+    /// The positions at which both copies were compared.
     pub positions: BTreeMap<TopicPartition, Position>,
-    /// Rows that were looked at; of an index, messages.
+    /// The number of compared rows; for an index, of messages.
     pub rows: u64,
-    /// Rows that differ, are missing or should not be there.
+    /// The number of rows that differ, are missing or should not exist.
     pub differing: u64,
-    /// The first hundred of them.
+    /// The first hundred of these rows.
     pub differences: Vec<Difference>,
 }
 
-/// A team, and where it lies.
+/// A team and its partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OneTeam {
     /// The team.
@@ -27,16 +27,16 @@ pub struct OneTeam {
     pub partition: Partition,
 }
 
-/// One row that is not as it should be.
+/// A row that differs, is missing or should not exist.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
     /// The table.
     pub table: &'static str,
-    /// Its key, column by column.
+    /// The row's key, column by column.
     pub key: String,
-    /// What differs, as the log has it; none if the row should not be there.
+    /// The differing columns as the log has them; none if the row should not exist.
     pub expected: Option<String>,
-    /// What differs, as the view has it; none if the row is missing.
+    /// The differing columns as the view has them; none if the row is missing.
     pub found: Option<String>,
 }
 

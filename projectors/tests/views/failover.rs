@@ -12,7 +12,7 @@ use crate::{
     house::{House, on_each, shard, source},
 };
 
-/// Nobody listens there.
+/// A replica at a port where no server listens.
 const DEAD: &str = "mysql://root@127.0.0.1:1/teamlog_s1";
 
 #[tokio::test]

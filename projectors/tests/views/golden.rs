@@ -1,4 +1,4 @@
-//! What the rows of a fixed life look like, byte for byte, beside the fingerprint of the schema that they were written with.
+//! The rows of a fixed sequence of events, byte for byte, with the fingerprint of the schema that they were written with.
 //!
 //! Where rows change and the fingerprint does not, replicas that older versions built would be taken for good: the version of
 //! the rows has to be raised. Then `TEAMLOG_BLESS=1 cargo test -p teamlog-projectors --test views golden` writes the new file. (If

@@ -65,7 +65,7 @@ impl Running {
     }
 }
 
-/// What makes a view one of another schema: a change of its notes, as an older or a newer version left them.
+/// Changes of a view's notes that give it another schema, as an older or a newer version would have left them.
 const OTHERS: [&[&str]; 3] = [
     &["UPDATE meta SET value = 'ffff' WHERE name = 'schema'"],
     // Built before there were fingerprints.

@@ -172,7 +172,7 @@ fn talk() -> Vec<Event> {
     ]
 }
 
-/// The same answers wherever the messages are.
+/// Runs a test with the messages in the index, in the tail, and in both: the answers must be equal.
 async fn everywhere(test: impl AsyncFn(Index)) {
     for place in [Where::Index, Where::Tail, Where::Both(4), Where::Both(8)] {
         eprintln!("{place:?}");

@@ -73,7 +73,7 @@ impl Rig {
         soon(self.replica.verify(&self.feed, team, self.house.dir.path())).await.unwrap()
     }
 
-    async fn told(&self) -> Vec<String> {
+    async fn differences(&self) -> Vec<String> {
         self.verified(None).await.differences.iter().map(Difference::to_string).collect()
     }
 
@@ -123,7 +123,7 @@ async fn documents_that_are_not_the_logs_are_named() {
     index[4] = edits(13, "blue fish");
     let rig = Rig::new(talk(), index).await;
     let place = |at: i64| format!("messages team = T0ACME, conversation = C0GENERAL, ts = {}", ts(at));
-    let mut told = rig.told().await;
+    let mut told = rig.differences().await;
     told.sort_unstable();
     let expected = [
         format!("{}: expected pieces = [\"one fish\"], found pieces = [\"no fish\"]", place(10)),
@@ -143,7 +143,7 @@ async fn damaged_files_are_named() {
     let mut bytes = std::fs::read(&file).unwrap();
     bytes[3] ^= 0x40;
     std::fs::write(&file, bytes).unwrap();
-    let told = rig.told().await;
+    let told = rig.differences().await;
     let name = file.file_name().unwrap().to_str().unwrap();
     assert_eq!(told, [format!("files {name}: expected what was written, found other bytes")]);
 }
@@ -172,7 +172,7 @@ async fn a_rebuilt_index_is_gone_over_to_while_it_is_asked() {
     assert_eq!(rig.found("one").await, [10, 20]);
     rig.projector.commit().await.unwrap();
     assert_eq!(rig.committed(), end);
-    assert_eq!(rig.told().await, [""; 0]);
+    assert_eq!(rig.differences().await, [""; 0]);
     let rebuilt = soon(rig.replica.rebuild(&rig.feed, false)).await.unwrap();
     assert_eq!((rebuilt.before, rebuilt.generation, rebuilt.differed.as_ref().unwrap().differing), (1, 2, 0));
     assert_eq!((rig.replica.generation().await.unwrap(), rig.replica.built().await.unwrap()), (1, Some(2)));
@@ -197,5 +197,5 @@ async fn an_index_that_cannot_be_read_is_rebuilt() {
     assert_eq!(rebuilt.differed.as_ref().unwrap().differences[0].table, "index");
     let again = Search::open(&dir).unwrap();
     assert_eq!(again.committed(source(Topic::Events).partition), rig.feed.position(source(Topic::Events)));
-    assert_eq!(rig.told().await, [""; 0]);
+    assert_eq!(rig.differences().await, [""; 0]);
 }

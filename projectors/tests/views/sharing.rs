@@ -71,7 +71,7 @@ impl Projector for Watched {
     }
 }
 
-/// One process: its own connections, feed and runner.
+/// A simulated process, with its own connections, feed and runner.
 struct Node {
     shards: Shards,
     watched: Arc<Watched>,
@@ -109,7 +109,7 @@ impl Node {
         self.watched.contended.load(SeqCst)
     }
 
-    /// What its status tells, once it follows as many sources.
+    /// Returns the sources in the node's status, once it follows `count` of them.
     async fn followed(&self, count: usize) -> Vec<TopicPartition> {
         soon(async {
             loop {
@@ -137,7 +137,7 @@ impl Node {
     }
 }
 
-/// What this crate said that somebody should look at.
+/// A subscriber that collects this project's warnings and errors.
 #[derive(Clone, Default)]
 struct Warned(Arc<Mutex<Vec<String>>>);
 
@@ -268,7 +268,7 @@ async fn a_source_goes_from_one_to_the_other() {
         let nowhere = second.runner.wait_for(VIEW, events, end).await;
         assert!(matches!(nowhere, Err(WaitError::NotRun { .. })), "{nowhere:?}");
 
-        // Who waits for a source that goes away hears of it.
+        // A wait for a source ends with an error when the source is assigned elsewhere.
         let (waits, waiting) = (first.runner.clone(), Offset(u64::MAX));
         let waits = tokio::spawn(async move { waits.wait_for(VIEW, events, waiting).await });
         first.mine.send_replace(BTreeSet::new());

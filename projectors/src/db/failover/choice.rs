@@ -1,45 +1,45 @@
-//! Which replica is asked first, and which ones after it. No I/O.
+//! The order in which replicas are asked. No I/O.
 
 use std::time::Duration;
 
-/// What one record of lag costs a reader: it takes the entry out of the ring and looks whose it is. At this price a
-/// projector that commits twenty times a second costs nothing that shows, and one that is thousands behind as much as a
-/// network between.
+/// The time that one record of lag costs a reader, which must take the entry out of the ring and see whose it is. At this
+/// price, a projector that commits twenty times a second costs next to nothing. A projector that lags by thousands of
+/// records costs as much as a network hop.
 const LAG_COST: Duration = Duration::from_micros(1);
-/// Another one is gone over to if it takes at most so many of ten parts of the time, and is nearer by so much at least:
-/// what nobody notices is no reason, and neither is what noise alone brings about.
+/// Another replica becomes the preferred one only if its cost is at most `BETTER_TENTHS` tenths of the preferred one's, and
+/// lower by at least `BETTER_BY`. The first bound ignores noise, the second ignores gains too small to notice.
 const BETTER_TENTHS: u32 = 7;
 const BETTER_BY: Duration = Duration::from_millis(1);
 
-/// A replica as a question finds it.
+/// The state of a replica when a query begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Candidate {
-    /// It failed, and has not answered since.
+    /// True if the replica failed and has not answered since.
     pub(super) open: bool,
-    /// The tail leads from where it was last seen to the end; also if it was never seen.
+    /// True if the tail reaches from the replica's last seen position to the end, or if no position was seen yet.
     pub(super) bridged: bool,
-    /// What an answer costs; none if nothing is known.
+    /// The cost of an answer; none if nothing is known.
     pub(super) cost: Option<Duration>,
 }
 
-/// What an answer costs that takes so long to begin and is so many records behind by then. A lag that the tail bridges
-/// costs time, like a way, so both are one figure: a near replica that lags a little is read before a far one.
+/// Returns the cost of an answer, from the time until it begins and its lag in records. Bridging a lag takes time, as a
+/// network does, so both add up to one figure: a near replica with a small lag is read before a distant one.
 pub(super) fn cost(nearness: Duration, lag: u64) -> Duration {
     nearness.saturating_add(LAG_COST.saturating_mul(u32::try_from(lag).unwrap_or(u32::MAX)))
 }
 
-/// In which order to ask.
+/// The order in which to ask the replicas.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Choice {
-    /// All of them, by number.
+    /// The indexes of all candidates.
     pub(super) order: Vec<usize>,
-    /// The one to prefer from now on.
+    /// The index of the replica to prefer from now on.
     pub(super) preferred: usize,
 }
 
-/// Those that answer come before those that do not, and among them those whose position the tail bridges; then the
-/// preferred one, unless another is clearly nearer; then by cost, and where none is known in the configured order. Nobody
-/// is left out: a replica that failed is better asked than nobody.
+/// Orders the candidates. Replicas that answer come before those that failed; in each group, those whose position the tail
+/// bridges come first. Next comes the preferred one, unless another one is clearly better; then the order is by cost, and
+/// where no cost is known as configured. No candidate is left out: asking a failed replica is better than asking none.
 pub(super) fn choose(candidates: &[Candidate], preferred: usize) -> Choice {
     let class = |at: usize| (candidates[at].open, !candidates[at].bridged);
     let mut order: Vec<usize> = (0..candidates.len()).collect();
@@ -52,7 +52,7 @@ pub(super) fn choose(candidates: &[Candidate], preferred: usize) -> Choice {
         order.insert(0, first);
         return Choice { order, preferred: first };
     }
-    // One that lags in this partition is as good as before in the others.
+    // A replica that lags in this partition may be up to date in others: it stays the preferred one.
     let preferred = if candidates[preferred].open { best } else { preferred };
     Choice { order, preferred }
 }

@@ -1,4 +1,4 @@
-//! What is known of a replica: whether it answers, how soon, and how far behind it is. No I/O.
+//! The health of a replica: whether it answers, how fast, and its lag. No I/O.
 
 use std::{any::TypeId, collections::HashMap, time::Duration};
 
@@ -7,56 +7,57 @@ use tokio::time::Instant;
 
 use super::choice::{Candidate, cost};
 
-/// How long a replica that failed is left alone; doubled each time that it fails again.
+/// The pause in which a replica that failed is not asked. Doubled each time it fails again.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
-/// A replica that is back is noticed after so long at the latest.
+/// The longest pause: a replica that is available again is noticed after this time at the latest.
 const PAUSE_MAX: Duration = Duration::from_secs(10);
-/// How old the figures of one that others are asked before may grow: one look a second costs it nothing that shows.
+/// The time after which a replica that is not asked is probed, so that its figures stay current. A probe per second costs
+/// next to nothing.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// So many questions in a row to which it gave no sign count as a failure: whoever hangs would else cost each reader a
-/// hedge until one has waited to its end.
+/// The number of consecutive late queries that count as a failure. Otherwise a replica that hangs would cost every reader a
+/// hedge until the first query times out.
 const LATE_MAX: u32 = 3;
-/// The newest figure's part in the average: some ten questions make it forget.
+/// The weight of the newest figure in an average. After about ten queries the older figures hardly count.
 const NEWEST: f64 = 0.2;
-/// A question is hedged at the earliest after this: sooner would double what is asked for a moment's delay.
+/// The shortest time before a query is hedged. With less, any short delay would double the load.
 const PATIENCE_MIN: Duration = Duration::from_millis(50);
-/// And after so many times the usual time.
+/// A query is hedged after this multiple of the usual time, and not before [`PATIENCE_MIN`].
 const PATIENCE_FACTOR: u32 = 4;
-/// While the usual time is not known: opening a database the first time takes some hundred milliseconds.
+/// The time before a hedge while the usual time is not known: opening a database takes some hundred milliseconds.
 const PATIENCE_NEW: Duration = Duration::from_millis(500);
 
-/// Whether a replica is asked.
+/// A circuit breaker: whether a replica is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Breaker {
-    /// It is.
+    /// The replica is asked.
     Closed,
-    /// It failed: it is left alone until then.
+    /// The replica failed, and is not asked until then.
     Open { until: Instant, pause: Duration },
-    /// One look at it is under way, and tells.
+    /// A probe is in flight. Its outcome closes or opens the breaker.
     HalfOpen { pause: Duration },
 }
 
-/// Where a replica stood in a source when it was last seen.
+/// A replica's position in a source when it last answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
-    /// Records to the end as it was then.
+    /// Records between that position and the end at that time.
     pub(super) lag: u64,
-    /// Whether the ring led from there to the end.
+    /// True if the ring reached from that position to the end.
     pub(super) bridged: bool,
 }
 
 #[derive(Debug)]
 pub(super) struct Health {
     breaker: Breaker,
-    /// How long it takes until the snapshot is there and its position read: the same work whatever is asked, so that
-    /// replicas can be compared by it. An average.
+    /// The average time until a snapshot is open and its position is read. This work does not depend on the query, so
+    /// replicas can be compared by it.
     nearness: Option<Duration>,
-    /// How long a question of each kind takes in all: what patience with it follows. Averages.
+    /// The average time of a whole query, by kind of query. The time before a hedge is derived from it.
     whole: HashMap<TypeId, Duration>,
     places: HashMap<TopicPartition, Place>,
-    /// When it was last heard of.
+    /// The time of the last answer or failure.
     heard: Option<Instant>,
-    /// Questions in a row that gave no sign.
+    /// The number of consecutive queries that were late.
     late: u32,
     /// A look is under way.
     looking: bool,
@@ -95,7 +96,8 @@ impl Health {
         usual.map_or(PATIENCE_NEW, |usual| (*usual * PATIENCE_FACTOR).max(PATIENCE_MIN))
     }
 
-    /// Its snapshot was there after so long; none if it had to be opened first, which says nothing of how near it is.
+    /// Records the time until a snapshot was open. None if the replica had to be opened first: that time does not show how
+    /// near it is.
     pub(super) fn reached(&mut self, took: Option<Duration>, now: Instant) {
         self.late = 0;
         self.heard = Some(now);
@@ -104,14 +106,15 @@ impl Health {
         }
     }
 
-    /// Where it stands in a source. True if it is too far behind now and was so in none.
+    /// Records the replica's place in a source. Returns true if the tail does not bridge it, and bridged all places before.
     pub(super) fn stands(&mut self, source: TopicPartition, place: Place) -> bool {
         let is_news = !place.bridged && self.places.values().all(|place| place.bridged);
         self.places.insert(source, place);
         is_news
     }
 
-    /// It answered, after so long where that says something of it. True if it had failed before.
+    /// Records an answer and closes the breaker. `kind` has the kind of query and its time, if that time is meaningful.
+    /// Returns true if the replica had failed before.
     pub(super) fn answered(&mut self, kind: Option<(TypeId, Duration)>) -> bool {
         if let Some((kind, took)) = kind {
             let usual = self.whole.get(&kind).copied();
@@ -120,15 +123,17 @@ impl Health {
         std::mem::replace(&mut self.breaker, Breaker::Closed) != Breaker::Closed
     }
 
-    /// It has given no sign for so long, and another is asked in its stead. True if it is left alone from now on.
+    /// Records that a query was late by `waited`, and that another replica is asked too. Returns true if this opened the
+    /// breaker.
     pub(super) fn is_late(&mut self, waited: Duration, now: Instant) -> bool {
         self.nearness = Some(average(self.nearness, waited));
         self.late += 1;
         self.late >= LATE_MAX && self.failed(now)
     }
 
-    /// It failed. True if it was asked until now. Whoever asks one that is left alone, for want of another, does not make
-    /// its pause longer: with many readers that would be its longest at once.
+    /// Records a failure and opens the breaker. Returns true if the breaker was closed before. If it is open already (the
+    /// replica was asked because no other was left), the pause stays as it is: otherwise many readers would raise it to its
+    /// maximum at once.
     pub(super) fn failed(&mut self, now: Instant) -> bool {
         self.late = 0;
         self.heard = Some(now);
@@ -141,7 +146,7 @@ impl Health {
         was_closed
     }
 
-    /// Whether to look at it now; then [`Health::looked`] is to be called behind that. One look at a time.
+    /// Returns true if the replica must be probed now. After the probe, call [`Health::looked`]. One probe at a time.
     pub(super) fn is_look_due(&mut self, now: Instant) -> bool {
         let is_due = match self.breaker {
             Breaker::Closed => self.heard.is_none_or(|heard| now.duration_since(heard) >= LOOK_EVERY),
@@ -158,7 +163,7 @@ impl Health {
         true
     }
 
-    /// The look is over.
+    /// Records that the probe has ended.
     pub(super) fn looked(&mut self) {
         self.looking = false;
     }
@@ -168,8 +173,8 @@ fn average(before: Option<Duration>, newest: Duration) -> Duration {
     before.map_or(newest, |before| before.mul_f64(1.0 - NEWEST) + newest.mul_f64(NEWEST))
 }
 
-/// How many hedges there may be. In the long run one for ten questions, so that when all are slow at once nothing is
-/// asked twice for long; and a number at once, for those who are under way when one dies.
+/// The number of hedges that may be sent. In the long run there is one for every ten queries, so that the load is not
+/// doubled for long when all replicas are slow. A burst is allowed for the queries in flight when a replica dies.
 #[derive(Debug)]
 pub(super) struct Budget {
     hedges: f64,

@@ -1,8 +1,8 @@
-//! Reading from the replica that answers, is far enough on and is near.
+//! Queries to the nearest replica that is available and recent enough.
 //!
-//! Each question's replicas are put in order by what is known of them (`choice`, of the figures in `health`), and asked
-//! one after the other, the second one already where the first is late (`race`). What that shows is known from then on.
-//! Whoever is not asked is looked at once a second, so that its figures stay true; whoever failed after a pause.
+//! For each query, `choice` orders the replicas by the figures in `health`. `race` asks them one after the other, and asks
+//! the second one early if the first is late. The results update `health`. A replica that is not asked is probed once a
+//! second, so that its figures stay current; a replica that failed is probed after a pause.
 
 mod choice;
 mod health;
@@ -31,10 +31,10 @@ use self::{
 };
 use super::{DbError, Replica, Schema, Tx, read_position, read_positions};
 
-/// How long one replica may take for one question before it has failed.
+/// The time after which a query to one replica counts as failed.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// One question to a view. Those of one type take about the same time.
+/// A query to a view. Queries of one type must take about equally long: late ones are recognized by the type's average.
 #[async_trait]
 pub(crate) trait Query: Send + Sync + 'static {
     type Answer: Send;
@@ -50,13 +50,13 @@ pub(crate) struct Replicas {
 struct Inner {
     name: String,
     members: Vec<Member>,
-    /// Answers where every replica is of another schema: as of the log's start, from where the tail leads on while the log
-    /// is no longer than a scan may be.
+    /// Answers if every replica has another schema. Its answers are as of the log's start, from where the tail bridges to
+    /// the end while the log is not longer than a scan may be.
     empty: Replica,
-    /// The one that is asked first, other things being equal.
+    /// The index of the replica that is asked first, other things being equal.
     preferred: Mutex<usize>,
     hedges: Mutex<Budget>,
-    /// What bridges from a replica's position to the end, once there is one.
+    /// The tail that bridges from a replica's position to the end, once [`Replicas::follow`] was called.
     tail: OnceLock<Feed<Event>>,
 }
 
@@ -105,7 +105,7 @@ impl Replicas {
         Replicas { inner: Arc::new(inner) }
     }
 
-    /// From now on a replica is passed over that stands further back than the ring of `feed` reaches, if another does not.
+    /// From now on, prefers replicas whose position the ring of `feed` reaches over those that lag further.
     pub(crate) fn follow(&self, feed: &Feed<Event>) {
         let _ = self.inner.tail.set(feed.clone());
     }
@@ -114,9 +114,9 @@ impl Replicas {
         self.inner.members.iter().map(|member| &member.replica)
     }
 
-    /// The first answer whose position the tail bridges, else that of the replica furthest on; with the position of
-    /// `source` in the same snapshot. Replicas of another schema are passed over; if there is no other, the view answers as
-    /// one that has not begun.
+    /// Runs a query. Returns the first answer whose position the tail bridges, or else the most recent answer, with the
+    /// position of `source` in the same snapshot. Replicas with another schema are skipped. If all have another schema, the
+    /// answer is that of an empty view at the log's start.
     pub(crate) async fn ask<Q: Query>(
         &self,
         source: TopicPartition,
@@ -164,13 +164,13 @@ impl Replicas {
         })
     }
 
-    /// Looks at those whose figures are old, or whose pause is over, beside the question: no reader waits for it.
+    /// Probes replicas whose figures are old or whose pause is over. This happens beside the query: no reader waits for it.
     fn look_at_others(&self, source: TopicPartition, first: usize) {
         let now = Instant::now();
         for (at, member) in self.inner.members.iter().enumerate() {
             let is_due = {
                 let mut health = member.health.lock();
-                // The one that is asked tells by itself; without another there is nothing to choose.
+                // The asked replica's answer updates its figures anyway. With a single replica there is nothing to choose.
                 let is_asked = at == first && health.breaker() == Breaker::Closed;
                 !is_asked && self.inner.members.len() > 1 && health.is_look_due(now)
             };
@@ -195,7 +195,7 @@ impl Inner {
     /// Whether a second one is asked as well. There is a budget for it; but once the late one is not the first choice any
     /// more, its readers go where they would go now.
     fn may_hedge(&self, source: TopicPartition, candidates: &[Candidate], late: usize, next: usize) -> bool {
-        // One that is left alone would hardly be sooner.
+        // A replica whose breaker is open would hardly answer earlier.
         if candidates[next].open && !candidates[late].open {
             return false;
         }
@@ -253,7 +253,7 @@ impl Inner {
                 self.answered(at, None);
             }
             Err(why) => {
-                // What hangs on a server that is gone hangs for long: the next look begins with new connections.
+                // Connections to a server that died hang for long: the next probe begins with new ones.
                 member.replica.forget();
                 self.failed(at, &why);
             }
@@ -268,7 +268,7 @@ impl Inner {
         }
     }
 
-    /// Notes where it stands; true if the tail leads from there to the end, or there is no tail.
+    /// Records a replica's position. Returns true if the tail bridges it to the end, or if there is no tail.
     fn stands(&self, at: usize, source: TopicPartition, position: &Position) -> bool {
         let Some(feed) = self.tail.get() else { return true };
         let lag = feed.position(source).offset.0.saturating_sub(position.offset.0);

@@ -1,29 +1,30 @@
-//! One question to several replicas, one after the other, and two at a time where the first one is late.
+//! Sending a query to several replicas: one after the other, and to two at a time if the first is late (a hedge).
 
 use std::time::Duration;
 
 use futures::{StreamExt, stream::FuturesUnordered};
 use tokio::time::Instant;
 
-/// An answer, and whether it will do.
+/// An answer, and whether it is recent enough.
 pub(super) enum Found<A> {
-    /// It will.
+    /// An answer from a position that the tail bridges to the end.
     Good(A),
-    /// It is of a position that the tail does not bridge: better than none.
+    /// An answer from a position that the tail does not bridge. Used if there is no good one.
     Behind(A),
 }
 
-/// What came of it.
+/// The outcome of a race.
 pub(super) struct Ended<A, E> {
-    /// The answer, and which replica gave it.
+    /// The answer, and the index of the replica that gave it.
     pub(super) answer: Option<(usize, A)>,
-    /// What the last one that failed said.
+    /// The error of the replica that failed last.
     pub(super) failed: Option<E>,
 }
 
-/// Asks `order`'s first, then the next where one fails or is behind, and one more as well where the one that is asked
-/// does not answer within its `patience` and `may_hedge(late, next, waited)` lets it; else that is asked again a patience
-/// later. At most two are asked at a time. Takes the first good answer, else the one that is `further` on.
+/// Asks the first replica of `order`, and the next one whenever one fails or is behind. If the asked one does not answer
+/// within its `patience`, and `may_hedge(late, next, waited)` returns true, the next one is asked as well. If it returns
+/// false, it is called again after another `patience`. At most two are asked at a time. Returns the first good answer, or,
+/// if there is none, the answer that is `further` on.
 pub(super) async fn race<A, E, F: Future<Output = Result<Found<A>, E>>>(
     order: &[usize],
     ask: impl Fn(usize) -> F,
@@ -89,7 +90,7 @@ mod tests {
         Duration::from_millis(millis)
     }
 
-    /// What a replica does: after how long, and with what.
+    /// The behavior of a replica: its delay in milliseconds and, if it is behind, its position.
     #[derive(Clone, Copy)]
     enum Replica {
         Good(u64),
@@ -98,7 +99,7 @@ mod tests {
     }
     use Replica::{Behind, Fails, Good};
 
-    /// Runs a race with a patience of 50 ms and so many hedges: who answers, after how long, and who was asked.
+    /// Runs a race with a patience of 50 ms and this many hedges. Checks which replica answers, when, and which were asked.
     async fn check(replicas: &[Replica], hedges: u32, answer: Option<usize>, took: u64, asked: &[usize]) {
         let (begun, left, seen) = (Instant::now(), Cell::new(hedges), RefCell::new(Vec::new()));
         let order: Vec<usize> = (0..replicas.len()).collect();

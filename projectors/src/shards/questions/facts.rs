@@ -11,7 +11,7 @@ use crate::{
     shards::tables::{digest, messages_at, reply_heads, scheduled_at, scheduled_in_window, writes_of},
 };
 
-/// What commands of one team want to know.
+/// The query for the facts that commands of one team need.
 pub(in crate::shards) struct FactsQuery {
     pub(in crate::shards) team: TeamId,
     pub(in crate::shards) wanted: Vec<FactsWanted>,

@@ -25,7 +25,7 @@ pub struct HistoryPage {
     pub latest: Ts,
     /// Whether the bounds themselves are in.
     pub inclusive: bool,
-    /// At most so many.
+    /// The maximum number to return.
     pub limit: usize,
     /// The order, and from which end the limit counts.
     pub newest_first: bool,
@@ -64,7 +64,7 @@ impl Query for HistoryQuery {
         let mut limit = i64::try_from(page.limit).unwrap_or(i64::MAX);
         let mut rows = Vec::new();
         if let Some(root) = page.replies_of {
-            // The root comes first on every page, whatever its bounds.
+            // The root is first on every page, whatever the page's bounds.
             rows = tx.select(&MESSAGES, vec![MessageRow::key_cells((self.team, self.conversation, root))]).await?;
             limit -= i64::try_from(rows.len()).unwrap_or(0);
         }

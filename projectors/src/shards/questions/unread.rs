@@ -1,4 +1,4 @@
-//! What somebody has not read: over conversations, messages, deletions and mentions.
+//! Unread counts: computed from conversations, messages, deletions and mentions.
 
 use async_trait::async_trait;
 use teamlog_log::{Position, Topic};
@@ -10,27 +10,27 @@ use crate::{
     shards::{Shards, values::number},
 };
 
-/// Sizes of the statements that count what is unread, so that few of them are ever prepared.
+/// The sizes of the counting statements. There are few, so that few statements are ever prepared.
 const COUNTED: [usize; 7] = [1, 2, 4, 8, 16, 32, COUNTED_MAX];
-/// Conversations or messages asked about in one statement.
+/// The maximum number of conversations or messages in one statement.
 const COUNTED_MAX: usize = 50;
 
-/// These, the last one as often as it takes to be as many as a statement has.
+/// Pads the arguments to a statement's size by repeating the last one.
 fn filled<T: Copy>(asked: &[T]) -> Vec<T> {
     let size = COUNTED.into_iter().find(|size| *size >= asked.len()).unwrap_or(asked.len());
     asked.iter().chain(std::iter::repeat_n(&asked[asked.len() - 1], size - asked.len())).copied().collect()
 }
 
-/// What somebody has not read of one conversation.
+/// The unread counts of a person in one conversation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Unread {
-    /// Countable messages.
+    /// The number of countable messages.
     pub count: u64,
-    /// Those among them that name them, or call everybody.
+    /// The number of those messages that mention the person or everybody.
     pub mentions: u64,
 }
 
-/// What is new behind marks.
+/// The query for the unread counts after marks.
 struct UnreadQuery {
     team: TeamId,
     user: UserId,
@@ -59,9 +59,10 @@ impl Query for UnreadQuery {
     }
 }
 
-/// What is new behind so many marks: ordinals behind the mark less deletions; mentions one by one, for they are few.
+/// Returns the SQL that counts what is unread after this number of marks. Messages: the ordinals after the mark, minus the
+/// deletions after it. Mentions are counted one by one, as they are few.
 ///
-/// SQLite keeps the order of a CROSS JOIN. Left to itself it would begin with all messages behind the mark.
+/// SQLite keeps the order of a CROSS JOIN. With a plain join it would begin with all messages after the mark.
 fn unread_behind(marks: usize) -> String {
     let one = "c.ordinal \
         - COALESCE((SELECT m.ordinal FROM messages m WHERE m.team = c.team AND m.conversation = c.conversation \
@@ -75,7 +76,7 @@ fn unread_behind(marks: usize) -> String {
     selects.join(" UNION ALL ")
 }
 
-/// What messages count for, or counted for before they were deleted.
+/// The query for what single messages add to the unread counts, or added before they were deleted.
 struct CountedQuery {
     team: TeamId,
     user: UserId,
@@ -108,7 +109,7 @@ impl Query for CountedQuery {
 }
 
 impl Shards {
-    /// What somebody has not read, one answer for each of `marks`, in order.
+    /// Returns a person's unread counts, one for each of `marks`, in order.
     ///
     /// # Errors
     /// If no replica answers, or one holds what cannot be.
@@ -123,8 +124,8 @@ impl Shards {
         self.ask(shard, team, Topic::Events, &query).await
     }
 
-    /// What each of some messages counts for with somebody, or counted for before it was deleted, in order: nothing if
-    /// it is not countable, was imported or is not there.
+    /// Returns what each message adds to a person's unread counts, or added before it was deleted, in order. Zero if it is
+    /// not countable, was imported or does not exist.
     ///
     /// # Errors
     /// If no replica answers, or one holds what cannot be.

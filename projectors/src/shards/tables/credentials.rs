@@ -60,7 +60,7 @@ fn erase(on: &mut Tables, team: TeamId, key: &str) {
     }
 }
 
-/// A credential as it lies in its topic.
+/// A credential as encoded in its topic.
 struct SealedQuery(TeamId, Uuid);
 
 #[async_trait]
@@ -75,7 +75,7 @@ impl Query for SealedQuery {
 }
 
 impl Shards {
-    /// Returns a credential's sealed hash, if it is there. The position is that of `credentials`.
+    /// Returns a credential's sealed hash, if it exists. The position is that of the topic `credentials`.
     ///
     /// # Errors
     /// If no replica answers, or one holds what cannot be.

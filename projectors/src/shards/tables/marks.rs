@@ -57,7 +57,7 @@ fn erase(on: &mut Tables, team: TeamId, key: &str) {
     }
 }
 
-/// What belongs to one person.
+/// The query for the state that belongs to one person.
 pub(in crate::shards) struct UserQuery(pub(in crate::shards) TeamId, pub(in crate::shards) UserId);
 
 #[async_trait]

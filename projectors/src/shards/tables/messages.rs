@@ -72,7 +72,7 @@ impl MessageRow {
         self.message.user
     }
 
-    /// The message as facts and history have it; none if it is gone.
+    /// Returns the message as in facts and history; none if it was deleted.
     pub(in crate::shards) fn into_fact(self, thread: Option<Thread>) -> Option<MessageFact> {
         let MessageRow { state, message, reactions, .. } = self;
         let tombstone = state == State::Tombstone;

@@ -46,9 +46,9 @@ pub(super) use threads::{threads_at, threads_between};
 pub(super) use tokens::tokens_of;
 pub(super) use write_keys::{digest, prune, writes_of};
 
-/// The version of what the shard's rows mean and of how their bodies are encoded, as far as the columns do not tell. Raise it
-/// when a rebuild would give other rows than before from an unchanged log: a JSON body gains or loses a field, a rule of
-/// `teamlog_state` or of a table here changes. The test `golden` fails where that was forgotten.
+/// The version of the rows' meaning and of their bodies' encoding, as far as the columns do not show it. Raise it when a
+/// rebuild from an unchanged log would give other rows than before: a JSON body gains or loses a field, or a rule of
+/// `teamlog_state` or of a table here changes. The test `golden` fails if that was forgotten.
 const ROWS_VERSION: u32 = 1;
 
 macro_rules! shard {

@@ -70,7 +70,7 @@ impl Folded for PersonRow {
     }
 }
 
-/// Reads a team's people and when they came, in the order of their dense indexes.
+/// Reads a team's people and when they joined, in the order of their dense indexes.
 pub(in crate::shards) async fn people_of(tx: &mut Tx, team: TeamId) -> Result<Vec<(Person, Ts)>, DbError> {
     let rows = all_of(tx, &PersonRow::TABLE, team, "idx").await?;
     rows.iter().map(|row| PersonRow::parse(row).map(|(_, row)| (row.person, row.since))).collect()

@@ -1,4 +1,4 @@
-//! `scheduled`: messages that wait to be posted. A row goes when its message was posted, or will never be.
+//! `scheduled`: messages that wait to be posted. A row is deleted when its message was posted, or never will be.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -100,7 +100,7 @@ pub struct ScheduledPage {
     pub latest: Ts,
     /// Only those after this one.
     pub after: Option<(Ts, ScheduleId)>,
-    /// At most so many.
+    /// The maximum number to return.
     pub limit: usize,
 }
 

@@ -103,7 +103,7 @@ pub(in crate::shards) async fn threads_at(
     rows.iter().map(parse).collect()
 }
 
-/// Reads the threads of a conversation whose roots lie between two, both included.
+/// Reads the threads of a conversation whose roots are between two (both inclusive).
 pub(in crate::shards) async fn threads_between(
     tx: &mut Tx,
     team: TeamId,

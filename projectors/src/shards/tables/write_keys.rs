@@ -12,12 +12,12 @@ use crate::{
     shards::changes::{Folded, Row, Source},
 };
 
-/// How long keyed writes are kept, by the events' time: two days. At least one is promised.
+/// The time for which keyed writes are kept, by the events' time: two days. At least one day is promised.
 const KEPT_MICROS: i64 = 2 * 24 * 3_600 * 1_000_000;
-/// Keyed writes that go at once at most, where the database can say so.
+/// The maximum number of keyed writes that are deleted at once, where the database supports such a limit.
 const PRUNE_MAX: u64 = 20_000;
 
-/// What a keyed write is found by: keys have no bound that an index would like.
+/// The digest of a keyed write's actor, method and key, by which it is looked up. Keys may be too long for an index.
 pub(in crate::shards) type Digest = [u8; 32];
 
 pub(in crate::shards) struct WriteRow {
