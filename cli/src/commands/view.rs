@@ -207,7 +207,7 @@ async fn switch(feed: &Feed<Event>, replicas: &[ViewReplica], told: &mut Told) -
     }
 }
 
-/// What is printed of each replica, and what it comes to.
+/// The printer of a result for each replica, and the outcome of all.
 struct Told {
     as_json: bool,
     outcome: Outcome,

@@ -70,14 +70,14 @@ async fn ask(replica: &ViewReplica) -> Result<Stands, VerifyError> {
     })
 }
 
-/// What is said of a replica of another schema: the fingerprints, and what to do.
+/// Returns the report on a replica of another schema: the fingerprints, and the advice.
 pub(super) fn needs_rebuild(other: &OtherSchema) -> Value {
     json!({
         "needs_rebuild": true, "schema": other.found, "schema_wanted": other.wanted, "advice": other.advice(),
     })
 }
 
-/// Prints what there is to say of a replica.
+/// Prints the report on a replica.
 pub(super) fn say(as_json: bool, of: &ViewReplica, rest: Value, text: impl FnOnce() -> String) {
     let mut object = json!({ "view": of.view(), "replica": of.name() });
     if let (Value::Object(object), Value::Object(rest)) = (&mut object, rest) {

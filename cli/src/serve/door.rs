@@ -42,13 +42,14 @@ pub(super) struct Ports {
     pub(super) internal: Option<std::net::TcpListener>,
 }
 
-/// What the log told, and this process's place among its nodes: none on the embedded engine.
+/// The log's number of partitions, and this process's node in the cluster (`None` on the embedded engine).
 pub(super) struct Joined {
     pub(super) partitions: u32,
     pub(super) nodes: Option<Nodes>,
 }
 
-/// Somebody answers until this is dropped. Whoever connects from then on waits in the socket's backlog for who serves.
+/// A guard of the task that answers while the node starts; dropping it stops the task. Connections made after that wait in
+/// the socket's backlog for the server.
 pub(super) struct Keeper {
     _stop: DropGuard,
 }

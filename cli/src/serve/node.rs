@@ -38,9 +38,9 @@ const STOP_WAIT: Duration = Duration::from_secs(20);
 const HAND_OVER_WAIT: Duration = Duration::from_secs(5);
 /// Between two looks whether they have.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
-/// Between two attempts to learn where a log ends that is away.
+/// The pause before the end of an unavailable log is asked for again.
 const ASK_AGAIN: Duration = Duration::from_millis(200);
-/// What the cache in this process may hold; with `[cache] servers` there is none.
+/// The size limit of the cache in this process, in bytes. With `[cache] servers` there is no such cache.
 const LOCAL_CACHE_BYTES: u64 = 64 << 20;
 
 /// Everything that runs.
@@ -328,7 +328,7 @@ async fn ended(server: Option<JoinHandle<()>>) {
     }
 }
 
-/// Who may be asked what is found in a partition's messages, by the table of the moment.
+/// Returns a function from a partition to the addresses of the nodes that search it, by the current membership table.
 fn searchers(members: watch::Receiver<Arc<Membership>>) -> Searchers {
     Arc::new(move |partition| {
         members.borrow().searchers(partition).into_iter().map(|peer| peer.address.clone()).collect()

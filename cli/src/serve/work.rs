@@ -122,7 +122,7 @@ impl Work {
         Arc::new(Desk { ledger: self.runner.ledger().clone(), clock: self.clock.clone() })
     }
 
-    /// What runs, for `/readyz`.
+    /// Returns the runner of the consumers, for `/readyz`.
     pub(super) fn runner(&self) -> &JobRunner {
         &self.runner
     }

@@ -29,12 +29,12 @@ pub struct RemoteWriters {
     link: Box<dyn Carrier>,
 }
 
-/// What became of one try.
+/// The outcome of one try.
 enum Tried {
     Answered(Answer),
-    /// Surely nothing.
+    /// The command surely did not execute.
     NotThere(NotAccepted),
-    /// Nobody knows.
+    /// The outcome is unknown: the reply was lost.
     Lost,
 }
 

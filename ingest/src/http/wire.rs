@@ -1,4 +1,4 @@
-//! What goes between nodes: JSON, in which unknown keys are ignored and missing ones defaulted, so that nodes of two
+//! The wire format between nodes: JSON, in which unknown keys are ignored and missing ones defaulted, so that nodes of two
 //! versions understand each other as far as they can. What they do not understand is never taken for something else.
 
 use std::time::Duration;
@@ -76,8 +76,8 @@ impl Said {
         }
     }
 
-    /// As it was meant. What happened and cannot be understood here is an unknown outcome; what surely did not, and why
-    /// cannot be understood, may be tried again.
+    /// Returns the answer. An event that cannot be decoded here becomes an unknown outcome; a refusal that is not known here
+    /// becomes "not accepted", which may be retried.
     pub(super) fn answer(self) -> Answer {
         match self {
             Said::Acked { event, partition, seen_at, repeated } => {

@@ -30,9 +30,9 @@ pub struct WriterConfig {
     pub clock: Clock,
     /// The live nodes: what one of them cannot read is not written yet.
     pub members: watch::Receiver<Arc<Membership>>,
-    /// What ids are made of, and how long a writer pauses.
+    /// The random source for ids and for the length of a writer's pauses.
     pub random: Random,
-    /// What tokens are derived from.
+    /// The keys that tokens are derived from.
     pub secrets: Arc<Secrets>,
 }
 
@@ -42,7 +42,7 @@ pub(crate) struct Submission<R> {
     pub(crate) reply: oneshot::Sender<Answer>,
 }
 
-/// Commands go in here.
+/// A handle that submits commands to a writer. Cheap to clone.
 pub struct WriterHandle<R> {
     pub(super) inbox: mpsc::Sender<Submission<R>>,
     /// The epoch of this writer's claim while it counts, else 0.

@@ -24,7 +24,7 @@ pub(super) struct Pending<R, F> {
     pub(super) deadline: Instant,
     /// Gone once it was answered, which for a record in flight may be before its end: at its deadline.
     pub(super) reply: Option<oneshot::Sender<Answer>>,
-    /// What it wanted to know, and the position of that.
+    /// The facts that it needs, and the position that they reflect.
     pub(super) facts: Option<(F, Position)>,
     /// An event of its key was seen in flight, from an earlier try: what became of that its caller must not take for nothing.
     pub(super) may_be_done: bool,
@@ -36,8 +36,8 @@ impl<R, F> Pending<R, F> {
         self.answer(if self.may_be_done { Answer::Unknown } else { Answer::not_accepted(why) });
     }
 
-    /// Nobody waits for it any more: its time is up, or who asked has gone. A node that was paused must not do then
-    /// what its caller has long asked another one for.
+    /// Whether its caller waits no more: the deadline expired, or the call was cancelled. A node that was paused must not
+    /// execute a command that its caller has meanwhile sent to another node.
     pub(super) fn is_late(&self, now: Instant) -> bool {
         self.deadline <= now || self.reply.as_ref().is_none_or(oneshot::Sender::is_closed)
     }
@@ -57,7 +57,7 @@ pub(super) enum Held<S> {
     Here(S),
 }
 
-/// One lane.
+/// The commands and the state of one lane.
 pub(super) struct Lane<S, R, F> {
     pub(super) state: Held<S>,
     pub(super) queue: VecDeque<Pending<R, F>>,

@@ -35,7 +35,7 @@ use tenure::{Phase, Tenure};
 const TICK: Duration = Duration::from_millis(50);
 /// A claim that has not been read back by then is taken for lost.
 const CLAIM_TIMEOUT: Duration = Duration::from_secs(10);
-/// What is in flight at a stop gets this long.
+/// The time limit for draining the records in flight at a shutdown.
 const DRAIN: Duration = Duration::from_secs(5);
 
 /// A lane's facts, in the order of the commands that wait for them.
@@ -68,7 +68,7 @@ struct Service<F: Fold> {
     signs: Signs,
 }
 
-/// What was asked for outside of the task.
+/// The look-ups that run outside of the task.
 struct Lookups<F: Fold> {
     /// Counts the times that all state was dropped, so that late answers are known to be of another life.
     generation: u64,
@@ -76,7 +76,7 @@ struct Lookups<F: Fold> {
     early: Vec<EarlyFacts<F>>,
 }
 
-/// What people see of the writer.
+/// The writer's metrics, and which warnings were logged.
 struct Signs {
     /// That the log's `ts` are ahead of the clock was said.
     ahead_said: bool,
@@ -334,7 +334,7 @@ impl<F: Fold> Service<F> {
         in_flight.set(self.sent.in_flight.len() as f64);
     }
 
-    /// What the log says of records of an epoch that is over: what counts and is acknowledged by now is answered.
+    /// Answers the commands of an epoch that is over whose records count and are acknowledged by these outcomes.
     fn on_late_outcomes(&mut self, epoch: u64, first_seq: u64, outcomes: &[Appended]) {
         for mut settled in self.sent.acknowledged(epoch, first_seq, outcomes) {
             settled.pending.answer(self.acked(settled.event, settled.seen_at, false));

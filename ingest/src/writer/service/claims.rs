@@ -23,7 +23,8 @@ impl<F: Fold> Service<F> {
         }
     }
 
-    /// What waits is for the chosen one. What is in flight stays: its claim will tell what became of that.
+    /// Stands by. Waiting commands are turned away to the chosen node. Records in flight stay: the chosen node's claim
+    /// decides their outcome.
     fn stand_by(&mut self) {
         self.tenure.phase = Phase::StandingBy;
         self.turn_away(NotAccepted::NotOwner);

@@ -74,7 +74,7 @@ impl<F: Fold> Service<F> {
         }
     }
 
-    /// One lane's turn: up to a quantum of its commands.
+    /// Takes one lane's turn: decides up to a quantum of its commands.
     fn turn(&mut self, lane: F::Lane, next_seq: &mut u64) {
         let it = self.lanes.lane(lane);
         match it.state {

@@ -1,4 +1,4 @@
-//! What was decided and is not answered yet: records on their way, and answers that wait for one.
+//! The decided commands that are not answered yet: records in flight, and answers that wait for a record.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ pub(super) struct Settled<F: Fold> {
 pub(super) struct Sent<F: Fold> {
     /// Records of the present epoch, oldest first.
     pub(super) in_flight: Queue<F::Lane, F::Request, F::Facts>,
-    /// Those of them that were not handed to the log yet: the newest.
+    /// The newest of these records, which were not handed to the log yet.
     pub(super) unsent: Vec<NewRecord>,
     /// This epoch's appends that are under way.
     pub(super) appends: usize,

@@ -1,4 +1,4 @@
-//! Who writes the partition, as this writer sees it: its claim, and when it may claim anew.
+//! This writer's tenure of its partition: its claim, and when it may claim anew.
 
 use std::{
     sync::{
@@ -14,10 +14,10 @@ use uuid::Uuid;
 
 /// The shortest pause before a claim that follows a lost one; it doubles each time.
 const PAUSE: Duration = Duration::from_millis(100);
-/// What the pause before a claim doubles up to: spread, it stays below five seconds.
+/// The limit up to which the pause before a claim doubles. With its spread it stays below five seconds.
 const PAUSE_MAX: Duration = Duration::from_millis(1600);
-/// Whoever was not superseded for so long starts from the shortest pause again: two writers of a partition come to take
-/// turns of seconds, and one that was taken over once does not pay for it later.
+/// A writer that was not superseded for this long starts from the shortest pause again. So two competing writers take turns
+/// of seconds, and a single take-over has no later cost.
 const UNCHALLENGED: Duration = Duration::from_secs(30);
 
 /// Where the writer stands with its partition.
@@ -50,7 +50,7 @@ pub(super) struct Tenure {
     superseded: Option<Instant>,
     /// Whether this node should write the partition.
     pub(super) chosen: watch::Receiver<bool>,
-    /// What the handle says.
+    /// The epoch that the handle reports; 0 while this writer does not lead.
     leads: Arc<AtomicU64>,
 }
 
@@ -69,13 +69,13 @@ impl Tenure {
         *self.chosen.borrow_and_update()
     }
 
-    /// Tells the handle.
+    /// Publishes the epoch to the handle.
     pub(super) fn publish(&self) {
         let leads = if matches!(self.phase, Phase::Leading { .. }) { self.epoch } else { 0 };
         self.leads.store(leads, Ordering::Relaxed);
     }
 
-    /// It is over for good.
+    /// Ends the tenure for good: the handle reports no epoch any more.
     pub(super) fn end(&self) {
         self.leads.store(0, Ordering::Relaxed);
     }
