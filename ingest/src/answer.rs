@@ -199,9 +199,9 @@ refusals! {
     NotArchived "not_archived",
     /// The general channel cannot be archived.
     CantArchiveGeneral "cant_archive_general",
-    /// Nobody can leave the general channel: every member of the team is in it.
+    /// The general channel cannot be left: every member of the team is in it.
     CantLeaveGeneral "cant_leave_general",
-    /// Nobody can be removed from the general channel: every member of the team is in it.
+    /// A removal from the general channel, which is not possible: every member of the team is in it.
     CantKickFromGeneral "cant_kick_from_general",
     /// Removing oneself: the command for that is to leave.
     CantKickSelf "cant_kick_self",

@@ -56,7 +56,7 @@ impl<R> Clone for WriterHandle<R> {
     }
 }
 
-/// How long behind its deadline a command's answer may still come: the writer answers at the deadline by itself.
+/// How long after its deadline a command's answer may still come: the writer answers at the deadline by itself.
 const GRACE: Duration = Duration::from_secs(2);
 
 impl<R> WriterHandle<R> {
@@ -79,7 +79,7 @@ impl<R> WriterHandle<R> {
         }
         match tokio::time::timeout_at(deadline + GRACE, answer).await {
             Ok(Ok(answer)) => answer,
-            // The writer's task is gone, or stuck: what it did with the command nobody knows.
+            // The writer's task has ended or hangs: the outcome is unknown.
             Ok(Err(_)) | Err(_) => Answer::Unknown,
         }
     }

@@ -22,7 +22,7 @@ const UNCHALLENGED: Duration = Duration::from_secs(30);
 
 /// Where the writer stands with its partition.
 pub(super) enum Phase {
-    /// Another node is chosen: it reads on, so that it could take over at once, and claims nothing.
+    /// Another node is chosen. This writer reads on, so that it can take over at once, and claims nothing.
     StandingBy,
     /// Reads to the end that the log had at this ask of the writer's; none while it is being asked.
     Opening { ask: u64, end: Option<Offset> },
@@ -32,7 +32,7 @@ pub(super) enum Phase {
     Leading { next_seq: u64 },
     /// Waits before it claims.
     Pausing { until: Instant },
-    /// Has read what it cannot read: it decides and claims nothing any more, whoever else claims.
+    /// A record could not be read: this writer decides and claims nothing any more, for good.
     Stopped,
 }
 
