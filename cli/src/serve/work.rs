@@ -67,7 +67,8 @@ pub(super) struct Work {
 }
 
 impl Work {
-    /// Makes the consumers of this process; none runs yet. None in a process that neither runs consumers nor shows dead letters.
+    /// Makes the consumers of this process and starts none of them. `None` in a process that neither runs consumers nor shows
+    /// dead letters.
     ///
     /// # Errors
     /// As [`kinds`]; and if a consumer cannot be made of the configuration.
@@ -92,8 +93,8 @@ impl Work {
         Ok(Some(Work { runner, clock, waiting, partitions, stop }))
     }
 
-    /// Starts the consumers, and waits a while for them to know where they stand: what is posted here from then on is not left
-    /// out, even where a consumer begins with this start.
+    /// Starts the consumers, and waits for a limited time until they know their positions. Messages that are posted here after
+    /// that are not missed, even by a consumer that begins with this start.
     ///
     /// In a process that does everything all partitions are its own; else the table says which.
     pub(super) async fn begin(&mut self, world: &World, role: Role, members: &watch::Receiver<Arc<Membership>>) {

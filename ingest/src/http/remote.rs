@@ -131,8 +131,8 @@ impl RemoteWriters {
     }
 }
 
-/// Returns the answer to a retry whose first try may still execute: only what is true of both tries is passed on. A refusal is
-/// not: the node with the first try, if it was paused, may become the owner again and execute it later.
+/// Returns the answer to a retry whose first try may still execute: only what is true of both tries is passed on. A
+/// refusal is not: the node with the first try, if it was paused, may become the owner again and execute it later.
 fn after_a_loss(answer: Answer) -> Answer {
     match answer {
         Answer::Acked(acked) => Answer::Acked(acked),

@@ -22,7 +22,8 @@ pub(super) struct Pending<R, F> {
     pub(super) request: R,
     pub(super) actor: Option<UserId>,
     pub(super) deadline: Instant,
-    /// `None` once the command was answered. For a record in flight that may be at its deadline, before its outcome is known.
+    /// `None` once the command was answered. For a record in flight that may be at its
+    /// deadline, before the outcome is known.
     pub(super) reply: Option<oneshot::Sender<Answer>>,
     /// The facts that it needs, and the position that they reflect.
     pub(super) facts: Option<(F, Position)>,

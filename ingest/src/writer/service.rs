@@ -209,7 +209,8 @@ impl<F: Fold> Service<F> {
                         }
                     }
                 }
-                // If two records of this writer change their order, the gap closes the epoch, though the log acknowledged both.
+                // If two records of this writer change their order, the gap closes the epoch, though the log acknowledged
+                // both.
                 Body::Void(_) => {
                     let closed = entry.after.epoch == self.tenure.epoch && entry.after.next_seq.is_none();
                     if closed && matches!(self.tenure.phase, Phase::Leading { .. }) {

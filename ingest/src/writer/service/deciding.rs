@@ -214,8 +214,8 @@ impl<F: Fold> Service<F> {
         });
     }
 
-    /// Takes facts as of some position and applies the later events, up to the writer's state and with the records in flight.
-    /// Their commands are decided next.
+    /// Takes facts as of some position and applies the later events, up to the writer's state and with the records in
+    /// flight. Their commands are decided next.
     pub(super) fn on_facts(&mut self, lane: F::Lane, (facts, position): Loaded<Vec<F::Facts>>) {
         if position.offset > self.position.offset {
             return self.lookups.early.push((lane, (facts, position)));

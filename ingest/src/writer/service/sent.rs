@@ -44,7 +44,8 @@ impl<F: Fold> Sent<F> {
         self.in_flight.is_empty() && self.settled.is_empty()
     }
 
-    /// Answers the expired commands: "unknown" for a record in flight, "not accepted" (`why`) for an answer that waits for one.
+    /// Answers the expired commands: "unknown" for a record in flight, "not accepted" (`why`) for an answer that
+    /// waits for one.
     pub(super) fn expire(&mut self, now: Instant, why: NotAccepted) {
         for record in self.in_flight.iter_mut() {
             if let Some((_, _, pending)) = record.event.as_mut().filter(|(_, _, pending)| pending.deadline <= now) {
