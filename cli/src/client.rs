@@ -112,7 +112,7 @@ impl Client {
     /// is, under its key, until somebody knows: from then on a refusal to take it says nothing of the first attempt.
     ///
     /// # Errors
-    /// [`OutcomeUnknown`] if nobody knows in time.
+    /// [`OutcomeUnknown`] if the outcome is not known in time.
     pub(crate) async fn write(&self, method: &str, args: &Value) -> anyhow::Result<Value> {
         let (key, begun) = (Uuid::new_v4().to_string(), Instant::now());
         let mut is_unknown = false;

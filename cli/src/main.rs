@@ -79,19 +79,22 @@ enum Command {
     },
     /// Run one role on a shared log: write the partitions that this node owns. Example: teamlog --config teamlog.toml ingest
     Ingest,
-    /// Run one role on a shared log: the Web API and websockets. Example: teamlog --config teamlog.toml gateway --listen 0.0.0.0:8080
+    /// Run one role on a shared log: the Web API and websockets.
+    /// Example: teamlog --config teamlog.toml gateway --listen 0.0.0.0:8080
     Gateway {
         /// Where clients reach it; port 0 takes any. The address stands in DATA_DIR/run/server.json.
         #[arg(long)]
         listen: Option<String>,
     },
-    /// Run one role on a shared log: build views, all of them or the named ones. Example: teamlog --config teamlog.toml project mains "shard s1" search
+    /// Run one role on a shared log: build views, all of them or the named ones.
+    /// Example: teamlog --config teamlog.toml project mains "shard s1" search
     Project {
         /// `mains`, `shard NAME`, `search`.
         #[arg(value_name = "VIEW")]
         views: Vec<String>,
     },
-    /// Run one role on a shared log: consumers (such as unfurling), all of them or the named ones. Example: teamlog --config teamlog.toml work
+    /// Run one role on a shared log: consumers (such as unfurling), all of them or the named ones.
+    /// Example: teamlog --config teamlog.toml work
     Work {
         /// The kinds of consumers.
         #[arg(value_name = "KIND")]

@@ -110,7 +110,7 @@ pub(crate) enum OpenLog {
 }
 
 impl OpenLog {
-    /// Opens the log to write. With Kafka away it opens all the same; operations say that it is away.
+    /// Opens the log for writing. Opening succeeds when Kafka is unavailable; the operations then return that error.
     pub(crate) async fn open(config: &Config, data: &DataDir) -> anyhow::Result<OpenLog> {
         Ok(match config.log.engine {
             Engine::Embedded => {

@@ -38,7 +38,7 @@ impl Default for IngestConfig {
     }
 }
 
-/// Why nobody may write to a cluster yet, or ever.
+/// Why this node must not write to the cluster, for now or for good.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum FoundingError {
     /// The cluster was founded with other keys: this node must not serve it.

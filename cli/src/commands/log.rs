@@ -115,7 +115,7 @@ async fn fold_to(
             each(entry);
         }
     }
-    // The log is closed after this: nobody may be reading it any more.
+    // The log is closed after this, so no reader may be left.
     drop(stopped);
     feed.ended().await;
     Ok(())

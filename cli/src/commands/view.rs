@@ -218,7 +218,8 @@ impl Told {
         say(self.as_json, of, rest, text);
     }
 
-    /// A replica that is away, or of another schema, does not keep the others from being looked at; anything else does.
+    /// Reports a replica that is unavailable or of another schema, so that the others are still checked. Other errors are
+    /// returned.
     fn failed(&mut self, of: &ViewReplica, why: VerifyError) -> anyhow::Result<()> {
         if let Some(other) = why.other_schema() {
             self.say(of, needs_rebuild(other), || other.to_string());

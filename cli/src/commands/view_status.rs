@@ -16,7 +16,7 @@ struct Stands {
     positions: HashMap<TopicPartition, Position>,
 }
 
-/// Prints where each of these stands, and how far behind the log: in records, void ones included.
+/// Prints the position of each of these replicas, and its lag in records, void ones included.
 pub(super) async fn run(log: &OpenLog, replicas: &[ViewReplica], as_json: bool) -> anyhow::Result<Outcome> {
     let (mut outcome, mut ends) = (Outcome::Done, HashMap::new());
     for replica in replicas {

@@ -15,7 +15,7 @@ use crate::{
     parts::{DataDir, OpenLog, write_private},
 };
 
-/// Between two attempts to reach a log that is away.
+/// The pause between two attempts to reach an unavailable log.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// Between two looks for topics that were just made.
 const SOON: Duration = Duration::from_millis(100);
@@ -83,7 +83,7 @@ impl Door {
         let _ = std::fs::remove_file(self.file);
     }
 
-    /// From now on whoever calls is told to call again.
+    /// From now on callers are told to retry.
     pub(super) fn keep(ports: &Ports) -> anyhow::Result<Keeper> {
         let stop = CancellationToken::new();
         for listener in ports.public.iter().chain(&ports.internal) {

@@ -71,7 +71,7 @@ impl Node {
     /// Starts everything but what serves: neither clients nor other nodes are answered yet.
     ///
     /// # Errors
-    /// If the views cannot be those of this log, or this process was told to build one that there is not.
+    /// If the views do not belong to this log, or the arguments name a view that does not exist.
     pub(super) async fn start(start: Start<'_>, joined: Joined, metrics: PrometheusHandle) -> anyhow::Result<Node> {
         let Joined { partitions, nodes } = joined;
         let role = start.role();
@@ -296,7 +296,7 @@ impl Node {
         if tokio::time::timeout(STOP_WAIT, drained).await.is_err() {
             warn!("not everything was drained in time; what was acknowledged is in the log");
         }
-        // Until here who asked this node to write was told to ask another one.
+        // Until here this node answered commands with `NotOwner`.
         self.stop_internal.cancel();
         ended(self.internal_server.take()).await;
         self.place.leave().await;
@@ -321,7 +321,7 @@ impl Node {
     }
 }
 
-/// Waits for a server that was told to stop, and no longer than calls under way may take.
+/// Waits for a server that is shutting down, at most for the time that calls in flight may take.
 async fn ended(server: Option<JoinHandle<()>>) {
     if let Some(server) = server {
         let _ = tokio::time::timeout(CALLS_WAIT, server).await;

@@ -59,7 +59,7 @@ impl Start<'_> {
     /// The views that it builds.
     ///
     /// # Errors
-    /// If it was told to build one that there is not.
+    /// If the arguments name a view that does not exist.
     pub(super) fn views(&self) -> anyhow::Result<Vec<String>> {
         let mut all = vec![names::MAINS.to_owned()];
         let default = || vec![DEFAULT_SHARD.to_owned()];

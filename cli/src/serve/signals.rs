@@ -20,7 +20,7 @@ impl Signals {
         }
     }
 
-    /// For whoever does not want to wait for a stop in good order.
+    /// For a caller that does not want to wait for an orderly shutdown.
     pub(super) fn exit_at_the_next(mut self) {
         tokio::spawn(async move {
             self.next().await;

@@ -65,7 +65,7 @@ impl Act for Schedule {
     }
 }
 
-/// Posts a scheduled message that is due, in its author's name. The partition's owner does it; nobody asks for it from outside.
+/// Posts a due scheduled message, in its author's name. Only the partition's owner submits it; no client can.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PostScheduled {
     /// The scheduled message.

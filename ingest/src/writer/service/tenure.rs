@@ -55,7 +55,7 @@ pub(super) struct Tenure {
 }
 
 impl Tenure {
-    /// Stands by, with the claim of epoch `newest` read. `leads` is told the epoch in which it writes.
+    /// Returns a tenure that stands by, with `newest` as the newest counted epoch. It publishes its epoch in `leads`.
     pub(super) fn new(newest: u64, chosen: watch::Receiver<bool>, leads: Arc<AtomicU64>) -> Tenure {
         Tenure { phase: Phase::StandingBy, newest, epoch: 0, asks: 0, pause: PAUSE, superseded: None, chosen, leads }
     }
