@@ -27,14 +27,14 @@ const BACKLOG: u32 = 4096;
 pub(super) struct Door {
     /// Where clients reach it; of a role without any, where other nodes do.
     pub(super) url: String,
-    /// Where other nodes reach it.
+    /// The address at which other nodes reach it.
     pub(super) address: String,
     /// The operators' key to it: that of all processes with the cluster's key.
     pub(super) admin_key: String,
     file: PathBuf,
 }
 
-/// The ports that were taken.
+/// The ports that are bound.
 pub(super) struct Ports {
     /// For clients: of `serve` and `gateway`.
     pub(super) public: Option<std::net::TcpListener>,
@@ -83,7 +83,7 @@ impl Door {
         let _ = std::fs::remove_file(self.file);
     }
 
-    /// From now on callers are told to retry.
+    /// Answers callers on these ports that they should retry, until the keeper is dropped.
     pub(super) fn keep(ports: &Ports) -> anyhow::Result<Keeper> {
         let stop = CancellationToken::new();
         for listener in ports.public.iter().chain(&ports.internal) {
@@ -93,8 +93,8 @@ impl Door {
         Ok(Keeper { _stop: stop.drop_guard() })
     }
 
-    /// Ends once the log answers and nobody is on it beside whom this process must not be. With the embedded engine the
-    /// lock on the data directory keeps others away, and the clock that stamps the log's records is this machine's own.
+    /// Waits until the log answers and no node is on it that excludes this process. With the embedded engine the lock on the
+    /// data directory excludes other processes, and the log's records are stamped by this machine's clock.
     pub(super) async fn wait(
         &self,
         log: &OpenLog,
@@ -107,7 +107,7 @@ impl Door {
         Ok(Joined { partitions, nodes: Some(Nodes::join(this_node()?).await?) })
     }
 
-    /// How many partitions the log has, asked until it answers.
+    /// Returns the log's number of partitions; retries until the log answers.
     async fn partitions(&self, log: &OpenLog) -> anyhow::Result<u32> {
         let mut said = false;
         loop {

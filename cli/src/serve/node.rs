@@ -130,7 +130,7 @@ impl Node {
             }
         }
         let search = built.iter().any(|view| view == names::SEARCH).then(|| start.search()).flatten();
-        // Where the index stands does not hold up the start: what is behind the feed it reads from the log by itself.
+        // The start does not wait for the index's position: entries before the feed's begin it reads from the log itself.
         if let Some(search) = &search {
             runner.start(search.projector((0..partitions).map(Partition)));
         }
@@ -236,8 +236,8 @@ impl Node {
         Ok(())
     }
 
-    /// Takes part in placement. Where others do what this node is to do, it reads to where the log ends before: whoever is
-    /// chosen should be able to begin at once.
+    /// Takes part in placement. With a role on a shared log it first reads to the log's end, so that it can begin at once
+    /// when it is chosen.
     async fn take_part(&self) {
         if self.role != Role::Serve {
             for source in self.feed.partitions().collect::<Vec<_>>() {
@@ -247,14 +247,14 @@ impl Node {
                         Err(_) => tokio::time::sleep(ASK_AGAIN).await,
                     }
                 };
-                // One that cannot be read on is said elsewhere, and the others can.
+                // A partition that cannot be read is reported elsewhere, and does not stop the others.
                 let _ = self.feed.wait_for(source, end).await;
             }
         }
         self.place.take_part();
     }
 
-    /// Founds the cluster if need be; ends only if this process must not serve it, with the reason.
+    /// Founds the cluster if needed. Returns only if this process must not serve it, with the reason.
     pub(super) async fn refusal(&self) -> anyhow::Error {
         tokio::select! {
             why = found(self.ingest.clone(), self.shards.clone()) => why,
@@ -262,8 +262,8 @@ impl Node {
         }
     }
 
-    /// In this order: placed no more, and what it wrote is handed over; no new work, sessions told to resume, writers
-    /// drained, views committed. The log may be closed then.
+    /// Shuts down in this order: leave placement and hand the partitions over; refuse new work, tell sessions to resume,
+    /// drain the writers, commit the views. The log may be closed after that.
     pub(super) async fn stop(mut self) {
         if self.role != Role::Serve {
             self.place.leave_to_others();
@@ -296,7 +296,7 @@ impl Node {
         if tokio::time::timeout(STOP_WAIT, drained).await.is_err() {
             warn!("not everything was drained in time; what was acknowledged is in the log");
         }
-        // Until here this node answered commands with `NotOwner`.
+        // Until here this node answers forwarded commands, so that their senders retry at another node.
         self.stop_internal.cancel();
         ended(self.internal_server.take()).await;
         self.place.leave().await;

@@ -13,7 +13,8 @@ use crate::{NotAccepted, writer::Fold};
 impl<F: Fold> Service<F> {
     /// Changes the phase by whether this node is chosen. A chosen writer that does not lead asks for the end and
     /// claims there. A leading writer that is no longer chosen goes on until the chosen node's claim counts, or until its
-    /// own epoch is over: so a hand-over makes commands wait for that claim only. A writer that neither leads nor is chosen stands by.
+    /// own epoch is over: so a hand-over makes commands wait for that claim only.
+    /// A writer that neither leads nor is chosen stands by.
     pub(super) fn take_the_role_it_should_have(&mut self) {
         let is_chosen = self.tenure.is_chosen_now();
         match self.tenure.phase {
