@@ -127,7 +127,8 @@ enum Command {
     Import(ImportCommand),
     /// A large, believable team, through a running server. Example: teamlog seed --domain big --users 1000
     Seed(Seed),
-    /// Load beside the machine's limits; a server that is measured needs `[limits] enabled = false`. Example: teamlog bench post --in-flight 256
+    /// Load beside the machine's limits; a server that is measured needs `[limits] enabled = false`.
+    /// Example: teamlog bench post --in-flight 256
     #[command(subcommand)]
     Bench(BenchCommand),
     /// The effective configuration, secrets masked. Example: teamlog config --config teamlog.toml

@@ -1,5 +1,5 @@
 //! The wire format between nodes: JSON, in which unknown keys are ignored and missing ones defaulted, so that nodes of two
-//! versions understand each other as far as they can. What they do not understand is never taken for something else.
+//! versions understand each other as far as possible. A value that a node does not understand is never taken for another.
 
 use std::time::Duration;
 
@@ -26,13 +26,13 @@ impl<T> Asked<T> {
         Asked { wait_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX), partition, request }
     }
 
-    /// By this node's clock.
+    /// Returns the deadline by this node's clock.
     pub(super) fn deadline(&self) -> Instant {
         Instant::now() + Duration::from_millis(self.wait_ms.min(WAIT_MS_MAX))
     }
 }
 
-/// No caller waits longer.
+/// The longest wait of any caller, in milliseconds.
 const WAIT_MS_MAX: u64 = 60_000;
 
 /// An [`Answer`] as it is sent.
