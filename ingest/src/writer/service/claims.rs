@@ -108,8 +108,8 @@ impl<F: Fold> Service<F> {
                 self.turn_away(NotAccepted::NotOwner);
             }
             Phase::Claiming { claim: mine, .. } if mine == claim => {
-                // All records that were in flight are before this claim or will never count, so their outcome is known. Those
-                // that counted are in the log for good.
+                // All records that were in flight are before this claim or will never count, so their outcome is known.
+                // Those that counted are in the log for good.
                 self.settle();
                 for mut settled in std::mem::take(&mut self.sent.settled) {
                     settled.pending.answer(self.acked(settled.event, settled.seen_at, false));
