@@ -33,16 +33,16 @@ pub(crate) struct Client {
     http: reqwest::Client,
 }
 
-/// One attempt at a call that may be repeated.
+/// The outcome of one attempt at a call that may be retried.
 enum Attempt {
     Answered(Value),
-    /// It surely did nothing.
+    /// The call surely had no effect: safe to retry after this time.
     Again(Duration, String),
-    /// It may have done what it was for.
+    /// The outcome is unknown: the call may have executed.
     Unknown(Duration, String),
 }
 
-/// A call of which nobody could say in time whether it was carried out.
+/// A call whose outcome was still unknown at its deadline.
 #[derive(Debug)]
 pub(crate) struct OutcomeUnknown(String);
 
@@ -112,7 +112,7 @@ impl Client {
     /// is, under its key, until somebody knows: from then on a refusal to take it says nothing of the first attempt.
     ///
     /// # Errors
-    /// [`OutcomeUnknown`] if nobody knows in time.
+    /// [`OutcomeUnknown`] if the outcome is not known in time.
     pub(crate) async fn write(&self, method: &str, args: &Value) -> anyhow::Result<Value> {
         let (key, begun) = (Uuid::new_v4().to_string(), Instant::now());
         let mut is_unknown = false;
@@ -190,7 +190,8 @@ mod tests {
     const UNKNOWN: &str = r#"{"ok":false,"error":"outcome_unknown"}"#;
     const NOT_ACCEPTED: &str = r#"{"ok":false,"error":"not_accepted"}"#;
 
-    /// What a write comes to at a server that gives these answers (none: it hangs up), and the keys that it was sent.
+    /// Returns the outcome of a write at a server that gives these answers (`None` closes the connection), and the
+    /// idempotency keys that the server got.
     async fn check(answers: &[Option<(u16, &str)>]) -> (anyhow::Result<Value>, Vec<String>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = Client::new(&format!("http://{}", listener.local_addr().unwrap()), "a key");

@@ -268,7 +268,7 @@ impl Config {
         Ok(())
     }
 
-    /// The same with secrets masked.
+    /// Returns the configuration with its secrets masked.
     pub(crate) fn masked(&self) -> Config {
         let mut masked = self.clone();
         masked.cluster.keys.iter_mut().for_each(|key| "***".clone_into(key));

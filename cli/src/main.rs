@@ -77,21 +77,24 @@ enum Command {
         #[arg(long)]
         demo: bool,
     },
-    /// One role on a log that others share: writes the partitions that are its own. Example: teamlog --config teamlog.toml ingest
+    /// Run one role on a shared log: write the partitions that this node owns. Example: teamlog --config teamlog.toml ingest
     Ingest,
-    /// One role on a log that others share: the Web API and websockets. Example: teamlog --config teamlog.toml gateway --listen 0.0.0.0:8080
+    /// Run one role on a shared log: the Web API and websockets.
+    /// Example: teamlog --config teamlog.toml gateway --listen 0.0.0.0:8080
     Gateway {
         /// Where clients reach it; port 0 takes any. The address stands in DATA_DIR/run/server.json.
         #[arg(long)]
         listen: Option<String>,
     },
-    /// One role on a log that others share: builds views, all of them or those that are named. Example: teamlog --config teamlog.toml project mains "shard s1" search
+    /// Run one role on a shared log: build views, all of them or the named ones.
+    /// Example: teamlog --config teamlog.toml project mains "shard s1" search
     Project {
         /// `mains`, `shard NAME`, `search`.
         #[arg(value_name = "VIEW")]
         views: Vec<String>,
     },
-    /// One role on a log that others share: runs consumers (unfurling and the like), all of them or those that are named. Example: teamlog --config teamlog.toml work
+    /// Run one role on a shared log: consumers (such as unfurling), all of them or the named ones.
+    /// Example: teamlog --config teamlog.toml work
     Work {
         /// The kinds of consumers.
         #[arg(value_name = "KIND")]
@@ -119,12 +122,13 @@ enum Command {
     ///   teamlog jobs drop unfurl/01920000-0000-7000-8000-000000000001/0
     #[command(subcommand, verbatim_doc_comment)]
     Jobs(JobsCommand),
-    /// What comes from elsewhere, through a running server.
+    /// Import data from other systems, through a running server.
     #[command(subcommand)]
     Import(ImportCommand),
     /// A large, believable team, through a running server. Example: teamlog seed --domain big --users 1000
     Seed(Seed),
-    /// Load beside the machine's limits; a server that is measured needs `[limits] enabled = false`. Example: teamlog bench post --in-flight 256
+    /// Load beside the machine's limits; a server that is measured needs `[limits] enabled = false`.
+    /// Example: teamlog bench post --in-flight 256
     #[command(subcommand)]
     Bench(BenchCommand),
     /// The effective configuration, secrets masked. Example: teamlog config --config teamlog.toml

@@ -1,4 +1,4 @@
-//! What every command is put together from: the data directory, the log, the views' databases.
+//! The parts that every command is built from: the data directory, the log, the views' databases.
 
 use std::{
     collections::HashMap,
@@ -103,14 +103,14 @@ pub(crate) fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
     fs::rename(&new, path).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// One of the two engines, and how it is closed.
+/// An open log of one of the two engines.
 pub(crate) enum OpenLog {
     Embedded(Arc<EmbeddedLog>),
     Kafka(Arc<KafkaLog>),
 }
 
 impl OpenLog {
-    /// Opens the log to write. With Kafka away it opens all the same; operations say that it is away.
+    /// Opens the log for writing. Opening succeeds when Kafka is unavailable; the operations then return that error.
     pub(crate) async fn open(config: &Config, data: &DataDir) -> anyhow::Result<OpenLog> {
         Ok(match config.log.engine {
             Engine::Embedded => {

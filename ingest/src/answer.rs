@@ -1,4 +1,4 @@
-//! What becomes of a command, as its caller hears it.
+//! Answers: the outcome of a command, as its caller gets it.
 
 use std::{marker::PhantomData, ops::Deref, sync::Arc, time::Duration};
 
@@ -9,32 +9,33 @@ use teamlog_schemas::{ConversationId, Event, EventType, UserId};
 /// The answer to a request.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
-    /// Its event counts, now or since an earlier try of the same key.
+    /// The command's event counts: it was appended now, or by an earlier try with the same idempotency key.
     Acked(Acked),
-    /// There was nothing to do: it is so already.
+    /// There was nothing to do: the wanted state holds already.
     Nothing {
-        /// What is so.
+        /// The reason: which state holds already.
         why: Nothing,
         /// The partition of `events` (or 0 of `directory`).
         partition: Partition,
-        /// A position at which it was so: whoever has read up to it has seen what makes it so.
+        /// A position at which that state held. A reader that has caught up to it has seen the events behind that state.
         seen_at: Position,
     },
-    /// It may not or cannot be done. True as of some moment between the call and this answer.
+    /// The command is not permitted or not possible. True as of some moment between the call and this answer.
     Refused(Refusal),
-    /// It surely did not happen, and the same may well succeed later.
+    /// The command surely did not execute, and a retry may succeed.
     NotAccepted {
         /// When to try again.
         retry_after: Duration,
         /// Why, for logs.
         why: NotAccepted,
     },
-    /// It may have happened, or may yet.
+    /// The outcome is unknown: the command may have executed, or may still execute.
     Unknown,
 }
 
 impl Answer {
-    /// How far whoever asked must have read to see what the answer says; none for one that says nothing of the log.
+    /// Returns the position that a reader must have caught up to, to see what the answer reports. `None` for an answer that
+    /// reports nothing of the log.
     pub fn seen_at(&self) -> Option<(Partition, Position)> {
         match self {
             Answer::Acked(Acked { partition, seen_at, .. }) | Answer::Nothing { partition, seen_at, .. } => {
@@ -44,7 +45,7 @@ impl Answer {
         }
     }
 
-    /// The same, seen at a later position.
+    /// Returns this answer with `seen_at` moved to a later position.
     pub(crate) fn at(mut self, position: Position) -> Answer {
         if let Answer::Acked(Acked { seen_at, .. }) | Answer::Nothing { seen_at, .. } = &mut self {
             *seen_at = position;
@@ -52,7 +53,7 @@ impl Answer {
         self
     }
 
-    /// Surely not done, to be tried again after a time that fits the reason.
+    /// Returns a [`NotAccepted`](Answer::NotAccepted) answer with a retry delay that fits the reason.
     pub fn not_accepted(why: NotAccepted) -> Answer {
         let retry_after = match why {
             NotAccepted::Busy | NotAccepted::Late | NotAccepted::NotOwner => Duration::from_secs(1),
@@ -64,20 +65,20 @@ impl Answer {
     }
 }
 
-/// A command's event and where it lies.
+/// A command's event and its place in the log.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Acked {
-    /// What happened.
+    /// The event that the command made.
     pub event: Arc<Event>,
     /// The partition of `events` (or 0 of `directory`).
     pub partition: Partition,
-    /// A position that reflects the event: whoever has read up to it has seen what happened.
+    /// A position that reflects the event: a reader that has caught up to it has seen the event.
     pub seen_at: Position,
-    /// An earlier try of the same key did it.
+    /// True if an earlier try with the same idempotency key made the event.
     pub repeated: bool,
 }
 
-/// An event of a known type, shared with all that hold it as an [`Event`].
+/// An event of a known type. The event itself is shared with those that hold it as an [`Event`].
 #[derive(Clone, Debug)]
 pub struct Made<E> {
     event: Arc<Event>,
@@ -85,7 +86,7 @@ pub struct Made<E> {
 }
 
 impl<E: EventType> Made<E> {
-    /// Returns the event as one of the type `E`; none if it is of another type.
+    /// Returns the event as one of type `E`, or `None` if it is of another type.
     pub fn of(event: Arc<Event>) -> Option<Made<E>> {
         E::of(&event).is_some().then_some(Made { event, as_type: PhantomData })
     }
@@ -117,47 +118,47 @@ pub enum Nothing {
     AlreadyOpen(ConversationId),
     /// The direct message was closed already.
     AlreadyClosed,
-    /// The token was dead already.
+    /// The token was revoked already.
     AlreadyRevoked,
     /// The team had begun already.
     AlreadyBegun,
-    /// An import brought this person before.
+    /// This person was imported before.
     AlreadyThere(UserId),
-    /// An import brought this conversation, bot or message before.
+    /// This conversation, bot or message was imported before.
     AlreadyImported,
-    /// A link is not shown below its message: the message is gone, or has no such link any more, or shows it already.
+    /// A link is not unfurled: the message is deleted, has no such link any more, or shows it already.
     NotShown,
-    /// A scheduled message was posted, deleted or given up before.
+    /// The scheduled message was posted, deleted or given up before.
     NotScheduled,
-    /// A scheduled message is not due yet by the writer's clock.
+    /// The scheduled message is not due yet by the writer's clock.
     NotDue,
 }
 
-/// Why a command was surely not carried out, though it might be later.
+/// Why a command surely did not execute, though a retry may succeed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum NotAccepted {
-    /// Too much waits for this team or partition.
+    /// Too many commands wait for this team or partition.
     Busy,
-    /// The log does not answer.
+    /// The log is unavailable.
     LogAway,
     /// The team could not be loaded: no replica of its shard answers, or its tail is too long.
     TeamAway,
-    /// Another writer has the partition, or this one is taking it over.
+    /// Another writer owns the partition, or this one is taking it over.
     NotOwner,
-    /// The deadline passed before it was appended.
+    /// The deadline expired before the command's event was appended.
     Late,
-    /// The node is stopping.
+    /// The node is shutting down.
     Stopping,
-    /// The partition cannot be read on: a person must act.
+    /// The partition has a record that this node cannot read. An operator must act.
     Unreadable,
-    /// A node is of an older version, which could not read the event or did not understand the command. It passes when
-    /// all have been upgraded.
+    /// A node runs an older version, which could not read the event or did not understand the command. This ends once all
+    /// nodes are upgraded.
     OtherVersion,
 }
 
 macro_rules! refusals {
     ($($(#[$doc:meta])* $name:ident $code:literal),* $(,)?) => {
-        /// Why a command may not or cannot be carried out. The codes are Slack's (`METHODS` of its published
+        /// Why a command is not permitted or not possible. The codes are Slack's (`METHODS` of its published
         /// descriptions) where it has one.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Refusal { $($(#[$doc])* $name),* }
@@ -168,10 +169,10 @@ macro_rules! refusals {
                 match self { $(Refusal::$name => $code),* }
             }
 
-            /// All of them.
+            /// All refusals.
             pub const ALL: &[Refusal] = &[$(Refusal::$name),*];
 
-            /// The refusal of a code; none if this version does not know it.
+            /// Returns the refusal with this code, or `None` if this version does not know the code.
             pub fn by_code(code: &str) -> Option<Refusal> {
                 Refusal::ALL.iter().copied().find(|refusal| refusal.code() == code)
             }
@@ -184,35 +185,35 @@ refusals! {
     TeamNotFound "team_not_found",
     /// The domain belongs to another team.
     DomainTaken "domain_taken",
-    /// Not a domain: 1 to 63 lower case letters, digits and inner hyphens.
+    /// Not a valid domain: 1 to 63 lower case letters, digits and inner hyphens.
     InvalidDomain "invalid_domain",
     /// No such conversation, or none that the actor may know of.
     ChannelNotFound "channel_not_found",
-    /// The actor is not in it.
+    /// The actor is not a member of the conversation.
     NotInChannel "not_in_channel",
-    /// It is in the archive.
+    /// The channel is archived.
     IsArchived "is_archived",
-    /// It is in the archive already.
+    /// The channel is archived already.
     AlreadyArchived "already_archived",
-    /// It is not in the archive.
+    /// The channel is not archived.
     NotArchived "not_archived",
-    /// The general channel stays.
+    /// The general channel cannot be archived.
     CantArchiveGeneral "cant_archive_general",
-    /// Everybody is in the general channel.
+    /// The general channel cannot be left: every member of the team is in it.
     CantLeaveGeneral "cant_leave_general",
-    /// Everybody is in the general channel.
+    /// A removal from the general channel, which is not possible: every member of the team is in it.
     CantKickFromGeneral "cant_kick_from_general",
-    /// One leaves, one does not remove oneself.
+    /// Removing oneself: the command for that is to leave.
     CantKickSelf "cant_kick_self",
-    /// One joins, one does not invite oneself.
+    /// Inviting oneself: the command for that is to join.
     CantInviteSelf "cant_invite_self",
-    /// All who were invited are in it.
+    /// All invited people are members already.
     AlreadyInChannel "already_in_channel",
     /// The last member of a private channel cannot leave it.
     LastMember "last_member",
-    /// Not for this kind of conversation.
+    /// Not possible for this kind of conversation.
     WrongKind "method_not_supported_for_channel_type",
-    /// A channel has that name.
+    /// Another channel has this name.
     NameTaken "name_taken",
     /// A name is needed.
     InvalidNameRequired "invalid_name_required",
@@ -224,9 +225,9 @@ refusals! {
     InvalidNameSpecials "invalid_name_specials",
     /// Not a name of an emoji, or of a person.
     InvalidName "invalid_name",
-    /// Not an address.
+    /// Not a valid email address.
     InvalidEmail "invalid_email",
-    /// Somebody has that address.
+    /// Another person has this email address.
     EmailTaken "email_taken",
     /// No such person.
     UserNotFound "user_not_found",
@@ -238,7 +239,7 @@ refusals! {
     TooManyUsers "too_many_users",
     /// Admins only.
     NotAllowed "restricted_action",
-    /// Only who made a channel, or an admin, may name it.
+    /// Only the creator of a channel, or an admin, may rename it.
     NotAuthorized "not_authorized",
     /// No text, blocks or attachments.
     NoText "no_text",
@@ -254,25 +255,25 @@ refusals! {
     ThreadNotFound "thread_not_found",
     /// No such message.
     MessageNotFound "message_not_found",
-    /// Somebody else's message, or one that nobody wrote.
+    /// A message by another author, or one that the system posted.
     CantUpdateMessage "cant_update_message",
     /// The message has no attachment of that number.
     AttachmentNotFound "attachment_not_found",
-    /// Somebody else's message.
+    /// A message by another author.
     CantDeleteMessage "cant_delete_message",
-    /// Another edit came first.
+    /// A concurrent edit was applied first.
     EditConflict "edit_conflict",
-    /// The actor had reacted so.
+    /// The actor has this reaction on the message already.
     AlreadyReacted "already_reacted",
     /// More than 23 emoji on a message.
     TooManyEmoji "too_many_emoji",
-    /// The actor had not reacted so.
+    /// The actor does not have this reaction on the message.
     NoReaction "no_reaction",
     /// The message is pinned already.
     AlreadyPinned "already_pinned",
     /// The message is not pinned.
     NoPin "no_pin",
-    /// A message of the conversation itself, which nobody wrote.
+    /// A message that the system posted, such as a join notice.
     NotPinnable "not_pinnable",
     /// More than 100 pins in a conversation.
     TooManyPins "too_many_pins",
@@ -286,12 +287,12 @@ refusals! {
     InvalidScheduledMessageId "invalid_scheduled_message_id",
     /// More than 250 characters.
     TooLong "too_long",
-    /// An imported message must be older than all that was posted in its conversation.
+    /// An imported message must be older than every message that was posted in its conversation.
     ImportTooNew "import_too_new",
     /// No such token.
     TokenNotFound "token_not_found",
-    /// An idempotency key that was used for something else.
+    /// An idempotency key that was used for another command.
     KeyReused "idempotency_key_reused",
-    /// The actor is not of this team any more.
+    /// The actor is not a member of this team any more.
     AccountInactive "account_inactive",
 }

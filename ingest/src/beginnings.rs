@@ -1,5 +1,5 @@
-//! People and teams to be made. Between nodes they travel as JSON, in which a newer node's keys are ignored and an older one's
-//! are defaulted.
+//! People and teams to be made. Between nodes they travel as JSON, in which a newer node's keys are ignored and an older
+//! one's are defaulted.
 
 use serde::{Deserialize, Serialize};
 use teamlog_schemas::{BotId, FirstChannel, TeamId, Text, UserId};

@@ -16,25 +16,25 @@ use crate::{
     writer::{Fold, Loaded, Lookup},
 };
 
-/// What can be wanted of the directory.
+/// A command to the writer of the directory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum DirectoryRequest {
-    /// The first event of all.
+    /// Founds the cluster: makes the first event of the directory.
     Found {
         /// The cluster's identity.
         cluster_id: Uuid,
         /// Its key's check, as [`Secrets::key_check`](teamlog_cluster::Secrets::key_check) makes it.
         key_check: String,
-        /// When the caller stops waiting.
+        /// The moment when the caller stops waiting.
         #[serde(skip, default = "Instant::now")]
         deadline: Instant,
     },
-    /// A domain gets its team.
+    /// Registers a team under a domain.
     Register(Box<NewTeam>),
 }
 
 impl DirectoryRequest {
-    /// The same for a caller who stops waiting then.
+    /// Returns this request with another deadline.
     pub(crate) fn until(mut self, until: Instant) -> DirectoryRequest {
         match &mut self {
             DirectoryRequest::Found { deadline, .. } => *deadline = until,
@@ -43,7 +43,7 @@ impl DirectoryRequest {
         self
     }
 
-    /// When the caller stops waiting.
+    /// Returns the moment when the caller stops waiting.
     pub(crate) fn deadline(&self) -> Instant {
         match self {
             DirectoryRequest::Found { deadline, .. } => *deadline,
@@ -52,7 +52,7 @@ impl DirectoryRequest {
     }
 }
 
-/// What this writer appended since it took the directory over; the rest is the counted directory.
+/// The events that this writer appended since it took the directory over. All older ones are in the counted directory.
 #[derive(Default)]
 pub(crate) struct Ahead {
     domains: HashMap<String, Arc<Event>>,
@@ -71,9 +71,9 @@ impl Fold for DirectoryFold {
     type Request = DirectoryRequest;
     type Lane = ();
     type State = Ahead;
-    /// Where the registration of the wanted domain lies.
+    /// The offset of the registration of the wanted domain.
     type Wanted = Offset;
-    /// That registration.
+    /// The registration at that offset.
     type Facts = Option<Arc<Event>>;
 
     fn lane(&self, _: &DirectoryRequest) {}
@@ -112,10 +112,11 @@ impl Fold for DirectoryFold {
         Box::pin(async move {
             let mut read = Vec::with_capacity(wanted.len());
             for offset in wanted {
-                // The directory names it, so it is there: what cannot be read now is no sign that it was never written.
+                // The directory has this offset, so the registration exists. If it cannot be read now, that does not mean
+                // that it was never written.
                 read.push(Some(registration(&teams, offset).await.ok_or(NotAccepted::LogAway)?));
             }
-            // What is written is written: it is as good at every later position.
+            // A registration never changes, so it is true at every later position too.
             Ok((read, teams.feed().position(TopicPartition::DIRECTORY)))
         })
     }
@@ -173,7 +174,7 @@ impl Fold for DirectoryFold {
     }
 }
 
-/// A key of this method is good for the same domain and the same owner's address only.
+/// Whether `new` repeats `registered`. A key of this method is valid only for one domain and one owner's email address.
 fn is_repeat(registered: &TeamRegistered, new: &NewTeam) -> bool {
     let email = |text: Option<&str>| text.map(str::to_lowercase);
     new.key.is_some()

@@ -1,12 +1,12 @@
-//! Keyed commands whose outcome is open.
+//! Commands with an idempotency key whose outcome is open.
 //!
-//! A try that ended as unknown may have done what was asked, or may yet; so may one whose caller went away before its end, and
-//! one that is under way. A later try of the same key that was not accepted surely did nothing itself, but says nothing of the
-//! first one: whoever repeats a command asks after what becomes of its key. So until a try of the key is decided, "not
-//! accepted" is unknown as well.
+//! A try is open if it ended as unknown, if its caller was cancelled before the answer, or if it is in flight: it may have
+//! executed, or may still execute. A later try of the same key that is not accepted surely did not execute itself, but this
+//! says nothing about the first try. The caller of a retry asks for the outcome of the key. So until a try of the key is
+//! decided, "not accepted" is reported as unknown.
 //!
-//! This is one process's memory. It does not outlast a restart, and another gateway does not have it: there, whoever repeats
-//! a key may be told of the repeat alone.
+//! This is the memory of one process. It does not survive a restart, and another gateway does not have it: there the answer
+//! to a retry may be true of the retry alone.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -19,13 +19,13 @@ use tokio::time::Instant;
 
 use crate::Answer;
 
-/// As long as the shards' tables of keys tell a repeat from a new command; behind that nobody can.
+/// How long an open outcome is kept: as long as the shards' tables of keys can tell a retry from a new command.
 const KEPT: Duration = Duration::from_secs(2 * 24 * 3_600);
-/// Open outcomes that are remembered, some 5 MB of them. With more, the oldest is forgotten: most callers repeat within
-/// seconds, and one who comes late may then be told of the repeat alone.
+/// The number of open outcomes that are kept, some 5 MB. Past it the oldest is dropped: most callers retry within seconds.
+/// The answer to a later retry may then be true of the retry alone.
 const OPEN_MAX: usize = 65_536;
 
-/// Keys of which a try may have done something.
+/// The keys with an open try: one that may have executed, or may still execute.
 #[derive(Default)]
 pub(crate) struct Doubts {
     hasher: RandomState,
@@ -34,30 +34,30 @@ pub(crate) struct Doubts {
 
 #[derive(Default)]
 struct Open {
-    /// Where each stands in the order.
+    /// The place of each key in `order`.
     places: HashMap<Name, u64>,
-    /// In the order in which they began, or ended as unknown, with when.
+    /// The open keys in the order in which a try began or ended as unknown, each with that time.
     order: BTreeMap<u64, (Name, Instant)>,
     next_place: u64,
 }
 
-/// What a keyed command is known by: a hash, so that nobody's key need be kept. Where two are alike, one may be called
-/// unknown that was not accepted, which does no harm.
+/// A hash that identifies a keyed command, so that the keys themselves are not kept. If two hashes collide, a command that
+/// was not accepted may be reported as unknown, which is safe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Name(u64);
 
-/// A try that has begun. Where nobody tells how it ended, its outcome stays open.
+/// A try that has begun. Its outcome stays open until [`Doubts::resolve`] gets its answer.
 pub(crate) struct Try {
     name: Name,
     place: u64,
-    /// Another one was open when it began.
+    /// True if another try of the key was open when this one began.
     is_repeat: bool,
-    /// That one is on its way elsewhere, so whatever this one is refused for may not hold for it.
+    /// True if that other try may be in flight at another node: then a refusal of this try may not be true of it.
     after_a_loss: bool,
 }
 
 impl Doubts {
-    /// A try begins of what is known by all that tells its key from others'; none without a key.
+    /// Records the begin of a try. `keyed` is all that tells its key from other keys; `None` for a command without a key.
     pub(crate) fn begin(&self, keyed: Option<impl Hash>, after_a_loss: bool) -> Option<Try> {
         let name = Name(self.hasher.hash_one(keyed?));
         let mut open = self.open.lock();
@@ -65,8 +65,8 @@ impl Doubts {
         Some(Try { name, place: open.add(name), is_repeat, after_a_loss })
     }
 
-    /// How a try ended, as its caller may hear it: true of every try of its key.
-    pub(crate) fn told(&self, of: Option<Try>, answer: Answer) -> Answer {
+    /// Records how a try ended and returns the answer for its caller, which is true of every try of the key.
+    pub(crate) fn resolve(&self, of: Option<Try>, answer: Answer) -> Answer {
         let Some(Try { name, place, is_repeat, after_a_loss }) = of else { return answer };
         let mut open = self.open.lock();
         match answer {
@@ -74,11 +74,11 @@ impl Doubts {
                 open.add(name);
             }
             Answer::NotAccepted { .. } if is_repeat => return Answer::Unknown,
-            // One that began behind it is open still.
+            // A try that began after this one is still open.
             Answer::NotAccepted { .. } if open.places.get(&name) != Some(&place) => {}
             Answer::Nothing { .. } | Answer::Refused(_) if after_a_loss => {}
-            // The writer looked for an event of the key, and the epoch of every earlier try was over or its own; but for a try that
-            // waits at a node that was paused, and which is chosen again before the try's deadline.
+            // The writer looked for an event of the key, and the epoch of every earlier try was over or was this writer's.
+            // The one exception: a try that waits at a paused node, which is chosen again before the try's deadline.
             Answer::NotAccepted { .. } | Answer::Acked(_) | Answer::Nothing { .. } | Answer::Refused(_) => {
                 open.remove(name);
             }
@@ -88,7 +88,7 @@ impl Doubts {
 }
 
 impl Open {
-    /// Gives its place.
+    /// Adds a key as the newest and returns its place. Drops the oldest keys past the bounds of number and age.
     fn add(&mut self, name: Name) -> u64 {
         self.remove(name);
         let now = Instant::now();
@@ -129,7 +129,7 @@ mod tests {
     }
 
     fn ended(doubts: &Doubts, key: Option<&str>, answer: Answer) -> Answer {
-        doubts.told(doubts.begin(key, false), answer)
+        doubts.resolve(doubts.begin(key, false), answer)
     }
 
     fn is_unknown(doubts: &Doubts, key: Option<&str>) -> bool {
@@ -157,7 +157,7 @@ mod tests {
         let doubts = Doubts::default();
         let first = doubts.begin(Some("a"), false);
         assert!(is_unknown(&doubts, Some("a")), "it is under way");
-        let first = doubts.told(first, not_accepted());
+        let first = doubts.resolve(first, not_accepted());
         assert!(matches!(first, Answer::NotAccepted { .. }), "{first:?}");
         let _ = doubts.begin(Some("b"), false);
         assert!(is_unknown(&doubts, Some("b")) && !is_unknown(&doubts, Some("c")));
@@ -166,9 +166,9 @@ mod tests {
     #[tokio::test]
     async fn what_is_refused_behind_a_lost_try_says_nothing_of_that_one() {
         let doubts = Doubts::default();
-        doubts.told(doubts.begin(Some("a"), true), Answer::Refused(Refusal::NotInChannel));
+        doubts.resolve(doubts.begin(Some("a"), true), Answer::Refused(Refusal::NotInChannel));
         assert!(is_unknown(&doubts, Some("a")));
-        assert!(matches!(doubts.told(doubts.begin(Some("b"), true), not_accepted()), Answer::Unknown));
+        assert!(matches!(doubts.resolve(doubts.begin(Some("b"), true), not_accepted()), Answer::Unknown));
     }
 
     #[tokio::test]

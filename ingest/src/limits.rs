@@ -1,4 +1,4 @@
-//! What may be sent, in one place.
+//! The limits on what clients may send.
 
 use teamlog_schemas::EVENT_BYTES_MAX;
 
@@ -34,17 +34,17 @@ pub(crate) const INVITED_MAX: usize = 1_000;
 pub(crate) const IMPORTED_MEMBERS_MAX: usize = 10_000;
 /// Others in a direct message of a group.
 pub(crate) const GROUP_OTHERS_MAX: usize = 8;
-/// What an import brings and nothing here understands, of a person, a bot or a conversation, in bytes.
+/// The extra data of an imported person, bot or conversation, which is stored and not interpreted, in bytes.
 pub(crate) const EXTRA_BYTES_MAX: usize = 64 * 1024;
 /// Channels that a team begins with.
 pub(crate) const FIRST_CHANNELS_MAX: usize = 1_000;
 
-/// An event's beginning and its small fields, in bytes, at most: ids, times, a key of 255 bytes.
+/// The upper bound of an event's envelope and small fields, in bytes: ids, times, a key of 255 bytes.
 const ENVELOPE_BYTES: usize = 4 * 1024;
 /// An id with its length, in bytes.
 pub(crate) const ID_BYTES: usize = 13;
 
-// An edit carries the message before and after; a post's mentions take no more room than the words that make them.
+// An edit carries the message before and after. A post's mentions take no more bytes than the text that makes them.
 const _: () = assert!(2 * MESSAGE_BYTES_MAX + ENVELOPE_BYTES <= EVENT_BYTES_MAX);
 const _: () = assert!(MESSAGE_BYTES_MAX + REACTIONS_BYTES_MAX + ENVELOPE_BYTES <= EVENT_BYTES_MAX);
 const _: () = assert!(IMPORTED_MEMBERS_MAX * ID_BYTES + EXTRA_BYTES_MAX + ENVELOPE_BYTES <= EVENT_BYTES_MAX);

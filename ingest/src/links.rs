@@ -1,19 +1,19 @@
-//! Finds the links of a message.
+//! The links in a message's text.
 
 use url::Url;
 
 /// A link of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
-    /// Without its fragment, so that two links to one page are equal.
+    /// The URL without its fragment, so that two links to one page are equal.
     pub url: Url,
-    /// As it stands in the message, unescaped.
+    /// The URL as the message has it, unescaped.
     pub original: String,
 }
 
 /// Returns the links of a message's text that may be unfurled, in order: `<https://...>`, `<https://...|label>` and bare
-/// `https://...`. Links in code are left out, and those whose label is a part of the URL after its protocol: such a
-/// label is a name to be read (`<http://example.com|example.com>`).
+/// `https://...`. Two kinds are left out: links in code, and links whose label is a part of the URL after its
+/// protocol, for such a label is only a name (`<http://example.com|example.com>`).
 /// Source: Slack's page on unfurling, on labels.
 pub fn links(text: &str) -> impl Iterator<Item = Link> {
     outside_code(text).into_iter().flat_map(|part| {
@@ -22,8 +22,8 @@ pub fn links(text: &str) -> impl Iterator<Item = Link> {
     })
 }
 
-/// Splits off the text up to and including the next thing that looks like a link; `None` at the end of the text. What
-/// looks like one and is none gives `Some(None)`.
+/// Splits off the text up to and including the next candidate for a link; `None` at the end of the text. A candidate that
+/// is no link gives `Some(None)`.
 fn next(rest: &mut &str) -> Option<Option<Link>> {
     let text = *rest;
     let bracket = text.find('<');
@@ -55,7 +55,7 @@ fn next(rest: &mut &str) -> Option<Option<Link>> {
     }
 }
 
-/// Reads what stands between `<` and `>`.
+/// Reads the text between `<` and `>`.
 fn bracketed(inside: &str) -> Option<Link> {
     let (address, label) = match inside.split_once('|') {
         Some((address, label)) => (address, Some(label.trim())),
@@ -75,7 +75,7 @@ fn link(address: &str) -> Option<Link> {
     Some(Link { url, original })
 }
 
-/// A bare link ends before the punctuation of its sentence.
+/// Cuts the punctuation of the sentence off the end of a bare link.
 fn without_punctuation(bare: &str) -> &str {
     let mut bare = bare;
     loop {
@@ -91,7 +91,7 @@ fn without_punctuation(bare: &str) -> &str {
     }
 }
 
-/// The parts of a text that are not code: neither between triple backticks nor, in one line, between single ones.
+/// Returns the parts of a text that are not code: neither between triple backticks nor, in one line, between single ones.
 fn outside_code(text: &str) -> Vec<&str> {
     let mut parts = Vec::new();
     let mut rest = text;

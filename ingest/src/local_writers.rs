@@ -1,4 +1,5 @@
-//! The writers of this process: one for every partition, of which those write that the table of nodes gives to this one.
+//! The writers of this process: one for every partition. A writer is active while the membership table makes this node the
+//! owner of its partition.
 
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ use crate::{
     directory_fold::DirectoryFold, team_fold::TeamFold, timers::Timers, writer,
 };
 
-/// The table of nodes, as it changes.
+/// The membership table, as it changes.
 pub(crate) type Members = watch::Receiver<Arc<Membership>>;
 
 pub(crate) struct LocalWriters {
@@ -25,7 +26,7 @@ pub(crate) struct LocalWriters {
     registrar: WriterHandle<DirectoryRequest>,
 }
 
-/// What all of them share.
+/// The parts that all writers share.
 pub(crate) struct LocalParts {
     pub(crate) feed: Feed<Event>,
     pub(crate) teams: Teams,
@@ -34,13 +35,13 @@ pub(crate) struct LocalParts {
     pub(crate) shard_of: Arc<dyn Fn(u32) -> String + Send + Sync>,
     pub(crate) members: Members,
     pub(crate) config: WriterConfig,
-    /// Commands that wait for the directory: all are of one lane.
+    /// The number of commands that may wait for the directory: all are in one lane.
     pub(crate) directory_lane_max: usize,
 }
 
 impl LocalWriters {
-    /// Starts them all. `from` is where the feed begins, for each partition of `events`, and `directory_from` for the
-    /// directory.
+    /// Starts all writers. `from` is the position where the feed begins, for each partition of `events`, and
+    /// `directory_from` that of the directory.
     pub(crate) fn start(
         parts: LocalParts,
         from: &[Position],
@@ -72,7 +73,7 @@ impl LocalWriters {
         LocalWriters { directory, writers, registrar }
     }
 
-    /// The partitions of `events` whose newest claim that counts is this process's.
+    /// Returns the partitions of `events` whose newest counted claim is this process's.
     pub(crate) fn writes(&self) -> Vec<u32> {
         let leads = self.writers.iter().zip(0..).filter(|(writer, _)| writer.leads().is_some());
         leads.map(|(_, number)| number).collect()
@@ -82,8 +83,8 @@ impl LocalWriters {
         self.registrar.leads().is_some()
     }
 
-    /// Whether a team lives in a partition, by a directory that has come to where whoever asks has read it. Its events
-    /// must never lie in another one.
+    /// Checks that a team lives in a partition, for its events must never be appended to another one. If the
+    /// directory does not have the team yet, it first reads to the log's end.
     async fn lives_in(&self, request: &Request, partition: Partition) -> Result<(), Answer> {
         match self.directory.partition(request.team).await {
             Ok(Some(home)) if home == partition => Ok(()),
@@ -111,13 +112,13 @@ impl Writers for LocalWriters {
         self.registrar.submit(request, deadline).await
     }
 
-    /// One that is polled goes into the writer's inbox at once.
+    /// Returns true: a command enters the writer's inbox in the first poll of its call.
     fn in_order(&self) -> bool {
         true
     }
 }
 
-/// Whether this node is chosen to write a partition, as the table changes.
+/// Returns a channel that tells whether this node is chosen to write a partition. It follows the membership table.
 fn follow(mut members: Members, of: TopicPartition, stop: CancellationToken) -> watch::Receiver<bool> {
     let is_chosen = move |members: &Membership| members.owner(of).is_some_and(|peer| peer.node == members.me());
     let first = is_chosen(&members.borrow_and_update());

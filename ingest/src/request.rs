@@ -15,17 +15,17 @@ use crate::commands::Command;
 pub struct Request {
     /// The team.
     pub team: TeamId,
-    /// Who asks; none for the operator's tools, who may do everything.
+    /// The user who sends the command; `None` for the operator's tools, which are allowed everything.
     pub actor: Option<UserId>,
     /// The Web API method, for the idempotency key and for metrics.
     pub method: Cow<'static, str>,
     /// The idempotency key, if the client sent one: at most 255 bytes.
     pub key: Option<String>,
-    /// When the caller stops waiting: what is not in the log by then is not appended any more.
+    /// The moment when the caller stops waiting. A command that was not appended by then is dropped.
     #[serde(skip, default = "Instant::now")]
     pub deadline: Instant,
     /// W3C trace context.
     pub traceparent: Option<String>,
-    /// What is wanted.
+    /// The command.
     pub command: Command,
 }

@@ -38,13 +38,13 @@ impl Default for IngestConfig {
     }
 }
 
-/// Why nobody may write to a cluster yet, or ever.
+/// Why this node must not write to the cluster, for now or for good.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum FoundingError {
-    /// It was founded with other keys: this node must not serve it.
+    /// The cluster was founded with other keys: this node must not serve it.
     #[error("this node's [cluster] keys are not those of cluster {0}")]
     OtherKeys(Uuid),
-    /// Its log had another number of partitions then: every team would be looked for in the wrong one.
+    /// The cluster was founded on another number of partitions: teams would be looked for in the wrong partition.
     #[error(
         "cluster {cluster} was founded on {founded} partitions of events and the log has {here}: their number must never change"
     )]
@@ -56,7 +56,7 @@ pub enum FoundingError {
         /// As the log says.
         here: u32,
     },
-    /// It may be founded or not; asking again may tell.
+    /// The founding could not be read: the cluster may be founded or not. A retry may succeed.
     #[error("the cluster's founding is not known: {0}")]
     NotKnown(String),
 }
@@ -65,18 +65,18 @@ pub enum FoundingError {
 pub enum Writing {
     /// To writers in this process, each of which writes while the table gives its partition to this node.
     Here(watch::Receiver<Arc<Membership>>),
-    /// To whoever writes.
+    /// To another implementation of [`Writers`], such as those of other nodes.
     Elsewhere(Arc<dyn Writers>),
 }
 
 impl Writing {
-    /// To writers in this process, which writes everything: no other node is there.
+    /// Returns writers in this process for a cluster of one node: it owns every partition.
     pub fn alone(node: Uuid) -> Writing {
         Writing::Here(watch::channel(Arc::new(Membership::alone(node))).1)
     }
 }
 
-/// What the service is made of.
+/// The parts that [`Ingest::start`] needs.
 pub struct IngestParts {
     /// The feed of `events`, `directory` and `marks`.
     pub feed: Feed<Event>,
@@ -92,19 +92,19 @@ pub struct IngestParts {
     pub secrets: Arc<Secrets>,
     /// This node's id.
     pub node: Uuid,
-    /// What its clock says.
+    /// The node's clock.
     pub clock: Clock,
     /// Where its random numbers come from.
     pub random: Random,
     /// Where commands go.
     pub writing: Writing,
-    /// Who sees every entry as it passes.
+    /// An observer that is called with every entry of the feed.
     pub observer: Option<Arc<dyn Observer>>,
     /// Sizes.
     pub config: IngestConfig,
 }
 
-/// The way in. Cheap to clone.
+/// The facade of the write path. Cheap to clone.
 #[derive(Clone)]
 pub struct Ingest {
     inner: Arc<Inner>,
@@ -116,21 +116,21 @@ struct Inner {
     marks: Marks,
     secrets: Arc<Secrets>,
     writers: Arc<dyn Writers>,
-    /// The same, where they are this process's own.
+    /// The writers as local ones; `None` if commands go elsewhere.
     local: Option<Arc<LocalWriters>>,
     doubts: Doubts,
     /// Of `events`.
     partitions: u32,
 }
 
-/// Between two looks whether the cluster was founded.
+/// The interval between two checks whether the cluster is founded.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
-/// How long the second step of making a team may take, when somebody else's first touch does it.
+/// The time limit of the second step of making a team, when a later request for the team has to do it.
 const BEGIN: Duration = Duration::from_secs(10);
 
 impl Ingest {
-    /// Starts the writer of every partition and of the directory, and what they need. Everything ends with `stop`;
-    /// `tasks` has ended once what was in flight is drained.
+    /// Starts the writer of every partition and of the directory, and the readers that they need. `stop` ends all of them;
+    /// the writers in `tasks` end once their commands in flight are drained.
     pub fn start(parts: IngestParts, tasks: &TaskTracker, stop: &CancellationToken) -> Ingest {
         let IngestParts {
             feed,
@@ -188,18 +188,19 @@ impl Ingest {
         Ingest { inner: Arc::new(Inner { teams, directory, marks, secrets, writers, local, doubts, partitions }) }
     }
 
-    /// Hands a command in and waits for what becomes of it, at most to its deadline. Where it has an idempotency key, the answer is
-    /// true of all its tries.
+    /// Submits a command and waits for its answer, at most until its deadline. If the command has an idempotency key, the
+    /// answer is true of all tries with this key.
     pub async fn submit(&self, partition: Partition, request: Request) -> Answer {
         self.tried(partition, request, false).await
     }
 
-    /// Does a command of which an earlier try was lost on its way to another process, and may yet be carried out there.
+    /// Submits a command again after an earlier try was forwarded to another process and its reply was lost. That try may
+    /// still execute there, so a refusal of this one does not close the outcome of the key.
     pub async fn submit_after_a_loss(&self, partition: Partition, request: Request) -> Answer {
         self.tried(partition, request, true).await
     }
 
-    /// Looks up where the command's team lives, and does the command: for callers that do not know it from its live team.
+    /// Looks up the partition of the command's team and submits the command: for callers that have no live team.
     pub async fn submit_by_team(&self, request: Request) -> Answer {
         match self.inner.directory.partition(request.team).await {
             Ok(Some(partition)) => self.submit(partition, request).await,
@@ -212,7 +213,7 @@ impl Ingest {
         let keyed = request.key.as_ref().map(|key| (request.team, request.actor, &request.method, key));
         let this = self.inner.doubts.begin(keyed, after_a_loss);
         let answer = self.inner.writers.submit(partition, request).await;
-        self.inner.doubts.told(this, answer)
+        self.inner.doubts.resolve(this, answer)
     }
 
     /// Makes a team, in two steps: the directory gives out the domain, then the team begins. The answer's event is the
@@ -220,7 +221,7 @@ impl Ingest {
     pub async fn create_team(&self, new: NewTeam) -> Answer {
         let this = self.inner.doubts.begin(new.key.as_ref().map(|key| (&new.domain, key)), false);
         let answer = self.make_team(new).await;
-        self.inner.doubts.told(this, answer)
+        self.inner.doubts.resolve(this, answer)
     }
 
     async fn make_team(&self, new: NewTeam) -> Answer {
@@ -235,13 +236,14 @@ impl Ingest {
             Ok((partition, seen_at)) => {
                 Answer::Acked(Acked { event: acked.event.clone(), partition, seen_at, repeated: acked.repeated })
             }
-            // The team is there for good, and the first who touches it will begin it; but this caller cannot know
-            // that it did, so it must ask again.
+            // The team is registered for good, and the first request for it will begin it. This caller cannot know whether
+            // it has begun, so it must retry.
             Err(_) => Answer::Unknown,
         }
     }
 
-    /// The live team; one that is registered and has not begun, for its maker crashed in between, begins now.
+    /// Returns the live team. A team that is registered and has not begun, because its creator crashed between the two
+    /// steps, is begun first.
     ///
     /// # Errors
     /// All of [`TeamsError`] but `NotBegun`.
@@ -250,7 +252,7 @@ impl Ingest {
         self.team_in(partition, team).await
     }
 
-    /// The live team, as [`Ingest::team`] gives it, of a team that is known to live in a partition.
+    /// Returns the live team as [`Ingest::team`] does, for a team whose partition is known.
     ///
     /// # Errors
     /// All of [`TeamsError`] but `NotBegun`.
@@ -269,7 +271,7 @@ impl Ingest {
         }
     }
 
-    /// The second step, now or before. Says how far to read to see it.
+    /// Does the second step of making a team, unless it was done before. Returns a position that reflects it.
     async fn begin(
         &self,
         registered: teamlog_schemas::TeamRegistered,
@@ -288,7 +290,7 @@ impl Ingest {
         answer.seen_at().ok_or_else(|| TeamsError::Away(format!("the team could not begin: {answer:?}")))
     }
 
-    /// Founds the cluster, if nobody did, and checks that its key is ours.
+    /// Founds the cluster, unless it is founded already, and checks that this node's keys are the cluster's.
     ///
     /// # Errors
     /// All of [`FoundingError`].
@@ -299,7 +301,7 @@ impl Ingest {
         let answer = loop {
             let found = DirectoryRequest::Found { cluster_id, key_check: key_check.clone(), deadline };
             match self.inner.writers.register(found).await {
-                // Somebody else's to write, or this node's in a moment.
+                // Another node writes the directory, or this one is about to.
                 Answer::NotAccepted { why: NotAccepted::NotOwner, .. }
                     if Instant::now() < deadline && self.cluster().is_none() =>
                 {
@@ -320,7 +322,7 @@ impl Ingest {
         self.cluster().unwrap_or_else(|| Err(FoundingError::NotKnown("it has not been read".to_owned())))
     }
 
-    /// Whose cluster this is, by what was read of the directory; none if its founding was not read yet.
+    /// Returns the cluster's id, as read from the directory; `None` if its founding was not read yet.
     ///
     /// # Errors
     /// All of [`FoundingError`] but `NotKnown`.
@@ -337,7 +339,7 @@ impl Ingest {
         Some(Ok(cluster))
     }
 
-    /// The partitions of `events` that this process writes: its own claim is the newest that counts.
+    /// Returns the partitions of `events` that this process writes: those whose newest counted claim is its own.
     pub fn writes(&self) -> Vec<u32> {
         self.inner.local.as_ref().map_or_else(Vec::new, |local| local.writes())
     }
@@ -367,7 +369,7 @@ impl Ingest {
         &self.inner.marks
     }
 
-    /// What tokens, tickets and cursors are made with.
+    /// The keys that tokens, tickets and cursors are made with.
     pub fn secrets(&self) -> &Arc<Secrets> {
         &self.inner.secrets
     }

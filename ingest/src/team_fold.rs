@@ -15,7 +15,7 @@ use crate::{
     writer::{Fold, Loaded, Lookup},
 };
 
-/// Teams by id; none for one that has not begun.
+/// The fold of one partition of `events`, by team. The state is `None` for a team that has not begun.
 pub(crate) struct TeamFold {
     pub(crate) partition: Partition,
     pub(crate) teams: Teams,
@@ -80,7 +80,8 @@ impl Fold for TeamFold {
             let mut wanted = wanted;
             loop {
                 let at = source.facts(&shard, team, &wanted).await.map_err(|why| away(why.to_string()))?;
-                // Bridged here, by the ring or one shared scan, however far the shard lags; the writer adds the rest.
+                // The tail after the rows is applied here, from the ring or one shared scan, however far the shard lags.
+                // The writer applies the rest.
                 let read = bridge::to_end(teams.feed(), events, at, |facts, event| {
                     if event.team() == Some(team) {
                         facts.iter_mut().for_each(|one| one.apply(event));
@@ -121,9 +122,9 @@ impl Fold for TeamFold {
     }
 }
 
-/// Who deletes a reply names the reply alone; that it is one, and of which thread, the first read tells (its tail
-/// too: the shard may not have the reply yet). A message never changes its thread, so the second read is of the same
-/// thread, and the last. True if there is anything more to read.
+/// Adds the thread roots of the replies in `found` to `wanted`. Returns true if it added any, so that a second read is
+/// needed. A command that deletes a reply names the reply alone; its thread is known after the first read (rows and tail:
+/// the shard may not have the reply yet). A message never changes its thread, so there is no third read.
 fn name_roots(wanted: &mut [FactsWanted], found: &[Facts]) -> bool {
     let mut more = false;
     for (wanted, facts) in wanted.iter_mut().zip(found) {

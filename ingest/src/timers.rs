@@ -7,9 +7,9 @@
 //!                                                                               +--> refused: it ends, with the reason
 //! ```
 //!
-//! Nothing of it is durable by itself. A new owner reads the same rows and events, and what is posted is decided on the
-//! scheduled message as the writer knows it: one that was posted or deleted is not there any more, so each is posted once,
-//! however often it is tried, and what a former owner still tries is void.
+//! Timers are not durable by themselves: a new owner reads the same rows and events. The writer decides a post on its own
+//! state of the scheduled message, which is gone once it was posted or deleted. So each is posted once, however often it is
+//! tried, and the records of a former owner are void.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -32,15 +32,15 @@ use crate::{
 
 /// How far ahead timers are held in memory.
 const AHEAD: Duration = Duration::from_secs(3600);
-/// What is held is read anew once it reaches only so far ahead.
+/// The timers are read anew once those in memory reach less far ahead than this.
 const AHEAD_MIN: Duration = Duration::from_secs(1800);
 /// Timers of a partition in memory: the next ones. Some 100 bytes each.
 const PENDING_MAX: usize = 10_000;
-/// Messages that are being posted at one time in a partition: fewer than may wait for one team.
+/// The number of posts in flight in a partition: fewer than may wait for one team.
 const FIRING_MAX: usize = 64;
-/// Between two looks at whether the writer leads.
+/// The interval between two checks whether the writer leads.
 const LOOK: Duration = Duration::from_millis(200);
-/// Before rows or the log are read again, and before a message is tried again whose post was not accepted.
+/// The pause before rows or the log are read again, and before a post that was not accepted is retried.
 const AGAIN: Duration = Duration::from_secs(1);
 /// How long one try to post may take.
 const FIRE_WAIT: Duration = Duration::from_secs(10);
@@ -59,32 +59,32 @@ pub(crate) struct Timers {
 /// The timers of one tenure of the writer.
 struct Tenure {
     subscriber: Subscriber<Event>,
-    /// By time. Those that are being posted are not here.
+    /// The timers by time, without those that are being posted.
     pending: BTreeMap<TimerKey, Pending>,
     /// The times of all that are pending or being posted.
     due: HashMap<(TeamId, ScheduleId), Ts>,
-    /// Every timer that is due before is here, none that is due later.
+    /// The end of the time span that is held: every timer due before it is here, none that is due later.
     horizon: Ts,
-    /// Where there are too many: the last one that is held. None after it is.
+    /// The last timer that is held, if there are too many; no timer after it is held.
     last: Option<TimerKey>,
     firing: JoinSet<(Timer, Fired)>,
 }
 
 struct Pending {
     timer: Timer,
-    /// Not tried before.
+    /// The moment before which it is not tried.
     not_before: Instant,
 }
 
 enum Fired {
-    /// It was posted, or ended otherwise.
+    /// The message was posted, or its timer ended in another way.
     Ended,
-    /// It has to be tried again.
+    /// The post has to be retried after this time.
     Again(Duration),
 }
 
 impl Timers {
-    /// Fires what is due while the partition's writer leads, until `stop`.
+    /// Posts the due messages while the partition's writer leads, until `stop`.
     pub(crate) async fn run(self, stop: CancellationToken) {
         stop.run_until_cancelled_owned(async move {
             loop {
@@ -97,7 +97,7 @@ impl Timers {
         .await;
     }
 
-    /// Fires what is due as long as the writer's claim of this epoch counts.
+    /// Posts the due messages as long as the writer's claim of this epoch is the newest that counts.
     async fn lead(&self, epoch: u64) {
         let gauge = metrics::gauge!("teamlog_scheduled_pending", "partition" => self.partition.to_string());
         let is_led = || self.writer.leads() == Some(epoch);
@@ -124,7 +124,7 @@ impl Timers {
                     entries = tenure.subscriber.next() => match entries {
                         Ok(entries) => tenure.on_entries(&entries),
                         Err(why) if why.may_pass() => tokio::time::sleep(AGAIN).await,
-                        // The feed stops, or holds what it cannot read: then the writer ends as well.
+                        // The feed shuts down, or has a record that it cannot read: then the writer ends as well.
                         Err(why) => {
                             debug!(partition = %self.partition, %why, "scheduled messages are not followed on");
                             return gauge.set(0.0);
@@ -139,7 +139,7 @@ impl Timers {
         gauge.set(0.0);
     }
 
-    /// Reads the timers of the next hour, and where the events after these rows begin. What is being posted goes on.
+    /// Reads the timers of the next hour and subscribes to the events after these rows. Posts in flight go on.
     async fn load(&self, firing: JoinSet<(Timer, Fired)>) -> Result<Tenure, String> {
         let now = self.clock.now();
         let horizon = later(now, AHEAD);
@@ -157,7 +157,7 @@ impl Timers {
         Ok(tenure)
     }
 
-    /// Begins to post what is due, the longest due first.
+    /// Starts to post the due messages, the longest due first.
     fn fire(&self, tenure: &mut Tenure) {
         let (now, moment) = (self.clock.now(), Instant::now());
         let free = FIRING_MAX.saturating_sub(tenure.firing.len());
@@ -208,7 +208,7 @@ impl Tenure {
             Fired::Ended => {
                 self.due.remove(&(key.team, key.schedule));
             }
-            // Unless it has ended meanwhile.
+            // Not if the timer has ended meanwhile.
             Fired::Again(wait) if self.due.contains_key(&(key.team, key.schedule)) => {
                 self.pending.insert(key, Pending { timer, not_before: Instant::now() + wait });
             }

@@ -28,7 +28,7 @@ fn secrets() -> Secrets {
     Secrets::new([KEY]).unwrap()
 }
 
-/// What it was asked, and what it answers: in turn, and `Busy` behind that.
+/// Writers that record their calls and give these answers in order, then `Busy`.
 #[derive(Default)]
 struct Scripted {
     answers: Mutex<VecDeque<Answer>>,
@@ -74,7 +74,7 @@ fn table(owner: Option<&str>) -> Arc<Membership> {
     Arc::new(Membership::of(Uuid::from_u128(1), owner.map(peer).into_iter().collect()))
 }
 
-/// Whoever hands commands in, and what it believes of who owns them.
+/// Returns the forwarding side, and the sender of its membership table.
 fn remote(owner: Option<&str>) -> (RemoteWriters, watch::Sender<Arc<Membership>>) {
     let (told, members) = watch::channel(table(owner));
     (RemoteWriters::new(members, Link::new(&secrets())), told)

@@ -28,7 +28,7 @@ pub(crate) enum BenchCommand {
     Search(Search),
     Rebuild(Rebuild),
     Start(Start),
-    /// What `idle` compares a server with: it ends with its stdin.
+    /// The process that `idle` compares a server with. It exits when its stdin is closed.
     #[command(hide = true)]
     Stub,
 }

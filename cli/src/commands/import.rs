@@ -15,7 +15,7 @@ use zip::ZipArchive;
 use super::Outcome;
 use crate::{client::Client, output};
 
-/// What comes from elsewhere.
+/// Import data from other systems.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ImportCommand {
     /// A Slack export archive. Example: teamlog import slack export.zip --domain acme

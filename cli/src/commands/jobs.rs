@@ -12,7 +12,8 @@ use crate::{client::Client, output};
 pub(crate) enum JobsCommand {
     /// List them, those that failed first coming first. Example: teamlog jobs list --team acme --json
     List(Wanted),
-    /// Show one, and the event that it follows from. Example: teamlog jobs show unfurl/01920000-0000-7000-8000-000000000001/0
+    /// Show one, and the event that it follows from.
+    /// Example: teamlog jobs show unfurl/01920000-0000-7000-8000-000000000001/0
     Show {
         /// As the list names it.
         job: String,

@@ -70,12 +70,12 @@ impl LogCommand {
     }
 }
 
-/// What the log answers, if it does so in time.
+/// Waits for the log's answer, and fails as unavailable after a time limit.
 pub(super) async fn in_time<T>(asked: impl Future<Output = Result<T, LogError>>) -> Result<T, LogError> {
     tokio::time::timeout(AWAY, asked).await.unwrap_or_else(|_| Err(no_answer()))
 }
 
-/// The end of a partition, if the log answers in time.
+/// Returns the end of a partition, and fails as unavailable after a time limit.
 pub(super) async fn end(log: &OpenLog, source: TopicPartition) -> anyhow::Result<Offset> {
     Ok(in_time(log.shared().end(source)).await?)
 }
@@ -95,7 +95,7 @@ async fn fold(
     fold_to(log, source, to, each).await
 }
 
-/// The same up to an end, or for ever.
+/// Calls `each` with every entry of a partition from its beginning to the offset `to`, or for ever if that is `None`.
 async fn fold_to(
     log: &OpenLog,
     source: TopicPartition,
@@ -115,7 +115,7 @@ async fn fold_to(
             each(entry);
         }
     }
-    // The log is closed after this: nobody may be reading it any more.
+    // The log is closed after this, so no reader may be left.
     drop(stopped);
     feed.ended().await;
     Ok(())

@@ -1,5 +1,5 @@
-//! What a log must be like by itself, whatever the views say. A check sees one partition in its order and holds what
-//! it must remember of it; the fence has judged before.
+//! Checks of a log by itself, without the views. A check gets the entries of one partition in order, after the fence has
+//! judged them, and keeps the state that it needs.
 
 use std::collections::{HashMap, HashSet};
 
@@ -8,19 +8,19 @@ use teamlog_schemas::{ConversationId, Event, TeamId, Ts, UserId};
 use teamlog_state::WriteKey;
 use uuid::Uuid;
 
-/// Differences that are told in words; all are counted.
+/// The number of findings that are kept as text; all are counted.
 const TOLD_MAX: usize = 100;
 
 /// How long a key is remembered at the least, by the events' own time, in microseconds: a day. Whoever uses it again
 /// later writes anew.
 const KEYS_KEPT_MICROS: i64 = 86_400_000_000;
 
-/// What was found so far.
+/// The findings so far.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
-    /// The first ones, in words.
+    /// The first findings, as text.
     pub(super) told: Vec<String>,
-    /// All of them.
+    /// The number of all findings.
     pub(super) count: u64,
     /// Events that count.
     pub(super) events: u64,
@@ -200,8 +200,8 @@ mod tests {
 
     use super::*;
 
-    /// What is said of the same key at two times.
-    fn told(first: i64, second: i64) -> Vec<String> {
+    /// Returns the findings for two writes with one key, at these two times.
+    fn findings_of(first: i64, second: i64) -> Vec<String> {
         let directory = DirectoryCheck::default();
         let mut check = PartitionCheck::new(Partition(0), &directory);
         let (team, user) = (TeamId::random('T', 1), UserId::random('U', 1));
@@ -232,8 +232,8 @@ mod tests {
 
     #[test]
     fn a_key_counts_once_a_day() {
-        let said = told(0, KEYS_KEPT_MICROS - 1);
+        let said = findings_of(0, KEYS_KEPT_MICROS - 1);
         assert!(said.len() == 1 && said[0].contains("a keyed write counts twice, first at offset 0"), "{said:?}");
-        assert_eq!(told(0, KEYS_KEPT_MICROS), [""; 0]);
+        assert_eq!(findings_of(0, KEYS_KEPT_MICROS), [""; 0]);
     }
 }

@@ -35,7 +35,7 @@ pub(crate) enum Outcome {
     Away,
 }
 
-/// The exit status of an error: 3 if a part is away, else 2.
+/// Returns the exit status of an error: 3 if a part is unavailable, else 2.
 pub(crate) fn status(error: &anyhow::Error) -> u8 {
     if error.chain().any(is_away) { 3 } else { 2 }
 }

@@ -195,14 +195,14 @@ impl Seed {
         Ok(done.into_iter().fold((0, 0), |(m, r), (messages, reactions)| (m + messages, r + reactions)))
     }
 
-    /// The same for the same domain and part.
+    /// Returns a random generator that is seeded by the domain and the part, so that a repeated run makes equal data.
     fn random(&self, part: u64) -> StdRng {
         let domain = self.domain.bytes().fold(0u64, |sum, byte| sum.wrapping_mul(131).wrapping_add(u64::from(byte)));
         StdRng::seed_from_u64(domain.wrapping_add(part.wrapping_mul(0x9E37_79B9_7F4A_7C15)))
     }
 }
 
-/// One talk: messages, replies to the newest root, reactions.
+/// Posts one talk: messages, replies to the newest root, reactions.
 async fn talk_in(
     client: &Client,
     people: &[Person],

@@ -207,7 +207,7 @@ async fn switch(feed: &Feed<Event>, replicas: &[ViewReplica], told: &mut Told) -
     }
 }
 
-/// What is printed of each replica, and what it comes to.
+/// The printer of a result for each replica, and the outcome of all.
 struct Told {
     as_json: bool,
     outcome: Outcome,
@@ -218,7 +218,8 @@ impl Told {
         say(self.as_json, of, rest, text);
     }
 
-    /// A replica that is away, or of another schema, does not keep the others from being looked at; anything else does.
+    /// Reports a replica that is unavailable or of another schema, so that the others are still checked. Other errors are
+    /// returned.
     fn failed(&mut self, of: &ViewReplica, why: VerifyError) -> anyhow::Result<()> {
         if let Some(other) = why.other_schema() {
             self.say(of, needs_rebuild(other), || other.to_string());

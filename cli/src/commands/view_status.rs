@@ -16,7 +16,7 @@ struct Stands {
     positions: HashMap<TopicPartition, Position>,
 }
 
-/// Prints where each of these stands, and how far behind the log: in records, void ones included.
+/// Prints the position of each of these replicas, and its lag in records, void ones included.
 pub(super) async fn run(log: &OpenLog, replicas: &[ViewReplica], as_json: bool) -> anyhow::Result<Outcome> {
     let (mut outcome, mut ends) = (Outcome::Done, HashMap::new());
     for replica in replicas {
@@ -70,14 +70,14 @@ async fn ask(replica: &ViewReplica) -> Result<Stands, VerifyError> {
     })
 }
 
-/// What is said of a replica of another schema: the fingerprints, and what to do.
+/// Returns the report on a replica of another schema: the fingerprints, and the advice.
 pub(super) fn needs_rebuild(other: &OtherSchema) -> Value {
     json!({
         "needs_rebuild": true, "schema": other.found, "schema_wanted": other.wanted, "advice": other.advice(),
     })
 }
 
-/// Prints what there is to say of a replica.
+/// Prints the report on a replica.
 pub(super) fn say(as_json: bool, of: &ViewReplica, rest: Value, text: impl FnOnce() -> String) {
     let mut object = json!({ "view": of.view(), "replica": of.name() });
     if let (Value::Object(object), Value::Object(rest)) = (&mut object, rest) {

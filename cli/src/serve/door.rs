@@ -15,7 +15,7 @@ use crate::{
     parts::{DataDir, OpenLog, write_private},
 };
 
-/// Between two attempts to reach a log that is away.
+/// The pause between two attempts to reach an unavailable log.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// Between two looks for topics that were just made.
 const SOON: Duration = Duration::from_millis(100);
@@ -27,14 +27,14 @@ const BACKLOG: u32 = 4096;
 pub(super) struct Door {
     /// Where clients reach it; of a role without any, where other nodes do.
     pub(super) url: String,
-    /// Where other nodes reach it.
+    /// The address at which other nodes reach it.
     pub(super) address: String,
     /// The operators' key to it: that of all processes with the cluster's key.
     pub(super) admin_key: String,
     file: PathBuf,
 }
 
-/// The ports that were taken.
+/// The ports that are bound.
 pub(super) struct Ports {
     /// For clients: of `serve` and `gateway`.
     pub(super) public: Option<std::net::TcpListener>,
@@ -42,13 +42,14 @@ pub(super) struct Ports {
     pub(super) internal: Option<std::net::TcpListener>,
 }
 
-/// What the log told, and this process's place among its nodes: none on the embedded engine.
+/// The log's number of partitions, and this process's node in the cluster (`None` on the embedded engine).
 pub(super) struct Joined {
     pub(super) partitions: u32,
     pub(super) nodes: Option<Nodes>,
 }
 
-/// Somebody answers until this is dropped. Whoever connects from then on waits in the socket's backlog for who serves.
+/// A guard of the task that answers while the node starts; dropping it stops the task. Connections made after that wait in
+/// the socket's backlog for the server.
 pub(super) struct Keeper {
     _stop: DropGuard,
 }
@@ -82,7 +83,7 @@ impl Door {
         let _ = std::fs::remove_file(self.file);
     }
 
-    /// From now on whoever calls is told to call again.
+    /// Answers callers on these ports that they should retry, until the keeper is dropped.
     pub(super) fn keep(ports: &Ports) -> anyhow::Result<Keeper> {
         let stop = CancellationToken::new();
         for listener in ports.public.iter().chain(&ports.internal) {
@@ -92,8 +93,8 @@ impl Door {
         Ok(Keeper { _stop: stop.drop_guard() })
     }
 
-    /// Ends once the log answers and nobody is on it beside whom this process must not be. With the embedded engine the
-    /// lock on the data directory keeps others away, and the clock that stamps the log's records is this machine's own.
+    /// Waits until the log answers and no node is on it that excludes this process. With the embedded engine the lock on the
+    /// data directory excludes other processes, and the log's records are stamped by this machine's clock.
     pub(super) async fn wait(
         &self,
         log: &OpenLog,
@@ -106,7 +107,7 @@ impl Door {
         Ok(Joined { partitions, nodes: Some(Nodes::join(this_node()?).await?) })
     }
 
-    /// How many partitions the log has, asked until it answers.
+    /// Returns the log's number of partitions; retries until the log answers.
     async fn partitions(&self, log: &OpenLog) -> anyhow::Result<u32> {
         let mut said = false;
         loop {

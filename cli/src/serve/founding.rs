@@ -30,9 +30,9 @@ pub(super) async fn ours_if_founded(ingest: &Ingest) -> anyhow::Result<()> {
     ingest.cluster().map_or(Ok(()), |cluster| cluster.map(drop).map_err(Into::into))
 }
 
-/// Ends once this process may serve: the founding was read, and it is ours. Or there is none to be read: the directory
-/// cannot be read on, so nothing is accepted; or it is empty, and a clock that is off keeps this node from founding. Both
-/// are to be told to whoever asks, and to no team can it do harm.
+/// Waits until this process may serve. That is so if the founding was read and its keys are this node's, and also if there
+/// is no founding to read: the directory cannot be read, so nothing is accepted; or it is empty, and a wrong clock keeps
+/// this node from founding. Both states are reported to clients, and neither can harm a team.
 ///
 /// # Errors
 /// With the reason why this process must not serve the cluster.

@@ -1,4 +1,4 @@
-//! What `/readyz` says.
+//! The report of `/readyz`.
 
 use std::sync::Arc;
 

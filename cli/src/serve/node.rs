@@ -38,9 +38,9 @@ const STOP_WAIT: Duration = Duration::from_secs(20);
 const HAND_OVER_WAIT: Duration = Duration::from_secs(5);
 /// Between two looks whether they have.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
-/// Between two attempts to learn where a log ends that is away.
+/// The pause before the end of an unavailable log is asked for again.
 const ASK_AGAIN: Duration = Duration::from_millis(200);
-/// What the cache in this process may hold; with `[cache] servers` there is none.
+/// The size limit of the cache in this process, in bytes. With `[cache] servers` there is no such cache.
 const LOCAL_CACHE_BYTES: u64 = 64 << 20;
 
 /// Everything that runs.
@@ -71,7 +71,7 @@ impl Node {
     /// Starts everything but what serves: neither clients nor other nodes are answered yet.
     ///
     /// # Errors
-    /// If the views cannot be those of this log, or this process was told to build one that there is not.
+    /// If the views do not belong to this log, or the arguments name a view that does not exist.
     pub(super) async fn start(start: Start<'_>, joined: Joined, metrics: PrometheusHandle) -> anyhow::Result<Node> {
         let Joined { partitions, nodes } = joined;
         let role = start.role();
@@ -130,7 +130,7 @@ impl Node {
             }
         }
         let search = built.iter().any(|view| view == names::SEARCH).then(|| start.search()).flatten();
-        // Where the index stands does not hold up the start: what is behind the feed it reads from the log by itself.
+        // The start does not wait for the index's position: entries before the feed's begin it reads from the log itself.
         if let Some(search) = &search {
             runner.start(search.projector((0..partitions).map(Partition)));
         }
@@ -236,8 +236,8 @@ impl Node {
         Ok(())
     }
 
-    /// Takes part in placement. Where others do what this node is to do, it reads to where the log ends before: whoever is
-    /// chosen should be able to begin at once.
+    /// Takes part in placement. With a role on a shared log it first reads to the log's end, so that it can begin at once
+    /// when it is chosen.
     async fn take_part(&self) {
         if self.role != Role::Serve {
             for source in self.feed.partitions().collect::<Vec<_>>() {
@@ -247,14 +247,14 @@ impl Node {
                         Err(_) => tokio::time::sleep(ASK_AGAIN).await,
                     }
                 };
-                // One that cannot be read on is said elsewhere, and the others can.
+                // A partition that cannot be read is reported elsewhere, and does not stop the others.
                 let _ = self.feed.wait_for(source, end).await;
             }
         }
         self.place.take_part();
     }
 
-    /// Founds the cluster if need be; ends only if this process must not serve it, with the reason.
+    /// Founds the cluster if needed. Returns only if this process must not serve it, with the reason.
     pub(super) async fn refusal(&self) -> anyhow::Error {
         tokio::select! {
             why = found(self.ingest.clone(), self.shards.clone()) => why,
@@ -262,8 +262,8 @@ impl Node {
         }
     }
 
-    /// In this order: placed no more, and what it wrote is handed over; no new work, sessions told to resume, writers
-    /// drained, views committed. The log may be closed then.
+    /// Shuts down in this order: leave placement and hand the partitions over; refuse new work, tell sessions to resume,
+    /// drain the writers, commit the views. The log may be closed after that.
     pub(super) async fn stop(mut self) {
         if self.role != Role::Serve {
             self.place.leave_to_others();
@@ -296,7 +296,7 @@ impl Node {
         if tokio::time::timeout(STOP_WAIT, drained).await.is_err() {
             warn!("not everything was drained in time; what was acknowledged is in the log");
         }
-        // Until here who asked this node to write was told to ask another one.
+        // Until here this node answers forwarded commands, so that their senders retry at another node.
         self.stop_internal.cancel();
         ended(self.internal_server.take()).await;
         self.place.leave().await;
@@ -321,14 +321,14 @@ impl Node {
     }
 }
 
-/// Waits for a server that was told to stop, and no longer than calls under way may take.
+/// Waits for a server that is shutting down, at most for the time that calls in flight may take.
 async fn ended(server: Option<JoinHandle<()>>) {
     if let Some(server) = server {
         let _ = tokio::time::timeout(CALLS_WAIT, server).await;
     }
 }
 
-/// Who may be asked what is found in a partition's messages, by the table of the moment.
+/// Returns a function from a partition to the addresses of the nodes that search it, by the current membership table.
 fn searchers(members: watch::Receiver<Arc<Membership>>) -> Searchers {
     Arc::new(move |partition| {
         members.borrow().searchers(partition).into_iter().map(|peer| peer.address.clone()).collect()

@@ -1,4 +1,4 @@
-//! What a start is made of, before the log was asked anything; and the parts' settings, made of the configuration.
+//! The inputs of a start before the log is opened, and the parts' settings, made from the configuration.
 
 use std::sync::Arc;
 
@@ -39,7 +39,7 @@ impl Start<'_> {
         is_public.then(|| self.config.server.public_url.clone().unwrap_or_else(|| self.door.url.clone()))
     }
 
-    /// What other nodes are told of this one.
+    /// Returns the description of this node that other nodes get.
     ///
     /// # Errors
     /// As [`Start::views`] and [`kinds`].
@@ -59,7 +59,7 @@ impl Start<'_> {
     /// The views that it builds.
     ///
     /// # Errors
-    /// If it was told to build one that there is not.
+    /// If the arguments name a view that does not exist.
     pub(super) fn views(&self) -> anyhow::Result<Vec<String>> {
         let mut all = vec![names::MAINS.to_owned()];
         let default = || vec![DEFAULT_SHARD.to_owned()];

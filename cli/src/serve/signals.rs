@@ -2,7 +2,7 @@
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Made once: what comes while nobody waits is kept, and ends the next wait.
+/// The signals SIGTERM and SIGINT. Made once: a signal that arrives while there is no wait is kept and ends the next one.
 pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
@@ -20,7 +20,7 @@ impl Signals {
         }
     }
 
-    /// For whoever does not want to wait for a stop in good order.
+    /// Exits the process at the next signal, without an orderly shutdown.
     pub(super) fn exit_at_the_next(mut self) {
         tokio::spawn(async move {
             self.next().await;

@@ -43,7 +43,7 @@ fn unfurl(config: &Config) -> anyhow::Result<Begin> {
 /// The kinds that a process runs.
 ///
 /// # Errors
-/// If it was told to run one that there is not.
+/// If the configuration or arguments name a kind that does not exist.
 pub(super) fn kinds(part: &Part) -> anyhow::Result<Vec<String>> {
     let all: Vec<_> = CONSUMERS.iter().map(|(kind, _)| (*kind).to_owned()).collect();
     match part {
@@ -57,7 +57,7 @@ pub(super) fn kinds(part: &Part) -> anyhow::Result<Vec<String>> {
     }
 }
 
-/// The consumers of a process, and what the log holds of all of them.
+/// The consumers of a process, and the dead letters of all consumers in the log.
 pub(super) struct Work {
     runner: JobRunner,
     clock: Clock,
@@ -67,7 +67,8 @@ pub(super) struct Work {
 }
 
 impl Work {
-    /// Makes the consumers of this process; none runs yet. None in a process that neither runs consumers nor shows dead letters.
+    /// Makes the consumers of this process and starts none of them. `None` in a process that neither runs consumers nor
+    /// shows dead letters.
     ///
     /// # Errors
     /// As [`kinds`]; and if a consumer cannot be made of the configuration.
@@ -92,10 +93,10 @@ impl Work {
         Ok(Some(Work { runner, clock, waiting, partitions, stop }))
     }
 
-    /// Starts the consumers, and waits a while for them to know where they stand: what is posted here from then on is not left
-    /// out, even where a consumer begins with this start.
+    /// Starts the consumers, and waits for a limited time until they know their positions. Messages that are posted here
+    /// after that are not missed, even by a consumer that begins with this start.
     ///
-    /// In a process that does everything all partitions are its own; else the table says which.
+    /// A process with all roles owns every partition; otherwise the membership table decides.
     pub(super) async fn begin(&mut self, world: &World, role: Role, members: &watch::Receiver<Arc<Membership>>) {
         let is_alone = role == Role::Serve;
         for (kind, begin) in std::mem::take(&mut self.waiting) {
@@ -111,7 +112,7 @@ impl Work {
         }
     }
 
-    /// Ends once nothing runs any more, and how far each came is written.
+    /// Stops the consumers. Returns once none runs and the position of each is stored.
     pub(super) async fn end(&self) {
         self.stop.cancel();
         self.runner.stopped().await;
@@ -122,7 +123,7 @@ impl Work {
         Arc::new(Desk { ledger: self.runner.ledger().clone(), clock: self.clock.clone() })
     }
 
-    /// What runs, for `/readyz`.
+    /// Returns the runner of the consumers, for `/readyz`.
     pub(super) fn runner(&self) -> &JobRunner {
         &self.runner
     }

@@ -37,7 +37,7 @@ pub trait Act: Serialize + DeserializeOwned {
 pub enum NoEvent {
     /// The command may not or cannot be done.
     Refused(Refusal),
-    /// What the command wants is so already.
+    /// The wanted state holds already.
     Nothing(Nothing),
 }
 

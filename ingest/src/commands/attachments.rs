@@ -36,8 +36,8 @@ impl Act for Unfurl {
         FactsWanted { messages: vec![(self.conversation, self.ts)], ..FactsWanted::default() }
     }
 
-    /// The message as it is now decides: nothing happens to one that is gone, that does not have the link any more, that shows
-    /// it already, that has no room for it, or that lies in an archived conversation.
+    /// Decides by the present message: there is nothing to do if it is deleted, does not have the link any more, shows it
+    /// already, has no room for it, or is in an archived conversation.
     fn decide(&self, it: &mut Context<'_, '_>) -> Result<MessageEdited, NoEvent> {
         if it.origin.actor.is_some() {
             return Err(Refusal::NotAllowed.into());

@@ -1,4 +1,4 @@
-//! A message is pinned to its conversation, and its pin is taken away.
+//! Pins a message to its conversation, and unpins it.
 
 use serde::{Deserialize, Serialize};
 use teamlog_schemas::{ConversationId, MessagePinned, MessageUnpinned, Ts, is_system};
@@ -46,7 +46,7 @@ impl Act for Pin {
     }
 }
 
-/// Takes a message's pin away, whoever pinned it.
+/// Unpins a message. Any member may do it, not only the one who pinned it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Unpin {
     /// The conversation.

@@ -37,7 +37,7 @@ pub struct Post {
     pub icons: Option<String>,
     /// The client's own name for the message.
     pub client_msg_id: Option<String>,
-    /// What the author says about showing links, if anything.
+    /// The author's flags for unfurling links, if given.
     pub unfurl: Option<UnfurlFlags>,
 }
 

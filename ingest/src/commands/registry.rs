@@ -9,7 +9,7 @@ macro_rules! commands {
     ($($file:ident::$name:ident),* $(,)?) => {
         $(pub use $file::$name;)*
 
-        /// One of all commands: something that can be wanted of a team.
+        /// A command to a team: one variant for each type in the list.
         #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
         #[expect(missing_docs, reason = "each variant is the command of its name")]
         pub enum Command { $($name(Box<$name>)),* }

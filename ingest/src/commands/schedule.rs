@@ -13,7 +13,8 @@ use crate::{Nothing, Refusal, decide::Context};
 const AHEAD_MAX: i64 = 120 * 24 * 3600 * 1_000_000;
 /// Scheduled messages in five minutes of a conversation (Slack's `chat.scheduleMessage`).
 const A_WINDOW_MAX: usize = 30;
-/// A message cannot be deleted any more so shortly before it is due, in microseconds (Slack's `chat.deleteScheduledMessage`).
+/// The time before it is due in which a message cannot be deleted any more, in microseconds (Slack's
+/// `chat.deleteScheduledMessage`).
 const LAST_MOMENT: i64 = 60 * 1_000_000;
 
 /// Schedules a message of the actor's.
@@ -65,7 +66,7 @@ impl Act for Schedule {
     }
 }
 
-/// Posts a scheduled message that is due, in its author's name. The partition's owner does it; nobody asks for it from outside.
+/// Posts a due scheduled message, in its author's name. Only the partition's owner submits it; no client can.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PostScheduled {
     /// The scheduled message.

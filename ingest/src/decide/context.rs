@@ -113,7 +113,8 @@ impl<'a, 'n> Context<'a, 'n> {
         if member.person.deleted { Err(Refusal::UserDisabled) } else { Ok(member) }
     }
 
-    /// Returns a new token for a person, or for a bot's user. It derives from the event's id, so the log needs its hash alone.
+    /// Returns a new token for a person, or for a bot's user. It is derived from the event's id,
+    /// so the log holds its hash alone.
     pub(crate) fn token_for(&self, user: UserId, is_bot: bool) -> Token {
         let kind = if is_bot { TokenKind::Bot } else { TokenKind::User };
         let text = self.now.secrets.token_for(self.now.event_id, self.team.id(), kind);

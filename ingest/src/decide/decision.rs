@@ -8,8 +8,8 @@ use crate::Nothing;
 #[derive(Clone, Debug)]
 #[expect(clippy::large_enum_variant, reason = "made and taken apart at once; nearly all are events")]
 pub enum Decision {
-    /// One event, whole.
+    /// The command's event, complete.
     Event(Event),
-    /// What the command wants is so already.
+    /// The wanted state holds already.
     Nothing(Nothing),
 }

@@ -35,8 +35,8 @@ pub fn facts_wanted(team: &Team, request: &Request) -> FactsWanted {
     wanted
 }
 
-/// Decides one request against a team; none is a team that has not begun. An earlier use of its idempotency key is looked for
-/// before this.
+/// Decides one request against a team; `None` is a team that has not begun. The caller has looked for an earlier use of the
+/// idempotency key before.
 ///
 /// # Errors
 /// Why the command may not or cannot be done.

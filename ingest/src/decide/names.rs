@@ -30,7 +30,7 @@ pub(crate) fn handle(name: &str) -> Result<(), Refusal> {
     if fits && name.chars().all(good) { Ok(()) } else { Err(Refusal::InvalidName) }
 }
 
-/// Something with one `@` between two parts that are not empty; what lies behind is the mail system's to judge.
+/// Checks an email address: one `@` between two parts that are not empty. More is left to the mail system.
 pub(crate) fn email(address: &str) -> Result<(), Refusal> {
     let parts = address.split_once('@').filter(|(local, host)| !local.is_empty() && !host.is_empty());
     let plain = address.chars().all(|c| !c.is_whitespace() && !c.is_control());

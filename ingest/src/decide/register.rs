@@ -115,8 +115,8 @@ fn first_channels(random: &mut dyn FnMut() -> u64) -> Vec<FirstChannel> {
     ]
 }
 
-/// Returns the beginning of a registered team: a pure function of the registration, so that every node that decides it decides
-/// the same.
+/// Returns the beginning of a registered team: a pure function of the registration, so that all nodes decide
+/// it equally.
 pub fn team_begun(registered: &TeamRegistered, event_id: Uuid, at: Ts) -> TeamCreated {
     let meta = &registered.meta;
     TeamCreated {

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{Answer, DirectoryRequest, NotAccepted, Request, Writers};
 
-/// Commands of other nodes that wait for their answers here. Past it they get `Busy` at once, as at a writer's own bound.
+/// The number of forwarded commands in flight here. Past it they get `Busy` at once, as at a writer's own bound.
 const CALLS_MAX: usize = 16_384;
 
 #[derive(Clone)]
@@ -29,12 +29,12 @@ struct Calls {
     room: Arc<Semaphore>,
 }
 
-/// What an ingest node answers: commands for these writers.
+/// Returns the routes of an ingest node, which hand commands of other nodes to these writers.
 pub fn commands(writers: Arc<dyn Writers>) -> Router {
     Router::new().route(COMMANDS, post(command)).route(DIRECTORY, post(registration)).with_state(Calls::of(writers))
 }
 
-/// What a listener of these [`commands`] answers to one call, with no connection in between.
+/// Returns the answer of these [`commands`] to one call, without a connection.
 #[cfg(feature = "testing")]
 pub async fn answered(writers: Arc<dyn Writers>, path: &str, body: Bytes) -> (StatusCode, Bytes) {
     let calls = State(Calls::of(writers));
@@ -53,28 +53,28 @@ async fn command(State(calls): State<Calls>, body: Bytes) -> Response {
     let Some(asked) = understood::<Asked<Request>>(&body) else { return not_understood() };
     let deadline = asked.deadline();
     let Some(partition) = asked.partition else { return not_understood() };
-    let Ok(_room) = calls.room.try_acquire() else { return said(Answer::not_accepted(NotAccepted::Busy)) };
-    said(calls.writers.submit(partition, Request { deadline, ..asked.request }).await)
+    let Ok(_room) = calls.room.try_acquire() else { return respond(Answer::not_accepted(NotAccepted::Busy)) };
+    respond(calls.writers.submit(partition, Request { deadline, ..asked.request }).await)
 }
 
 async fn registration(State(calls): State<Calls>, body: Bytes) -> Response {
     let Some(asked) = understood::<Asked<DirectoryRequest>>(&body) else { return not_understood() };
     let deadline = asked.deadline();
-    let Ok(_room) = calls.room.try_acquire() else { return said(Answer::not_accepted(NotAccepted::Busy)) };
-    said(calls.writers.register(asked.request.until(deadline)).await)
+    let Ok(_room) = calls.room.try_acquire() else { return respond(Answer::not_accepted(NotAccepted::Busy)) };
+    respond(calls.writers.register(asked.request.until(deadline)).await)
 }
 
-/// None for a newer node's, most likely.
+/// Decodes a call; `None` if this version cannot, most likely because a newer node sent it.
 fn understood<T: DeserializeOwned>(body: &Bytes) -> Option<T> {
     let said = |why: &serde_json::Error| tracing::warn!(%why, "a command of another node is not understood");
     serde_json::from_slice(body).inspect_err(said).ok()
 }
 
-/// Nothing was done.
+/// Returns the response to a call that could not be decoded: nothing was executed.
 fn not_understood() -> Response {
     (StatusCode::BAD_REQUEST, Json(json!({ "error": "not_understood" }))).into_response()
 }
 
-fn said(answer: Answer) -> Response {
+fn respond(answer: Answer) -> Response {
     Json(Said::of(answer)).into_response()
 }

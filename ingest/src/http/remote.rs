@@ -1,4 +1,4 @@
-//! Writers on other nodes: whoever owns a partition by the table of the moment.
+//! Writers on other nodes: commands go to the partition's owner by the current membership table.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,21 +20,21 @@ use crate::{Answer, DirectoryRequest, NotAccepted, Request, Writers};
 /// Between two tries where the table does not change meanwhile; it doubles.
 const AGAIN: Duration = Duration::from_millis(25);
 const AGAIN_MAX: Duration = Duration::from_millis(200);
-/// How long behind a command's deadline its answer may still come: the writer answers at the deadline by itself.
+/// How long after a command's deadline its answer may still come: the writer answers at the deadline by itself.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// Hands commands to their owners, and asks again where an owner has gone.
+/// Forwards commands to the owners of their partitions, and retries when an owner is unavailable.
 pub struct RemoteWriters {
     members: watch::Receiver<Arc<Membership>>,
     link: Box<dyn Carrier>,
 }
 
-/// What became of one try.
+/// The outcome of one try.
 enum Tried {
     Answered(Answer),
-    /// Surely nothing.
+    /// The command surely did not execute.
     NotThere(NotAccepted),
-    /// Nobody knows.
+    /// The outcome is unknown: the reply was lost.
     Lost,
 }
 
@@ -107,7 +107,7 @@ impl RemoteWriters {
                     }
                     answer => Tried::Answered(answer),
                 },
-                // It was understood and answered, as a newer node answers: what it said nobody here can tell.
+                // A newer node's answer that this version cannot decode: the outcome is unknown.
                 Err(_) => Tried::Answered(Answer::Unknown),
             },
             // Starting, or stopping.
@@ -131,8 +131,8 @@ impl RemoteWriters {
     }
 }
 
-/// An answer to a repeat whose first try may yet be carried out: only what is true of both is passed on. A refusal is not:
-/// whoever has the first try, and was paused, may be the owner again and decide it anew when it can be done.
+/// Returns the answer to a retry whose first try may still execute: only what is true of both tries is passed on. A
+/// refusal is not: the node with the first try, if it was paused, may become the owner again and execute it later.
 fn after_a_loss(answer: Answer) -> Answer {
     match answer {
         Answer::Acked(acked) => Answer::Acked(acked),

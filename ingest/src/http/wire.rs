@@ -1,5 +1,5 @@
-//! What goes between nodes: JSON, in which unknown keys are ignored and missing ones defaulted, so that nodes of two
-//! versions understand each other as far as they can. What they do not understand is never taken for something else.
+//! The wire format between nodes: JSON, in which unknown keys are ignored and missing ones defaulted, so that nodes of two
+//! versions understand each other as far as possible. A value that a node does not understand is never taken for another.
 
 use std::time::Duration;
 
@@ -26,13 +26,13 @@ impl<T> Asked<T> {
         Asked { wait_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX), partition, request }
     }
 
-    /// By this node's clock.
+    /// Returns the deadline by this node's clock.
     pub(super) fn deadline(&self) -> Instant {
         Instant::now() + Duration::from_millis(self.wait_ms.min(WAIT_MS_MAX))
     }
 }
 
-/// No caller waits longer.
+/// The longest wait of any caller, in milliseconds.
 const WAIT_MS_MAX: u64 = 60_000;
 
 /// An [`Answer`] as it is sent.
@@ -76,8 +76,8 @@ impl Said {
         }
     }
 
-    /// As it was meant. What happened and cannot be understood here is an unknown outcome; what surely did not, and why
-    /// cannot be understood, may be tried again.
+    /// Returns the answer. An event that cannot be decoded here becomes an unknown outcome; a refusal that is not known here
+    /// becomes "not accepted", which may be retried.
     pub(super) fn answer(self) -> Answer {
         match self {
             Said::Acked { event, partition, seen_at, repeated } => {

@@ -1,4 +1,4 @@
-//! What a writer is generic over.
+//! The trait that a writer is generic over.
 
 use std::{fmt::Debug, hash::Hash, sync::Arc};
 
@@ -23,9 +23,9 @@ pub(crate) trait Fold: Send + Sync + 'static {
     type Lane: Copy + Eq + Hash + Send + Debug + 'static;
     /// The state of a lane.
     type State: Send + 'static;
-    /// What a command wants to know beside it.
+    /// The facts that a command's decision needs beside the state.
     type Wanted: Send + 'static;
-    /// The answer to that.
+    /// The facts that were read.
     type Facts: Default + Send + 'static;
 
     fn lane(&self, request: &Self::Request) -> Self::Lane;
@@ -36,7 +36,7 @@ pub(crate) trait Fold: Send + Sync + 'static {
 
     /// The counted state of a lane, as of a position that reflects everything below `reflect`.
     fn load(&self, lane: Self::Lane, reflect: Offset) -> Lookup<Loaded<Self::State>>;
-    /// What a command wants to know; none if the state says it all.
+    /// Returns the facts that a command needs; `None` if the state is enough.
     fn wanted(&self, state: &Self::State, request: &Self::Request) -> Option<Self::Wanted>;
     /// Facts for several commands of a lane, one each, in order, as of one position.
     fn facts(&self, lane: Self::Lane, wanted: Vec<Self::Wanted>) -> Lookup<Loaded<Vec<Self::Facts>>>;

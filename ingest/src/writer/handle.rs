@@ -30,9 +30,9 @@ pub struct WriterConfig {
     pub clock: Clock,
     /// The live nodes: what one of them cannot read is not written yet.
     pub members: watch::Receiver<Arc<Membership>>,
-    /// What ids are made of, and how long a writer pauses.
+    /// The random source for ids and for the length of a writer's pauses.
     pub random: Random,
-    /// What tokens are derived from.
+    /// The keys that tokens are derived from.
     pub secrets: Arc<Secrets>,
 }
 
@@ -42,7 +42,7 @@ pub(crate) struct Submission<R> {
     pub(crate) reply: oneshot::Sender<Answer>,
 }
 
-/// Commands go in here.
+/// A handle that submits commands to a writer. Cheap to clone.
 pub struct WriterHandle<R> {
     pub(super) inbox: mpsc::Sender<Submission<R>>,
     /// The epoch of this writer's claim while it counts, else 0.
@@ -56,7 +56,7 @@ impl<R> Clone for WriterHandle<R> {
     }
 }
 
-/// How long behind its deadline a command's answer may still come: the writer answers at the deadline by itself.
+/// How long after its deadline a command's answer may still come: the writer answers at the deadline by itself.
 const GRACE: Duration = Duration::from_secs(2);
 
 impl<R> WriterHandle<R> {
@@ -79,7 +79,7 @@ impl<R> WriterHandle<R> {
         }
         match tokio::time::timeout_at(deadline + GRACE, answer).await {
             Ok(Ok(answer)) => answer,
-            // The writer's task is gone, or stuck: what it did with the command nobody knows.
+            // The writer's task has ended or hangs: the outcome is unknown.
             Ok(Err(_)) | Err(_) => Answer::Unknown,
         }
     }

@@ -1,4 +1,4 @@
-//! What was decided and is not answered yet.
+//! The records in flight: decided and not answered yet.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -15,7 +15,7 @@ pub(super) struct InFlight<L, R, F> {
     pub(super) event: Option<(L, Arc<Event>, Pending<R, F>)>,
     /// Answers of commands that appended nothing and were decided before this record was appended.
     pub(super) riders: Vec<(Answer, Pending<R, F>)>,
-    /// The position behind it, once it was read back as counting.
+    /// The position after it, once it was read back as counting.
     pub(super) counted: Option<Position>,
     /// The log acknowledged it.
     pub(super) acked: bool,

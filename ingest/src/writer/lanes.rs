@@ -22,29 +22,31 @@ pub(super) struct Pending<R, F> {
     pub(super) request: R,
     pub(super) actor: Option<UserId>,
     pub(super) deadline: Instant,
-    /// Gone once it was answered, which for a record in flight may be before its end: at its deadline.
+    /// `None` once the command was answered. For a record in flight that may be at its
+    /// deadline, before the outcome is known.
     pub(super) reply: Option<oneshot::Sender<Answer>>,
-    /// What it wanted to know, and the position of that.
+    /// The facts that it needs, and the position that they reflect.
     pub(super) facts: Option<(F, Position)>,
-    /// An event of its key was seen in flight, from an earlier try: what became of that its caller must not take for nothing.
+    /// True if an event of its key, from an earlier try, was seen in flight. Its outcome must then not be reported as "not
+    /// accepted".
     pub(super) may_be_done: bool,
 }
 
 impl<R, F> Pending<R, F> {
-    /// Answers that it was not done, as far as that is known.
+    /// Answers "not accepted", or "unknown" if an earlier try may have executed.
     pub(super) fn turn_away(&mut self, why: NotAccepted) {
         self.answer(if self.may_be_done { Answer::Unknown } else { Answer::not_accepted(why) });
     }
 
-    /// Nobody waits for it any more: its time is up, or who asked has gone. A node that was paused must not do then
-    /// what its caller has long asked another one for.
+    /// Whether its caller waits no more: the deadline expired, or the call was cancelled. A node that was paused must not
+    /// execute a command that its caller has meanwhile sent to another node.
     pub(super) fn is_late(&self, now: Instant) -> bool {
         self.deadline <= now || self.reply.as_ref().is_none_or(oneshot::Sender::is_closed)
     }
 
     pub(super) fn answer(&mut self, answer: Answer) {
         if let Some(reply) = self.reply.take() {
-            // Who asked may have gone away.
+            // The caller may have been cancelled.
             let _ = reply.send(answer);
         }
     }
@@ -57,7 +59,7 @@ pub(super) enum Held<S> {
     Here(S),
 }
 
-/// One lane.
+/// The commands and the state of one lane.
 pub(super) struct Lane<S, R, F> {
     pub(super) state: Held<S>,
     pub(super) queue: VecDeque<Pending<R, F>>,
@@ -88,7 +90,7 @@ impl<S, R, F> Lane<S, R, F> {
         }
     }
 
-    /// Commands that wait, wherever.
+    /// Returns the number of waiting commands, in all queues of the lane.
     pub(super) fn waiting(&self) -> usize {
         let behind: usize = self.behind.values().map(VecDeque::len).sum();
         self.queue.len() + self.wanting.len() + self.reading.len() + behind
@@ -104,8 +106,7 @@ impl<S, R, F> Lane<S, R, F> {
         }
     }
 
-    /// Every command back into the queue, for the state that they were looked at against is gone. The order of each
-    /// actor's commands stays.
+    /// Drops the state and moves every command back into the queue. The order of each actor's commands is kept.
     pub(super) fn reset(&mut self) {
         self.state = Held::Absent;
         let mut first: VecDeque<Pending<R, F>> = self.reading.drain(..).chain(self.wanting.drain(..)).collect();
@@ -120,7 +121,7 @@ impl<S, R, F> Lane<S, R, F> {
         }
     }
 
-    /// Answers and drops the commands whose time is up; true if others may go on because of that.
+    /// Answers and drops the expired commands. Returns true if other commands can go on because of that.
     pub(super) fn expire(&mut self, now: Instant, why: NotAccepted) -> bool {
         let mut alive = |pending: &mut Pending<R, F>| {
             if pending.deadline > now {
@@ -139,7 +140,7 @@ impl<S, R, F> Lane<S, R, F> {
             stays
         });
         self.behind.values_mut().for_each(|behind| behind.retain_mut(&mut alive));
-        // Those being read keep their place, for the answers come by place.
+        // Commands whose facts are being read keep their place, for the facts arrive in that order.
         for pending in &mut self.reading {
             alive(pending);
         }
@@ -150,7 +151,7 @@ impl<S, R, F> Lane<S, R, F> {
     }
 }
 
-/// All lanes of a partition and whose turn it is.
+/// All lanes of a partition, and the order of their turns.
 pub(super) struct Lanes<L, S, R, F> {
     lanes: HashMap<L, Lane<S, R, F>>,
     turns: VecDeque<L>,
@@ -186,7 +187,7 @@ impl<L: Copy + Eq + Hash, S, R, F> Lanes<L, S, R, F> {
         }
     }
 
-    /// Whose turn it is.
+    /// Returns the lane whose turn it is, and removes it from the turns.
     pub(super) fn next_turn(&mut self) -> Option<L> {
         let lane = self.turns.pop_front()?;
         self.lane(lane).queued_turn = false;

@@ -33,9 +33,9 @@ use tenure::{Phase, Tenure};
 
 /// How often deadlines and pauses are looked at.
 const TICK: Duration = Duration::from_millis(50);
-/// A claim that has not been read back by then is taken for lost.
+/// The time after which a claim that was not read back is taken for lost.
 const CLAIM_TIMEOUT: Duration = Duration::from_secs(10);
-/// What is in flight at a stop gets this long.
+/// The time limit for draining the records in flight at a shutdown.
 const DRAIN: Duration = Duration::from_secs(5);
 
 /// A lane's facts, in the order of the commands that wait for them.
@@ -58,7 +58,7 @@ struct Service<F: Fold> {
     config: WriterConfig,
     /// The node's id, as the records' headers name it.
     writer: Bytes,
-    /// Every entry below has been read.
+    /// The position that this writer has caught up to.
     position: Position,
     tenure: Tenure,
     lanes: Lanes<F::Lane, F::State, F::Request, F::Facts>,
@@ -68,17 +68,17 @@ struct Service<F: Fold> {
     signs: Signs,
 }
 
-/// What was asked for outside of the task.
+/// The look-ups that run outside of the task.
 struct Lookups<F: Fold> {
-    /// Counts the times that all state was dropped, so that late answers are known to be of another life.
+    /// The number of times that all state was dropped. A look-up of an earlier generation is ignored.
     generation: u64,
-    /// Facts that reflect more than was read here yet.
+    /// Facts that reflect a position which this writer has not caught up to yet.
     early: Vec<EarlyFacts<F>>,
 }
 
-/// What people see of the writer.
+/// The writer's metrics, and which warnings were logged.
 struct Signs {
-    /// That the log's `ts` are ahead of the clock was said.
+    /// True once the warning that the log's `ts` are ahead of the clock was logged.
     ahead_said: bool,
     /// Commands that wait, records in flight.
     gauges: [metrics::Gauge; 2],
@@ -98,7 +98,8 @@ pub(crate) fn start<F: Fold>(
     stop: CancellationToken,
 ) -> WriterHandle<F::Request> {
     let (inbox, submissions) = mpsc::channel(config.inbox_max);
-    // Bounded by what can be under way: an end each time that this node is chosen, one claim, two appends an epoch, a look-up a lane.
+    // Bounded by the work in flight: one end for each time that this node is chosen, one claim, two appends an epoch, one
+    // look-up a lane.
     let (done, results) = mpsc::unbounded_channel();
     let leads = Arc::new(AtomicU64::new(0));
     let gauges = ["teamlog_writer_waiting", "teamlog_writer_in_flight"]
@@ -148,8 +149,8 @@ impl<F: Fold> Service<F> {
                 Some(done) = results.recv() => self.on_done(done),
                 Some(submission) = submissions.recv() => {
                     self.on_submission(submission);
-                    // Whoever runs on this thread and is about to hand in more does so first. What came with it is decided
-                    // with it: group commit.
+                    // Other tasks on this thread that are about to submit commands run first. All these commands are decided
+                    // together: group commit.
                     tokio::task::yield_now().await;
                     while let Ok(more) = submissions.try_recv() {
                         self.on_submission(more);
@@ -191,7 +192,7 @@ impl<F: Fold> Service<F> {
             match &entry.body {
                 Body::Claim { epoch, claim } => self.on_claim(*epoch, *claim),
                 Body::Undecodable(why) => {
-                    // A newer program's event: this one's state would lose it, so it must not decide any more.
+                    // An event of a newer version: this writer's state would miss it, so it must not decide any more.
                     error!(partition = %self.source, offset = %entry.offset, %why, "a writer stops deciding: it cannot read an event that counts");
                     self.tenure.phase = Phase::Stopped;
                     break;
@@ -203,12 +204,13 @@ impl<F: Fold> Service<F> {
                     {
                         record.counted = Some(entry.after);
                         for (answer, mut pending) in record.riders.drain(..) {
-                            // Whoever has read up to here has seen all that the answer was decided on.
+                            // A reader that has caught up to here has seen all that the answer was decided on.
                             pending.answer(answer.at(entry.after));
                         }
                     }
                 }
-                // A record of ours that overtook another closed the epoch, though the log acknowledged both.
+                // If two records of this writer change their order, the gap closes the epoch, though the log acknowledged
+                // both.
                 Body::Void(_) => {
                     let closed = entry.after.epoch == self.tenure.epoch && entry.after.next_seq.is_none();
                     if closed && matches!(self.tenure.phase, Phase::Leading { .. }) {
@@ -334,7 +336,7 @@ impl<F: Fold> Service<F> {
         in_flight.set(self.sent.in_flight.len() as f64);
     }
 
-    /// What the log says of records of an epoch that is over: what counts and is acknowledged by now is answered.
+    /// Answers the commands of an epoch that is over whose records count and are acknowledged by these outcomes.
     fn on_late_outcomes(&mut self, epoch: u64, first_seq: u64, outcomes: &[Appended]) {
         for mut settled in self.sent.acknowledged(epoch, first_seq, outcomes) {
             settled.pending.answer(self.acked(settled.event, settled.seen_at, false));
@@ -353,7 +355,7 @@ impl<F: Fold> Service<F> {
 
     // --- the end ----------------------------------------------------------------------------------------------
 
-    /// Answers everything that waits and was not appended.
+    /// Turns away all commands that wait and were not appended.
     fn turn_away(&mut self, why: NotAccepted) {
         for (_, lane) in self.lanes.iter_mut() {
             lane.reset();

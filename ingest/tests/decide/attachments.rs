@@ -1,4 +1,4 @@
-//! What is shown of links: attached by nobody, removed by the author, gone with the link.
+//! Unfurled links: attached by no user, removed by the author, gone with the link.
 
 use serde_json::{Value, json};
 use teamlog_ingest::commands::{Archive, Delete, Edit, RemoveAttachment, Unfurl};

@@ -1,7 +1,7 @@
 //! Every command's JSON, as nodes of two builds exchange it during an upgrade.
 //!
-//! A changed line is a command that a node of the build before does not understand, or takes for another. A new field needs a
-//! default; a new command, new lines. After such a change:
+//! A changed line is a command that a node of the previous build does not understand, or misreads. A new field needs a
+//! default; a new command needs new lines. After such a change:
 //!
 //! ```sh
 //! TEAMLOG_BLESS=1 cargo test -p teamlog-ingest --test decide golden

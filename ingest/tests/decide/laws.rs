@@ -1,4 +1,4 @@
-//! What holds for every sequence of commands.
+//! Properties of every sequence of commands.
 
 use std::collections::BTreeSet;
 

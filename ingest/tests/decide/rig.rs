@@ -42,7 +42,7 @@ pub(crate) struct Rig {
     /// Every message and thread there ever was, by the one rule that facts have.
     pub(crate) rows: Facts,
     pub(crate) events: Vec<Arc<Event>>,
-    /// Who is in what, by the events' own word.
+    /// The members of each conversation, derived from the events alone.
     pub(crate) members: BTreeSet<(ConversationId, UserId)>,
     /// Microseconds since 1970.
     pub(crate) clock: i64,
@@ -195,7 +195,7 @@ impl Rig {
         assert_eq!(self.outcome(actor, command), expected, "{actor}: {:.300}", shown);
     }
 
-    /// What must come to an event.
+    /// Decides a command that must make an event, and returns the event.
     #[track_caller]
     pub(crate) fn does(&mut self, actor: &str, command: impl Into<Command>) -> Arc<Event> {
         self.clock += 1;

@@ -38,7 +38,7 @@ impl Two {
         self.nodes[at].as_ref().unwrap()
     }
 
-    /// What a node believes from now on.
+    /// Sets the membership table of a node.
     fn tell(&self, node: usize, serving: [bool; 2]) {
         self.tables[node].send_replace(table(self.ids, node, serving));
     }

@@ -58,7 +58,7 @@ impl TeamSource<Position> for Nothing {
 
 const PARTITIONS: u32 = 2;
 
-/// One node's life over a log.
+/// A running node on a log.
 struct Node {
     ingest: Ingest,
     tasks: TaskTracker,
@@ -464,7 +464,7 @@ async fn a_repeat_of_a_try_whose_caller_went_away_is_not_called_not_done() {
     node.end().await;
 }
 
-/// Nobody posts, so all that passes is the partition going to and fro.
+/// No message is posted, so the log gets only the claims of the two writers.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_writers_take_a_partition_from_each_other_less_and_less() {
     let log = FaultyLog::plain(PARTITIONS);
@@ -486,7 +486,7 @@ async fn two_writers_take_a_partition_from_each_other_less_and_less() {
     other.end().await;
 }
 
-/// It was begun by its owner, and whoever asks for it has not read so far.
+/// The team was begun by its owner, and the other node has not read up to that event.
 #[tokio::test(start_paused = true)]
 async fn who_lags_behind_the_owner_looks_only_once_it_has_read_what_the_answer_was_given_by() {
     let log = FaultyLog::plain(PARTITIONS);

@@ -57,7 +57,7 @@ impl Two {
         state.mark(self.general).micros()
     }
 
-    /// What lies in the log: when each was set, and how far it is.
+    /// Returns the marks in the log: when each was set, and its `ts`.
     fn written(&self) -> Vec<(i64, i64)> {
         let partition = Partition(self.old.node.ingest.directory().by_team(self.team).unwrap().partition);
         let records = self.log.records(TopicPartition { topic: Topic::Marks, partition });

@@ -19,18 +19,18 @@ pub(super) type Ask = oneshot::Sender<Result<(), LogError>>;
 /// The partition whose ends can be kept back.
 pub(super) const KEPT_BACK: TopicPartition = TopicPartition::events(Partition(0));
 
-/// What becomes of a record.
+/// The fate of a record.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fate {
     Written,
     Refused,
-    /// It is on its way until the test says what becomes of it.
+    /// The append is in flight until the test sets another fate.
     InFlight,
 }
 
 pub(super) struct OddLog {
     log: Arc<FaultyLog>,
-    /// What becomes of marks that are to be appended.
+    /// The fate of appends of marks.
     pub(super) marks: watch::Sender<Fate>,
     /// Whether it keeps back what it answers when it is asked for the end of [`KEPT_BACK`], for the test to let go.
     pub(super) keeps_ends: AtomicBool,
@@ -38,7 +38,7 @@ pub(super) struct OddLog {
     pub(super) lags: watch::Sender<bool>,
     /// Whether what is appended to `events` waits on its way.
     pub(super) hangs: watch::Sender<bool>,
-    /// What waits goes on in the order in which it came.
+    /// A lock that keeps waiting appends in their order.
     order: Arc<tokio::sync::Mutex<()>>,
     /// Appends to `events` that were begun, but for claims.
     pub(super) appends: AtomicUsize,

@@ -11,9 +11,10 @@ use super::{Done, PendingOf, Service, sent::Settled, tenure::Phase};
 use crate::{NotAccepted, writer::Fold};
 
 impl<F: Fold> Service<F> {
-    /// Goes by whether this node is chosen. Who is chosen and does not write asks for the end, and claims there. Who writes
-    /// and is chosen no longer writes on until the chosen one's claim counts, or its own epoch is over: so nobody waits for a
-    /// hand-over longer than for that claim. Who neither writes nor is chosen stands by.
+    /// Changes the phase by whether this node is chosen. A chosen writer that does not lead asks for the end and
+    /// claims there. A leading writer that is no longer chosen goes on until the chosen node's claim counts, or until its
+    /// own epoch is over: so a hand-over makes commands wait for that claim only.
+    /// A writer that neither leads nor is chosen stands by.
     pub(super) fn take_the_role_it_should_have(&mut self) {
         let is_chosen = self.tenure.is_chosen_now();
         match self.tenure.phase {
@@ -23,7 +24,8 @@ impl<F: Fold> Service<F> {
         }
     }
 
-    /// What waits is for the chosen one. What is in flight stays: its claim will tell what became of that.
+    /// Stands by. Waiting commands are turned away to the chosen node. Records in flight stay: the chosen node's claim
+    /// decides their outcome.
     fn stand_by(&mut self) {
         self.tenure.phase = Phase::StandingBy;
         self.turn_away(NotAccepted::NotOwner);
@@ -38,7 +40,7 @@ impl<F: Fold> Service<F> {
         });
     }
 
-    /// Only the answer to the newest ask counts, while it is waited for: others may have written behind an earlier one's end.
+    /// Takes the answer to the newest ask, and ignores others: other writers may have appended after an earlier answer.
     pub(super) fn on_end(&mut self, ask: u64, answered: Result<Offset, LogError>) {
         let Phase::Opening { ask: newest, end } = &mut self.tenure.phase else { return };
         if *newest != ask {
@@ -74,7 +76,7 @@ impl<F: Fold> Service<F> {
         });
     }
 
-    /// Every way to a claim anew begins here: who is chosen claims after a pause, who is not leaves that to who is.
+    /// Pauses before a new claim if this node is chosen, and stands by if not. Every new claim begins here.
     pub(super) fn pause_or_stand_by(&mut self) {
         if !self.tenure.is_chosen() {
             return self.stand_by();
@@ -87,7 +89,7 @@ impl<F: Fold> Service<F> {
             return;
         }
         if !self.tenure.is_chosen() {
-            // It will be told in a moment.
+            // The change of `chosen` is about to arrive.
             self.stand_by();
         } else if self.config.clock.may_claim() {
             self.claim();
@@ -106,7 +108,8 @@ impl<F: Fold> Service<F> {
                 self.turn_away(NotAccepted::NotOwner);
             }
             Phase::Claiming { claim: mine, .. } if mine == claim => {
-                // Whatever was in flight before lies below this claim, so its fate is known and the log has it.
+                // All records that were in flight are before this claim or will never count, so their outcome is known.
+                // Those that counted are in the log for good.
                 self.settle();
                 for mut settled in std::mem::take(&mut self.sent.settled) {
                     settled.pending.answer(self.acked(settled.event, settled.seen_at, false));
@@ -130,7 +133,8 @@ impl<F: Fold> Service<F> {
         }
     }
 
-    /// The epoch is over: what counted waits for its acknowledgement, the rest never will count and is decided anew.
+    /// Ends the epoch. Records that counted wait for their acknowledgement; the others will never count, and their commands
+    /// are decided anew.
     pub(super) fn settle(&mut self) {
         let mut again: HashMap<F::Lane, Vec<PendingOf<F>>> = HashMap::new();
         self.sent.unsent.clear();
@@ -165,7 +169,7 @@ impl<F: Fold> Service<F> {
         self.lookups.early.clear();
         self.lanes.reset();
         for (lane, pendings) in again {
-            // An answer at the deadline may have come before: then there is nobody to decide for.
+            // A command that was answered at its deadline is not decided again.
             for mut pending in pendings.into_iter().rev().filter(|pending| pending.reply.is_some()) {
                 pending.facts = None;
                 self.lanes.lane(lane).queue.push_front(pending);

@@ -24,10 +24,10 @@ use crate::{
 
 /// Records of one append at most: larger ones gain nothing (group commit is the engine's) and delay the first.
 const BATCH_MAX: usize = 1024;
-/// Appends under way at most: what is decided meanwhile goes with the next one. Each has a price of its own, for its task, the
-/// engine and, on Kafka, a broker. With one alone the log would have nothing to do while its outcome comes back.
+/// The most appends in flight; records that are decided meanwhile go with the next one. Each append has a fixed cost: its
+/// task, the engine and, on Kafka, a broker. With only one in flight the log would be idle while its outcome comes back.
 const APPENDS_MAX: usize = 2;
-/// A `ts` that is given out further ahead of the clock than this is worth a warning: a clock that is right gave none.
+/// A `ts` further ahead of the clock than this is logged as a warning: a correct clock never gave it.
 const AHEAD_MICROS: i64 = CLOCK_BOUND.as_micros() as i64;
 
 impl<F: Fold> Service<F> {
@@ -51,7 +51,7 @@ impl<F: Fold> Service<F> {
         }
     }
 
-    /// Hands the oldest of what was decided to the log.
+    /// Appends the oldest decided records to the log.
     fn append(&mut self, first_seq: u64) {
         let records: Vec<_> = self.sent.unsent.drain(..self.sent.unsent.len().min(BATCH_MAX)).collect();
         self.sent.appends += 1;
@@ -74,7 +74,7 @@ impl<F: Fold> Service<F> {
         }
     }
 
-    /// One lane's turn: up to a quantum of its commands.
+    /// Takes one lane's turn: decides up to a quantum of its commands.
     fn turn(&mut self, lane: F::Lane, next_seq: &mut u64) {
         let it = self.lanes.lane(lane);
         match it.state {
@@ -123,7 +123,7 @@ impl<F: Fold> Service<F> {
             let at = self.config.clock.now();
             let now = Now { at, event_id: Uuid::now_v7(), random: &mut random, secrets: &self.config.secrets };
             let decided = self.fold.decide(state, &facts, &pending.request, now).map(|decision| match decision {
-                // A node that cannot read it would stop at it, and lose what comes after it.
+                // A node that cannot read the event would stop at it, and miss all later ones.
                 Decision::Event(event) => {
                     let value = event.encode_for(|schema_id| self.config.members.borrow().all_know(schema_id));
                     Ok((Arc::new(event), value))
@@ -170,7 +170,7 @@ impl<F: Fold> Service<F> {
         self.read_facts(lane);
     }
 
-    /// An answer waits for the next record of this writer.
+    /// Makes an answer wait for the next record of this writer.
     fn ride(&mut self, answer: Answer, pending: PendingOf<F>) {
         #[cfg(feature = "testing")]
         if is_left_out(Rule::Barrier) {
@@ -200,7 +200,7 @@ impl<F: Fold> Service<F> {
         let wanted =
             it.reading.iter().filter_map(|pending| self.fold.wanted(state, &pending.request)).collect::<Vec<_>>();
         if wanted.len() != it.reading.len() {
-            // The state learned meanwhile what they wanted to know: they take their turn again.
+            // Meanwhile the state has what some of them wanted to know: all take their turn again.
             for pending in std::mem::take(&mut it.reading).into_iter().rev() {
                 it.release(pending.actor);
                 it.queue.push_front(pending);
@@ -214,7 +214,8 @@ impl<F: Fold> Service<F> {
         });
     }
 
-    /// Facts as of some position: brought to where this writer's state is, with what is in flight, then decided with.
+    /// Takes facts as of some position and applies the later events, up to the writer's state and with the records in
+    /// flight. Their commands are decided next.
     pub(super) fn on_facts(&mut self, lane: F::Lane, (facts, position): Loaded<Vec<F::Facts>>) {
         if position.offset > self.position.offset {
             return self.lookups.early.push((lane, (facts, position)));

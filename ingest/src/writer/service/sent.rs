@@ -1,4 +1,4 @@
-//! What was decided and is not answered yet: records on their way, and answers that wait for one.
+//! The decided commands that are not answered yet: records in flight, and answers that wait for a record.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ pub(super) struct Settled<F: Fold> {
 pub(super) struct Sent<F: Fold> {
     /// Records of the present epoch, oldest first.
     pub(super) in_flight: Queue<F::Lane, F::Request, F::Facts>,
-    /// Those of them that were not handed to the log yet: the newest.
+    /// The newest of these records, which were not handed to the log yet.
     pub(super) unsent: Vec<NewRecord>,
     /// This epoch's appends that are under way.
     pub(super) appends: usize,
@@ -44,7 +44,8 @@ impl<F: Fold> Sent<F> {
         self.in_flight.is_empty() && self.settled.is_empty()
     }
 
-    /// Answers those whose time is up: what is on its way may be done, what rides on it (`why`) was not.
+    /// Answers the expired commands: "unknown" for a record in flight, "not accepted" (`why`) for an answer that
+    /// waits for one.
     pub(super) fn expire(&mut self, now: Instant, why: NotAccepted) {
         for record in self.in_flight.iter_mut() {
             if let Some((_, _, pending)) = record.event.as_mut().filter(|(_, _, pending)| pending.deadline <= now) {
@@ -60,7 +61,7 @@ impl<F: Fold> Sent<F> {
         self.settled.retain(|settled| settled.pending.reply.is_some());
     }
 
-    /// Takes those out of an epoch that is over which the log acknowledges by now.
+    /// Removes and returns the settled records that these outcomes of an ended epoch acknowledge.
     pub(super) fn acknowledged(&mut self, epoch: u64, first_seq: u64, outcomes: &[Appended]) -> Vec<Settled<F>> {
         let is_acked = |settled: &mut Settled<F>| {
             let place = settled.seq.checked_sub(first_seq).and_then(|place| usize::try_from(place).ok());
@@ -70,7 +71,7 @@ impl<F: Fold> Sent<F> {
         self.settled.extract_if(.., is_acked).collect()
     }
 
-    /// Answers everything, as far as its outcome is known: nobody waits for the log any more.
+    /// Answers everything as far as its outcome is known, without waiting for the log any longer.
     pub(super) fn give_up(&mut self, why: NotAccepted) {
         for record in self.in_flight.drain().collect::<Vec<_>>() {
             if let Some((_, _, mut pending)) = record.event {

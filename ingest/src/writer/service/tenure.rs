@@ -1,4 +1,4 @@
-//! Who writes the partition, as this writer sees it: its claim, and when it may claim anew.
+//! This writer's tenure of its partition: its claim, and when it may claim anew.
 
 use std::{
     sync::{
@@ -14,15 +14,15 @@ use uuid::Uuid;
 
 /// The shortest pause before a claim that follows a lost one; it doubles each time.
 const PAUSE: Duration = Duration::from_millis(100);
-/// What the pause before a claim doubles up to: spread, it stays below five seconds.
+/// The limit up to which the pause before a claim doubles. With its spread it stays below five seconds.
 const PAUSE_MAX: Duration = Duration::from_millis(1600);
-/// Whoever was not superseded for so long starts from the shortest pause again: two writers of a partition come to take
-/// turns of seconds, and one that was taken over once does not pay for it later.
+/// A writer that was not superseded for this long starts from the shortest pause again. So two competing writers take turns
+/// of seconds, and a single take-over has no later cost.
 const UNCHALLENGED: Duration = Duration::from_secs(30);
 
 /// Where the writer stands with its partition.
 pub(super) enum Phase {
-    /// Another node is chosen: it reads on, so that it could take over at once, and claims nothing.
+    /// Another node is chosen. This writer reads on, so that it can take over at once, and claims nothing.
     StandingBy,
     /// Reads to the end that the log had at this ask of the writer's; none while it is being asked.
     Opening { ask: u64, end: Option<Offset> },
@@ -32,7 +32,7 @@ pub(super) enum Phase {
     Leading { next_seq: u64 },
     /// Waits before it claims.
     Pausing { until: Instant },
-    /// Has read what it cannot read: it decides and claims nothing any more, whoever else claims.
+    /// A record could not be read: this writer decides and claims nothing any more, for good.
     Stopped,
 }
 
@@ -50,12 +50,12 @@ pub(super) struct Tenure {
     superseded: Option<Instant>,
     /// Whether this node should write the partition.
     pub(super) chosen: watch::Receiver<bool>,
-    /// What the handle says.
+    /// The epoch that the handle reports; 0 while this writer does not lead.
     leads: Arc<AtomicU64>,
 }
 
 impl Tenure {
-    /// Stands by, with the claim of epoch `newest` read. `leads` is told the epoch in which it writes.
+    /// Returns a tenure that stands by, with `newest` as the newest counted epoch. It publishes its epoch in `leads`.
     pub(super) fn new(newest: u64, chosen: watch::Receiver<bool>, leads: Arc<AtomicU64>) -> Tenure {
         Tenure { phase: Phase::StandingBy, newest, epoch: 0, asks: 0, pause: PAUSE, superseded: None, chosen, leads }
     }
@@ -69,13 +69,13 @@ impl Tenure {
         *self.chosen.borrow_and_update()
     }
 
-    /// Tells the handle.
+    /// Publishes the epoch to the handle.
     pub(super) fn publish(&self) {
         let leads = if matches!(self.phase, Phase::Leading { .. }) { self.epoch } else { 0 };
         self.leads.store(leads, Ordering::Relaxed);
     }
 
-    /// It is over for good.
+    /// Ends the tenure for good: the handle reports no epoch any more.
     pub(super) fn end(&self) {
         self.leads.store(0, Ordering::Relaxed);
     }
