@@ -1,4 +1,4 @@
-//! How fast a view in a database is built from the log.
+//! The speed at which a view in a database is built from the log.
 
 use clap::Args;
 use serde_json::{Map, Value, json};
@@ -50,7 +50,7 @@ impl Rebuild {
         let most = built.iter().map(|built| built.times.entries).max().unwrap_or_default();
         let in_all = built.len();
         built.retain(|built| built.times.entries >= most / 10);
-        // The replica that stands worst is what the bench is judged by.
+                // The bench is judged by the replica with the worst ratio.
         built.sort_by(|one, other| one.ratio().total_cmp(&other.ratio()));
         let Some(worst) = built.first() else {
             return Err(BenchError::Usage("none of these views lies in a database".to_owned()));

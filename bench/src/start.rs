@@ -1,4 +1,4 @@
-//! From a process that begins to its first answer.
+//! The time from a process's start to its first answer.
 
 use std::{
     path::{Path, PathBuf},
@@ -25,13 +25,13 @@ use crate::{
     team::Team,
 };
 
-/// Posts under way while the log is filled.
+/// Posts in flight while the log is filled.
 const FILLING: usize = 64;
-/// People of the team; each posts.
+/// People of the team; each of them posts.
 const PEOPLE: u32 = 8;
-/// A server that does not answer by then does not start.
+/// The longest wait for a server's first answer.
 const ANSWERED_BY: Duration = Duration::from_secs(120);
-/// Between two tries at a server that is not there yet.
+/// The pause between two attempts at a server that does not answer yet.
 const TRY_EVERY: Duration = Duration::from_millis(1);
 
 /// From the start of a server's process to its first answer, a page of history, on an embedded log of so many events; and
@@ -54,7 +54,7 @@ pub struct Start {
 }
 
 impl Start {
-    /// Runs; `program` is this binary.
+    /// Runs the bench. `program` is this binary.
     ///
     /// # Errors
     /// [`BenchError`]; no figure is given of a run in which a server did not answer.
@@ -125,7 +125,7 @@ impl Start {
     }
 }
 
-/// A page of the history of the channel that was posted to.
+/// Fetches a page of the channel's history.
 async fn first_answer(server: &ServerProcess, team: &Team, page: &serde_json::Value) -> Result<(), BenchError> {
     answers(async || {
         let url = server.url()?;
@@ -135,7 +135,7 @@ async fn first_answer(server: &ServerProcess, team: &Team, page: &serde_json::Va
     .await
 }
 
-/// Again and again until it is answered: a server that starts says 503 to calls, and before that nothing.
+/// Retries until the call is answered. A server that starts refuses connections first, then answers calls with 503.
 async fn answers<T>(mut attempt: impl AsyncFnMut() -> Result<T, BenchError>) -> Result<T, BenchError> {
     let until = Instant::now() + ANSWERED_BY;
     loop {

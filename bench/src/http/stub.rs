@@ -26,23 +26,23 @@ use tokio::{
 
 use crate::{BenchError, options::Cpus};
 
-/// Frames that may wait for one socket, as in the real server.
+/// Frames that may wait for one socket: as many as in the real server.
 const QUEUE_MAX: usize = 256;
-/// Connections that wait to be accepted, as in the real server.
+/// Connections that may wait to be accepted: as many as in the real server.
 const BACKLOG: u32 = 4096;
-/// Sockets' buffers as in the real server, in bytes.
+/// Bytes of a socket's buffers: as many as in the real server.
 const BUFFER_BYTES: usize = 4096;
 
-/// How a socket sends what waits for it.
+/// The way a socket sends the frames that wait for it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Flush {
-    /// Each frame in a write of its own.
+    /// One write for each frame.
     EveryFrame,
-    /// All that waits, then one write.
+    /// One write for all frames that wait.
     Once,
 }
 
-/// A running stub; it ends when it is dropped.
+/// A running stub. Dropping it shuts it down.
 pub(crate) struct Stub {
     _threads: Threads,
     address: String,
@@ -55,7 +55,7 @@ pub(crate) struct Publication {
     frame: Utf8Bytes,
 }
 
-/// A runtime that may be dropped inside another one, where nobody may wait for its end.
+/// A runtime that may be dropped inside another one, where blocking until it has shut down is not allowed.
 struct Threads(Option<Runtime>);
 
 #[derive(Clone)]
@@ -66,10 +66,10 @@ struct Shared {
 }
 
 impl Stub {
-    /// Starts one. `body` is what every call gets; it is told the stub's `host:port`.
+    /// Starts a stub. `body` gets the stub's `host:port` and returns the body that answers every call.
     ///
     /// # Errors
-    /// [`BenchError::Away`] if no port can be had; [`BenchError::Usage`] if it cannot run on these cores.
+    /// [`BenchError::Away`] if no port is free; [`BenchError::Usage`] if the stub cannot run on these cores.
     pub(crate) async fn start(cpus: &Cpus, flush: Flush, body: impl FnOnce(&str) -> Bytes) -> Result<Stub, BenchError> {
         let failed = |why: &dyn std::error::Error| BenchError::Away { at: "a stub".to_owned(), why: why.to_string() };
         let mut builder = Builder::new_multi_thread();
@@ -98,29 +98,29 @@ impl Stub {
         Ok(Stub { _threads: threads, address, published })
     }
 
-    /// Its `host:port`.
+    /// Returns the stub's `host:port`.
     pub(crate) fn address(&self) -> &str {
         &self.address
     }
 
-    /// Where its calls go.
+    /// Returns the base URL of the stub's Web API.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Where its sockets open.
+    /// Returns the URL of the stub's websockets.
     pub(crate) fn socket_url(&self) -> String {
         format!("ws://{}/ws/x", self.address)
     }
 
-    /// A frame that can be sent to all sockets, any number of times.
+    /// Encodes a frame that can be sent to all sockets, any number of times.
     pub(crate) fn publication(&self, frame: String) -> Publication {
         Publication { published: self.published.clone(), frame: frame.into() }
     }
 }
 
 impl Publication {
-    /// Sends it.
+    /// Sends the frame to all sockets.
     pub(crate) async fn publish(&self) -> Result<(), BenchError> {
         self.published.send(self.frame.clone()).await.map_err(|_| BenchError::Lost("a stub"))
     }
@@ -178,7 +178,7 @@ async fn answer(State(shared): State<Shared>, _body: Bytes) -> Response<Body> {
 
 async fn upgrade(State(shared): State<Shared>, upgrade: WebSocketUpgrade) -> Upgraded {
     upgrade.read_buffer_size(BUFFER_BYTES).write_buffer_size(BUFFER_BYTES).on_upgrade(move |socket| async move {
-        // The client has gone: nobody is left to tell.
+                // The client has gone: the error has no receiver.
         let _ = serve(socket, shared).await;
     })
 }

@@ -1,4 +1,4 @@
-//! One SQLite file, WAL, synchronous=FULL: whatever waits goes into one transaction, many rows a statement.
+//! A SQLite file, WAL, synchronous=FULL. One transaction takes all waiting records, with many rows a statement.
 
 use std::{path::Path, sync::Arc};
 
@@ -16,7 +16,7 @@ use tokio::{
 
 use crate::{BenchError, process::own_folder};
 
-/// Records of one transaction at most, and rows of a statement: as the server's embedded log has it.
+/// The most records of a transaction, and the rows of a statement: the numbers of the server's embedded log.
 const COMMIT_RECORDS_MAX: usize = 4096;
 const STATEMENT_ROWS: [usize; 5] = [128, 64, 16, 4, 1];
 
@@ -71,7 +71,7 @@ impl Appender {
     }
 }
 
-/// Key, headers and value in one piece.
+/// Returns the headers, key, writer and value in one piece.
 fn joined(record: &NewRecord) -> Bytes {
     let mut joined = Vec::new();
     for (name, value) in record.stamp.to_headers() {
