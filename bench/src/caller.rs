@@ -53,7 +53,7 @@ impl Caller {
     pub(crate) async fn open(url: &str) -> Result<Caller, BenchError> {
         let stream = connect(url).await?;
         let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(|why| away(url, &why))?;
-                // If the connection breaks, the call in flight fails with the reason.
+        // If the connection breaks, the call in flight fails with the reason.
         tokio::spawn(connection);
         Ok(Caller { sender, url: url.to_owned() })
     }

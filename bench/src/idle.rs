@@ -126,7 +126,7 @@ mod tests {
             Grown { before, with, sockets: 100, opening }
         };
         assert_eq!(grown(1 << 20, 3 << 20).bytes_a_socket(), 20971.52);
-                // A server whose memory shrank is charged with nothing for its sockets.
+        // A server whose memory shrank is charged with nothing for its sockets.
         assert_eq!(grown(2 << 20, 1 << 20).bytes_a_socket(), 0.0);
     }
 }

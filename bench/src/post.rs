@@ -40,7 +40,7 @@ impl Post {
     pub async fn run(&self, url: &str) -> Result<Report, BenchError> {
         let teams = Team::all(url, &self.common).await?;
         let (in_flight, window) = (self.in_flight as usize, self.common.window());
-                // The stub answers with the bytes of the server's answer to this post.
+        // The stub answers with the bytes of the server's answer to this post.
         let mut first = Poster::open(url, &teams[0], 0, self.text(0)).await?;
         let body = first.caller.call(&first.call).await?;
         let append = self.append().await?;
@@ -79,7 +79,7 @@ impl Post {
         report.put("teams", teams.len());
         report.put("users", users);
         report.put("posts", posts.done);
-                // Plus the post whose answer the stub repeats.
+        // Plus the post whose answer the stub repeats.
         report.put("posts_in_all", posts.done_in_all + 1);
         for (key, value) in posts.to_json() {
             report.put(&key, value);

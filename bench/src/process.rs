@@ -132,7 +132,7 @@ impl ServerProcess {
         let (config, data) = (folder.join("teamlog.toml"), folder.join("data"));
         std::fs::write(&config, CONFIG).map_err(failed(&config))?;
         let run = data.join("run").join("server.json");
-                // The file of an earlier server must not be taken for the file of this one.
+        // The file of an earlier server must not be taken for the file of this one.
         match std::fs::remove_file(&run) {
             Err(why) if why.kind() != std::io::ErrorKind::NotFound => return Err(failed(&run)(why)),
             _ => {}
@@ -140,7 +140,7 @@ impl ServerProcess {
         let log = folder.join("server.log");
         let said = std::fs::File::options().create(true).append(true).open(&log).map_err(failed(&log))?;
         let mut command = Command::new(program);
-                // The configuration in the caller's environment belongs to another server.
+        // The configuration in the caller's environment belongs to another server.
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"TEAMLOG_")) {
             command.env_remove(name);
         }
@@ -167,7 +167,7 @@ impl ServerProcess {
     pub(crate) async fn stop(mut self) -> Result<(), BenchError> {
         let lost = BenchError::Lost("a server, which did not end in good order");
         let Some(pid) = self.child.id() else { return Err(lost) };
-                // The standard library sends no signal but SIGKILL.
+        // The standard library sends no signal but SIGKILL.
         let asked = Command::new("kill").args(["-TERM", &pid.to_string()]).status().await;
         let ended = tokio::time::timeout(ENDED_BY, self.child.wait()).await;
         let good = asked.is_ok_and(|status| status.success())
@@ -190,7 +190,7 @@ pub async fn serve_stub(said: impl FnOnce(&Value)) -> Result<(), BenchError> {
     let stub = Stub::start(&Cpus::all(), Flush::Once, |_| r#"{"ok":true}"#.into()).await?;
     said(&serde_json::json!({ "address": stub.address() }));
     let mut rest = Vec::new();
-        // The parent has exited when the read ends, with or without an error.
+    // The parent has exited when the read ends, with or without an error.
     let _ = tokio::io::stdin().read_to_end(&mut rest).await;
     Ok(())
 }

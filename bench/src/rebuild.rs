@@ -50,7 +50,7 @@ impl Rebuild {
         let most = built.iter().map(|built| built.times.entries).max().unwrap_or_default();
         let in_all = built.len();
         built.retain(|built| built.times.entries >= most / 10);
-                // The bench is judged by the replica with the worst ratio.
+        // The bench is judged by the replica with the worst ratio.
         built.sort_by(|one, other| one.ratio().total_cmp(&other.ratio()));
         let Some(worst) = built.first() else {
             return Err(BenchError::Usage("none of these views lies in a database".to_owned()));

@@ -36,9 +36,9 @@ const BUFFER_BYTES: usize = 4096;
 /// The way a socket sends the frames that wait for it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Flush {
-    /// One write for each frame.
+    /// Each frame in a write of its own.
     EveryFrame,
-    /// One write for all frames that wait.
+    /// All waiting frames in a single write.
     Once,
 }
 
@@ -178,7 +178,7 @@ async fn answer(State(shared): State<Shared>, _body: Bytes) -> Response<Body> {
 
 async fn upgrade(State(shared): State<Shared>, upgrade: WebSocketUpgrade) -> Upgraded {
     upgrade.read_buffer_size(BUFFER_BYTES).write_buffer_size(BUFFER_BYTES).on_upgrade(move |socket| async move {
-                // The client has gone: the error has no receiver.
+        // The client has gone: the error has no receiver.
         let _ = serve(socket, shared).await;
     })
 }

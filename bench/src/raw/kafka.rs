@@ -99,7 +99,7 @@ async fn read(mut reader: Box<dyn teamlog_log::Reader>, waiting: Vec<Arc<Notify>
                 }
             }
             Err(LogError::Unavailable(_)) => {}
-                        // The appenders find out by their own errors.
+            // The appenders find out by their own errors.
             Err(_) => return,
         }
     }
