@@ -1,4 +1,4 @@
-//! teamlog in roles on servers of this process's own, whose processes a test may kill, pause and stop.
+//! A cluster of roles on servers that this process starts. A test may kill, pause and stop their processes.
 
 use std::{
     collections::BTreeMap,
@@ -25,22 +25,22 @@ use crate::{
     stack::Place,
 };
 
-/// Every process of it that runs the binary under test.
+/// The cluster's processes that run the binary under test.
 pub const ROLES: [&str; 8] = ["ingest1", "ingest2", "project1", "project2", "work1", "work2", "gateway1", "gateway2"];
 
-/// Of a stack's `events`.
+/// The number of partitions of the stack's `events`.
 const PARTITIONS: u32 = 16;
 
-/// The servers under them.
+/// The servers below the roles.
 const SERVERS: [&str; 7] = ["kafka1", "kafka2", "kafka3", "dc1", "dc2", "memcached1", "memcached2"];
 
 static CLUSTER: Place = Mutex::const_new(None);
 static LINKED: Place = Mutex::const_new(None);
 
-/// What goes between its parts, in a runtime of its own: like the parts, it outlives each test.
+/// The proxies between the parts, in a runtime of their own. Like the parts, they outlive each test.
 static NETWORK: OnceLock<(Runtime, Network)> = OnceLock::new();
 
-/// A test failed, and may have left processes that are paused, or started in some odd way.
+/// True if a test failed: it may have left processes paused, or started with unusual settings.
 static IS_ODD: AtomicBool = AtomicBool::new(false);
 
 /// Three brokers, the other servers, and two processes each of `ingest`, `project`, `work` and `gateway`, without limits on rates.
@@ -51,18 +51,19 @@ pub struct Cluster {
     gateways: Vec<String>,
     admin_key: String,
     expected_errors: Vec<&'static str>,
-    /// Bytes in each role's log before this test.
+    /// The size of each role's log before this test, in bytes.
     said_before: BTreeMap<&'static str, u64>,
 }
 
 impl Cluster {
-    /// Waits for the test before, and starts what is down or paused. None if this run is to do without servers.
+    /// Waits for the test before, and starts all parts that are down or paused. Returns none if this run has no servers.
     /// `expected_errors` are parts of lines on level ERROR that the test provokes.
     pub async fn lease(expected_errors: &[&'static str]) -> Option<Cluster> {
         Cluster::lease_at(&CLUSTER, "cluster", false, expected_errors).await
     }
 
-    /// The same, but that everything that a role calls it calls through a proxy: see [`Cluster::disturb`].
+    /// Leases the cluster whose roles make all their calls through proxies, for [`Cluster::disturb`]. Else like
+    /// [`Cluster::lease`].
     pub async fn lease_linked(expected_errors: &[&'static str]) -> Option<Cluster> {
         Cluster::lease_at(&LINKED, "linked", true, expected_errors).await
     }
@@ -106,7 +107,7 @@ impl Cluster {
         Some(cluster)
     }
 
-    /// The addresses of `gateway1` and `gateway2`, which outlive these.
+    /// Returns the addresses of `gateway1` and `gateway2`. They stay the same when the processes restart.
     pub fn gateways(&self) -> &[String] {
         &self.gateways
     }
@@ -121,7 +122,7 @@ impl Cluster {
         Api::new(&self.gateways[0])
     }
 
-    /// Where a process answers `/readyz` and `/metrics`.
+    /// Returns the address where a process answers `/readyz` and `/metrics`.
     pub fn address(&self, part: &str) -> String {
         format!("http://127.0.0.1:{}", self.port(part))
     }
@@ -140,14 +141,14 @@ impl Cluster {
         self.folder().join("data").join(part)
     }
 
-    /// Everything that a process said during this test.
+    /// Returns the lines that a process has logged during this test.
     pub fn log(&self, part: &str) -> String {
         let said = fs::read(self.log_file(part)).unwrap_or_default();
         let before = self.said_before.get(part).copied().unwrap_or(0) as usize;
         String::from_utf8_lossy(said.get(before..).unwrap_or_default()).into_owned()
     }
 
-    /// The process that writes a partition, if all are there.
+    /// Returns the process that writes a partition while all processes are up.
     pub fn owner(&self, partition: u32) -> String {
         let table = self.table(Role::Ingest);
         self.named(
@@ -156,12 +157,12 @@ impl Cluster {
         )
     }
 
-    /// The process where a partition's teams are at home, if all are there.
+    /// Returns the process that is the home of a partition's teams while all processes are up.
     pub fn home(&self, partition: u32) -> String {
         self.named(self.table(Role::Gateway).home(Partition(partition)).expect("there are some").node, Role::Gateway)
     }
 
-    /// The process that builds a view (`shard s1`) from a partition of `events`, if all are there.
+    /// Returns the process that builds a view (`shard s1`) from a partition of `events` while all processes are up.
     pub fn projector(&self, view: &str, partition: u32) -> String {
         let source = TopicPartition::events(Partition(partition));
         self.named(
@@ -232,7 +233,7 @@ fn names(role: Role) -> impl Iterator<Item = String> {
     (1..=2).map(move |number| format!("{role}{number}"))
 }
 
-/// What kills, pauses, stops and starts parts.
+/// Gives access to the methods that kill, pause, stop and start parts.
 impl Deref for Cluster {
     type Target = Stack;
 

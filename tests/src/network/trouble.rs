@@ -1,4 +1,4 @@
-//! What can be wrong between two parts, and with whom it is.
+//! The faults between two parts, and the pairs that they affect.
 
 use std::{
     sync::{
@@ -13,26 +13,26 @@ use tokio::sync::watch;
 /// How late everything is, each way, where it is [`Trouble::Delayed`].
 pub(super) const DELAY: Duration = Duration::from_millis(300);
 
-/// What is wrong between two parts.
+/// A fault between two parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Trouble {
     /// Connections are reset, and new ones too.
     Cut,
     /// Everything arrives 300 ms late, each way.
     Delayed,
-    /// Everything in this direction vanishes, the other direction flows, and connections stay open. Those that have lost
-    /// something are reset once the trouble is over.
+    /// All bytes in this direction are lost. The other direction works, and connections stay open. Connections that lost
+    /// bytes are reset once the trouble ends.
     OneWay(Direction),
     /// Nothing flows and nothing is closed; who connects is accepted and hears nothing. It all arrives once the trouble is over.
     HalfOpen,
 }
 
-/// One of a connection's.
+/// A direction of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Direction {
-    /// From who called.
+    /// From the caller to the part.
     Calls,
-    /// To who called.
+    /// From the part to the caller.
     Answers,
 }
 
@@ -59,20 +59,20 @@ pub(crate) struct Place {
     pub(crate) port: u16,
 }
 
-/// What becomes of bytes.
+/// The fate of bytes in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Course {
-    /// They go on.
+    /// Forwarded at once.
     Free,
-    /// They go on, so much later.
+    /// Forwarded after this delay.
     Late(Duration),
-    /// They wait.
+    /// Held back until the trouble ends.
     Held,
-    /// They vanish.
+    /// Dropped.
     Lost,
 }
 
-/// Who has trouble with whom.
+/// The current trouble, and the pairs that it affects; none if the network works.
 pub(super) type State = Option<Arc<Between>>;
 
 #[derive(Debug)]
@@ -80,11 +80,11 @@ pub(super) struct Between {
     pub(super) callers: Vec<String>,
     pub(super) parts: Vec<String>,
     pub(super) trouble: Trouble,
-    /// Somebody has had it.
+    /// True once the trouble has affected a connection.
     pub(super) met: AtomicBool,
 }
 
-/// Who called whom, and what is wrong between the two.
+/// A caller, the part that it called, and the state of the network between them.
 #[derive(Clone)]
 pub(super) struct Pair {
     pub(super) caller: String,
@@ -93,7 +93,7 @@ pub(super) struct Pair {
 }
 
 impl Pair {
-    /// What is wrong now. From here on that counts as met.
+    /// Returns the current trouble of this pair, and marks it as met.
     pub(super) fn meet(&self) -> Option<Trouble> {
         let state = self.state.borrow();
         let between = self.concerned(&state)?;
@@ -101,7 +101,7 @@ impl Pair {
         Some(between.trouble)
     }
 
-    /// Ends once what is wrong is as it is wanted; for ever, where the network is gone.
+    /// Waits until the trouble of this pair is as wanted. Never returns if the network is gone.
     pub(super) async fn until(&self, is_wanted: impl Fn(Option<Trouble>) -> bool) {
         let mut state = self.state.clone();
         let is_wanted = |state: &State| is_wanted(self.concerned(state).map(|between| between.trouble));

@@ -1,4 +1,4 @@
-//! Which process called: by the port that it called from, as Linux shows it under `/proc`.
+//! Finds the process that opened a connection by the port that it called from, as Linux shows it under `/proc`.
 
 use std::{
     collections::HashMap,
@@ -30,8 +30,8 @@ impl Callers {
         Callers { pids: pids.to_owned(), names, newest: Mutex::default() }
     }
 
-    /// Whose the socket at `from` of a connection to `to` is. None if there is no such socket any more, or it is nobody's who
-    /// may call. Blocks.
+    /// Returns the name of the process that owns the socket at `from` of a connection to `to`. None if the socket is
+    /// gone, or its process is not one of the callers. Blocks.
     pub(super) fn whose(&self, from: SocketAddr, to: SocketAddr) -> Option<String> {
         let (from, to) = (hexadecimal(from)?, hexadecimal(to)?);
         let arrived = Instant::now();
@@ -65,12 +65,12 @@ impl Callers {
     }
 }
 
-/// What was there at some moment behind `began`.
+/// The sockets and their processes at some moment after `began`.
 struct Look {
     began: Instant,
     /// The inodes of sockets, by both ends of their connection.
     sockets: HashMap<(String, String), String>,
-    /// Who has which inode open.
+    /// The process that has an inode open, by inode.
     holders: HashMap<String, String>,
 }
 
