@@ -1,4 +1,4 @@
-//! One direction of a connection. Forwards bytes from one end to the other: at once, late, held back, or never.
+//! A direction of a connection. Forwards bytes from one end to the other: at once, late, held back, or never.
 
 use std::io;
 

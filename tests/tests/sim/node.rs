@@ -1,5 +1,5 @@
-//! One life of a node: heartbeats, feed, writers, live teams, a projector, and a gateway that hands commands to whoever
-//! the node's table calls their owner; as the program puts them together, over a wire that can fail.
+//! A life of a node: heartbeats, feed, writers, live teams, a projector, and a gateway that forwards commands to their
+//! owner by the node's table. The parts are put together as in the program, over a wire that can fail.
 
 use std::{
     pin::Pin,
@@ -74,7 +74,7 @@ pub(crate) struct Life {
     stop: CancellationToken,
 }
 
-/// What a life is begun with.
+/// The settings with which a life begins.
 pub(crate) struct Birth {
     pub(crate) plan: Plan,
     pub(crate) number: usize,
@@ -85,7 +85,7 @@ pub(crate) struct Birth {
     pub(crate) clock: SkewedClock,
 }
 
-/// What a machine's clock says. Cheap to clone.
+/// The clock of a machine. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct SkewedClock {
     began: Instant,
@@ -207,7 +207,7 @@ impl Life {
         self.members.clone()
     }
 
-    /// What it writes.
+    /// Returns the partitions that this node writes.
     pub(crate) fn writes(&self) -> Vec<TopicPartition> {
         let directory = self.writing.writes_directory().then_some(TopicPartition::DIRECTORY);
         let events = self.writing.writes().into_iter().map(|number| TopicPartition::events(Partition(number)));
@@ -355,7 +355,7 @@ pub(crate) struct Socket {
     hear: mpsc::Receiver<Outgoing>,
 }
 
-/// What a client hears.
+/// A frame or a close that a client receives.
 pub(crate) enum Heard {
     Frame(Value),
     Closed(u16),

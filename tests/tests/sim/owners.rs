@@ -25,7 +25,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 /// As the link: a node that was silent for so long is found to be away, by its ping.
 const SILENCE: Duration = Duration::from_millis(1_500);
 
-/// Who listens where, by address. A life that is over listens on, dead, until the next one does. Cheap to clone.
+/// The listeners of all nodes, by address. A life that has ended keeps its address, dead, until the next one. Cheap to
+/// clone.
 #[derive(Clone, Default)]
 pub(crate) struct Addresses {
     doors: Arc<Mutex<BTreeMap<String, Door>>>,
@@ -57,13 +58,14 @@ pub(crate) struct Calls {
     pub(crate) rng: Mutex<StdRng>,
 }
 
-/// What one call meets.
+/// The faults of one call.
 struct Luck {
     there: Duration,
     back: Duration,
     refused: bool,
     broken: bool,
-    /// Who is dead is so without a word; and what breaks does so at once, while the call is on its way.
+    /// True if a dead node does not answer at all, not even with an error. Breaks take effect at once, even on calls in
+    /// flight.
     silent: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Those who do something: posting, coming and going, with keys and without, again where they do not know.
+//! People who act: they post, join and leave, with keys and without, and retry when the outcome is unknown.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,7 +19,7 @@ use crate::{
     world::{Crew, Person, REST, World},
 };
 
-/// What somebody wants to do.
+/// An act that a person attempts.
 #[derive(Clone, Debug)]
 enum Deed {
     Post {
@@ -69,14 +69,14 @@ enum Deed {
     },
 }
 
-/// What is known of a deed after all tries.
+/// The known outcome of a deed after all attempts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Known {
-    /// It counts.
+    /// The deed happened and counts.
     Done,
-    /// It surely did not happen.
+    /// The deed certainly did not happen.
     NotDone,
-    /// Nobody knows.
+    /// The outcome is unknown.
     Open,
 }
 
@@ -340,7 +340,7 @@ impl Doer {
         }
     }
 
-    /// What was said not to be done so far does not count.
+    /// Checks that a deed reported as not done does not count in the log so far.
     fn check_denied(&self, deed: &Deed, known: Known) {
         if let (Deed::Post { text, .. }, Known::NotDone) = (deed, known)
             && self.world.shadow().counts(text)
@@ -349,7 +349,7 @@ impl Doer {
         }
     }
 
-    /// What is known of it, its event, and whether it was decided.
+    /// Tries the deed once. Returns the known outcome, its event, and whether it was decided.
     async fn try_once(&mut self, deed: &Deed, key: Option<&str>, number: u32) -> (Known, Option<Arc<Event>>, bool) {
         let life = self.world.any(&mut self.rng).await;
         let deadline = Duration::from_millis(self.rng.random_range(200..8_000));
@@ -397,7 +397,7 @@ impl Doer {
         }
     }
 
-    /// What must have been so for a refusal to be right: any of these.
+    /// Returns the memberships of which at least one must have held for the refusal to be right.
     fn premises(&self, deed: &Deed, refusal: Refusal) -> Vec<(UserId, bool)> {
         let me = self.crew.people[self.number].user;
         match (refusal, deed) {

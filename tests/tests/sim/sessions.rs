@@ -204,7 +204,7 @@ impl Listener {
         }
     }
 
-    /// Who comes back by a url goes on exactly where they were when it was given.
+    /// Checks that a session that returns by a `reconnect_url` continues exactly where it was when the URL was given.
     fn leads_on(&self, to: At) {
         let shadow = self.world.shadow();
         let next = |at| {

@@ -1,4 +1,4 @@
-//! What lies between a node and everybody else: its I/O can be held up, cut off from the log, or be over for ever.
+//! The wire between a node and all others. A node's I/O can be held up, cut off from the log, or ended for ever.
 //!
 //! A node that is dead goes on in memory, but nothing of it reaches anybody and nothing reaches it: to the log and to
 //! its clients that is a `kill -9`. One that is stopped is let go on later where it was, as after SIGSTOP and SIGCONT: what

@@ -52,9 +52,9 @@ impl From<Place> for At {
 /// The next frame for somebody, and where they stand behind it.
 pub(crate) struct NextFrame<'a> {
     pub(crate) shown: &'a Shown,
-    /// It begins here.
+    /// The place at which the event begins.
     pub(crate) at: At,
-    /// What the cursor behind it must say.
+    /// The place that the cursor after the event must state.
     pub(crate) behind: Place,
 }
 
