@@ -59,7 +59,7 @@ fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64()
 }
 
-/// What the node says at `/readyz`, once it has seen how far its clock is off.
+/// Waits until the node knows the error of its clock, and returns its `/readyz`.
 async fn once_it_knows(cluster: &Cluster) -> Value {
     let url = format!("{}/readyz", cluster.address(WRONG));
     let known = async {

@@ -1,5 +1,5 @@
-//! What `teamlog log describe` says of a partition, against the records themselves: `kcat` reads them, and what
-//! `docs/protocol.md` says of the fence is written down here once more, so that the two have nothing in common.
+//! Compares the output of `teamlog log describe` with the records themselves, as `kcat` reads them. The fence of
+//! `docs/protocol.md` is implemented here a second time, so that the two share no code.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -16,7 +16,7 @@ pub(crate) const EVENTS: &str = "teamlog.events";
 /// Between two looks at who writes.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
-/// What lies in a partition below `end`.
+/// The content of a partition below `end`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Described {
     pub(crate) end: u64,
@@ -38,7 +38,7 @@ pub(crate) fn broker(cluster: &Cluster) -> String {
     format!("127.0.0.1:{}", cluster.port("kafka1"))
 }
 
-/// What `kcat` says.
+/// Runs `kcat` and returns its output.
 pub(crate) async fn kcat(cluster: &Cluster, args: &[&str]) -> String {
     let mut kcat = Command::new("kcat");
     kcat.args(["-b", &broker(cluster)]).args(args).kill_on_drop(true);
@@ -47,7 +47,7 @@ pub(crate) async fn kcat(cluster: &Cluster, args: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// What the command says.
+/// Runs `teamlog log describe` and returns its description of a partition.
 pub(crate) async fn described(cluster: &Cluster, partition: u32) -> Described {
     let (status, said) = cluster.command(&["log", "describe", "--json"]).await;
     assert_eq!(status, 0, "{said}");
@@ -65,7 +65,7 @@ pub(crate) async fn described(cluster: &Cluster, partition: u32) -> Described {
     }
 }
 
-/// What the records below `end` come to, and the claims among them.
+/// Reads the records below `end`, and returns the description that follows from them, and the claims among them.
 pub(crate) async fn read(cluster: &Cluster, partition: u32, end: u64) -> (Described, Vec<Claim>) {
     let (partition, count) = (partition.to_string(), end.to_string());
     let from = ["-C", "-t", EVENTS, "-p", &partition, "-o", "beginning"];
@@ -103,8 +103,8 @@ pub(crate) async fn read(cluster: &Cluster, partition: u32, end: u64) -> (Descri
     (seen, claims)
 }
 
-/// What the command says of a partition once whoever should write it does, and who that is: after a fault it may be another for
-/// a while.
+/// Waits until the partition is written by the process that should write it, and returns this process and the command's
+/// description. After a fault another process may write it for a while.
 pub(crate) async fn written_by_its_owner(cluster: &Cluster, partition: u32) -> (String, Described) {
     let written = async {
         loop {

@@ -15,8 +15,8 @@ const SHARDS: [&str; 2] = ["s1", "s2"];
 /// look (MySQL's manual on the persistence of InnoDB's transaction tables).
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
-/// Nobody writes a message's row to a database server: whoever is about to waits, and has written other rows. Who reads does
-/// not wait.
+/// A lock on a database server that stops every writer at a message's row, after it has written other rows. Readers do not
+/// wait.
 pub(crate) struct Hold {
     connection: MySqlConnection,
 }

@@ -55,7 +55,7 @@ async fn lead_the_heartbeats_elsewhere(cluster: &Cluster, partition: u32) -> u64
     broker
 }
 
-/// Who leads a partition, and who could: first who should.
+/// The leader of a partition and its replicas, the preferred leader first.
 struct Leads {
     leader: u64,
     replicas: Vec<u64>,
@@ -71,7 +71,7 @@ impl Leads {
     }
 }
 
-/// One of Kafka's own tools, whatever comes of it.
+/// Runs one of Kafka's own tools, and ignores its outcome.
 async fn kafka(cluster: &Cluster, tool: &str, args: &[&str]) {
     let jars = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/kafka/libs/*");
     let mut java = Command::new("java");

@@ -1,5 +1,5 @@
-//! Whoever comes, is cut off and comes back hears a run of the history: no hole, no double, nothing out of order, and
-//! nothing of a conversation that they were not in at that event.
+//! Sessions that connect, are cut off and reconnect receive a run of the history: no hole, no double, the order kept, and
+//! nothing of a conversation of which the person was not a member at that event.
 
 use std::{
     sync::Arc,

@@ -27,7 +27,7 @@ struct Seat {
     heard: usize,
 }
 
-/// What coming back cost one seat.
+/// The cost of the return of one seat.
 #[derive(Default)]
 struct Cost {
     calls: usize,

@@ -47,7 +47,7 @@ async fn channel(api: &Api, name: &str) -> String {
     api.good("conversations.create", json!({ "name": name })).await["channel"]["id"].as_str().unwrap().to_owned()
 }
 
-/// One exchange with a memcached server in its classic text protocol.
+/// A connection to a memcached server in its classic text protocol.
 struct Memcached(BufReader<TcpStream>);
 
 impl Memcached {
@@ -168,7 +168,7 @@ async fn lines(server: &Server, status: i32, args: &[&str]) -> Vec<Value> {
     said.lines().filter(|line| line.starts_with('{')).map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// Somebody who posts, reads and searches without pause, and is never refused.
+/// A task that posts, reads and searches without pause. No call may be refused.
 struct AtWork {
     stop: Arc<AtomicBool>,
     task: tokio::task::JoinHandle<u32>,

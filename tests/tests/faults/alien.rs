@@ -11,7 +11,7 @@ use teamlog_tests::{Api, Engine, Failure, Options, Server, WAIT};
 
 use crate::views::{all_true, lines};
 
-/// What is said of partitions, views and teams that are not followed any more.
+/// The log lines about partitions, views and teams that are no longer followed.
 const STOPPED: [&str; 6] = [
     "a partition is not read on",
     "a view stops following a partition",
@@ -37,7 +37,7 @@ fn take_log(from: &Path, to: &Path) {
     }
 }
 
-/// What `/readyz` says once it has noticed.
+/// Waits until `/readyz` reports that the server is not ready, and returns the report.
 async fn not_ready(server: &Server) -> Value {
     let since = Instant::now();
     loop {
@@ -127,7 +127,7 @@ impl Logs {
     }
 }
 
-/// It is up and says what is wrong, accepts nothing and forgets nothing.
+/// Checks that the server is up, reports the fault, accepts no call that writes, and forgets nothing.
 async fn expect_alien(server: &Server, ada: &Api, here: &str, old_id: &str) {
     let said = not_ready(server).await["parts"]["log"]["stopped"].as_str().unwrap().to_owned();
     assert!(said.contains("is not the log that a view was built from"), "{said}");

@@ -98,7 +98,7 @@ async fn an_unknown_setting_is_refused_with_the_nearest_known_one() {
     assert!(!server.data_dir().join("log.sqlite").exists(), "nothing was begun");
 }
 
-/// Who writes is told to come again, under the same key; who reads notices nothing.
+/// Writers are told to retry under the same key; readers notice nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_or_doubled_while_kafka_is_away() {
     let Some(stack) = Stack::lease().await else { return };

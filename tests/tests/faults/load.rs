@@ -9,7 +9,7 @@ use serde_json::json;
 use teamlog_tests::{Api, WAIT};
 use tokio::{sync::watch, task::JoinSet};
 
-/// One who posts, one who reads, one who opens sockets.
+/// A poster, a reader, and a client that opens sockets.
 const KINDS: usize = 3;
 
 /// They go on until they are told to stop. Whatever is not answered as on a good day is a panic, which

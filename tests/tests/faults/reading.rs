@@ -8,7 +8,7 @@ use teamlog_tests::{Api, Engine, Failure, Options, Server, Socket, Stack, WAIT};
 
 use crate::views::{all_true, caught_up};
 
-/// What one reader has of a team before everything but its shard goes away.
+/// A reader and its view of a team from the time before everything but the team's shard became unavailable.
 struct Reader {
     api: Api,
     user: String,

@@ -1,5 +1,5 @@
-//! Those who listen: sockets that come by a fresh start, by a cursor or by a `reconnect_url`, on any node, and go when
-//! they like. Each frame is held against the next one that the shadow model has for them.
+//! The sessions of a run: sockets that connect fresh, by a cursor or by a `reconnect_url`, on any node, and close at random
+//! times. Each frame is compared with the next one that the shadow model has for them.
 
 use std::{sync::Arc, time::Duration};
 

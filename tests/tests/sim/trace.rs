@@ -1,4 +1,4 @@
-//! What happened in a run, as lines, and a hash over them: the same seed gives the same.
+//! The trace of a run: its actions as lines, and a hash over them. Equal seeds give equal traces.
 
 use std::{
     fmt::Arguments,
