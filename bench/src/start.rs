@@ -77,7 +77,7 @@ impl Start {
         Ok(report)
     }
 
-    /// Starts on a new log that so many messages were posted to.
+    /// Measures starts on a new log with `posts` messages.
     async fn log_of(&self, program: &Path, posts: u32) -> Result<Figures, BenchError> {
         let folder = own_folder(&self.scratch)?;
         let server = ServerProcess::start(program, folder.path())?;
@@ -85,7 +85,7 @@ impl Start {
         let team = answers(async || Team::make(&url, PEOPLE).await).await?;
         self.fill(&url, &team, posts).await?;
         let page = json!({ "channel": team.channel, "limit": 20 });
-        // All that it takes to answer was there once, so that the first start differs from the others in nothing.
+        // This first answer creates all that later starts find, so that the timed starts do not differ.
         first_answer(&server, &team, &page).await?;
         server.stop().await?;
         let mut times = Vec::new();
@@ -95,7 +95,7 @@ impl Start {
             first_answer(&server, &team, &page).await?;
             let time = begun.elapsed();
             server.stop().await?;
-            // The first one finds what the system has not read yet.
+            // The first start does not count: the system's file cache is cold.
             if number > 0 {
                 times.push(time);
             }

@@ -59,7 +59,7 @@ impl Team {
     }
 }
 
-/// Lines `user_id token`, as `teamlog seed --tokens-out` writes them.
+/// Reads the tokens of a file with lines `user_id token`, as `teamlog seed --tokens-out` writes it.
 fn read(file: &Path) -> Result<Vec<String>, BenchError> {
     let text = std::fs::read_to_string(file).map_err(|why| BenchError::File { path: file.to_owned(), why })?;
     tokens(&text).map_err(|line| {
@@ -81,7 +81,7 @@ fn tokens(text: &str) -> Result<Vec<String>, usize> {
         .collect()
 }
 
-/// A new team with so many people.
+/// Makes a new team with `users` people and returns their tokens.
 async fn make(caller: &mut Caller, users: u32) -> Result<Vec<String>, BenchError> {
     let domain = format!("bench-{}", &Uuid::new_v4().simple().to_string()[..12]);
     let args = json!({ "domain": domain, "name": domain, "owner_name": "owner", "owner_email": "owner@example.com" });

@@ -146,15 +146,16 @@ fn listen() -> std::io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Puts each frame into every socket's queue. A socket whose queue is full is let go, and its client will say so.
-/// Queues of sockets that have gone are forgotten as others come.
+/// Puts each frame into every socket's queue. A socket whose queue is full is closed, and its client fails.
+/// Queues of closed sockets are removed when a frame is sent or the list would grow.
 async fn broadcast(mut frames: mpsc::Receiver<Utf8Bytes>, mut arrived: mpsc::Receiver<mpsc::Sender<Utf8Bytes>>) {
     let mut queues: Vec<mpsc::Sender<Utf8Bytes>> = Vec::new();
     loop {
         tokio::select! {
             biased;
             Some(queue) = arrived.recv() => {
-                // Before it grows: so it holds no more than twice as many as were open at once.
+                // Closed queues are removed before the list grows, so it holds at most twice the most sockets ever open
+                // at once.
                 if queues.len() == queues.capacity() {
                     queues.retain(|queue| !queue.is_closed());
                 }
@@ -168,7 +169,7 @@ async fn broadcast(mut frames: mpsc::Receiver<Utf8Bytes>, mut arrived: mpsc::Rec
     }
 }
 
-/// Takes what was sent, for the real server does too.
+/// Answers a call. The body is read, as in the real server.
 async fn answer(State(shared): State<Shared>, _body: Bytes) -> Response<Body> {
     let mut response = Response::new(Body::from(shared.body));
     let json = HeaderValue::from_static("application/json; charset=utf-8");
@@ -183,7 +184,8 @@ async fn upgrade(State(shared): State<Shared>, upgrade: WebSocketUpgrade) -> Upg
     })
 }
 
-/// Until its client has gone: as the real server does, it reads all the time. So an earlier round's sockets do not stay.
+/// Serves a socket until its client has gone. It reads all the time, as the real server does, so that the sockets of an
+/// earlier round are closed.
 async fn serve(mut socket: WebSocket, shared: Shared) -> Result<(), axum::Error> {
     let (queue, mut frames) = mpsc::channel(QUEUE_MAX);
     if shared.arrivals.send(queue).await.is_err() {
@@ -227,7 +229,7 @@ mod tests {
         let url = stub.socket_url();
         let (mut socket, _) = client_async(&url, connect(&url).await.unwrap()).await.unwrap();
         assert!(socket.next().await.unwrap().unwrap().is_text());
-        // Its half of the connection ends, so that the end of the other half can be seen.
+        // The client closes its half of the connection, so that the end of the server's half can be observed.
         socket.get_mut().shutdown().await.unwrap();
         let end = tokio::time::timeout(Duration::from_secs(60), socket.next()).await.expect("in a minute");
         assert!(matches!(end, None | Some(Err(_))), "{end:?}");

@@ -105,7 +105,7 @@ async fn write(mut file: SqliteConnection, mut appends: mpsc::Receiver<Append>) 
         }
         sqlx::query("COMMIT").execute(&mut file).await?;
         for (_, reply) in waiting.drain(..) {
-            // Who appended it may have been ended by another's error.
+            // The appender may have been aborted after the error of another.
             let _ = reply.send(());
         }
     }

@@ -59,16 +59,16 @@ pub(crate) struct Life {
     pub(crate) name: String,
     pub(crate) number: usize,
     pub(crate) wire: Wire,
-    /// Its gateway's, which hands commands to their owners.
+    /// The gateway's ingest, which forwards commands to their owners.
     pub(crate) ingest: Ingest,
-    /// Its writers'. Other nodes reach them, and its own gateway as one of those.
+    /// The writers' ingest. Other nodes call it, and so does this node's own gateway.
     pub(crate) writing: Ingest,
-    /// Its place among the others, until it leaves.
+    /// The node's membership, until it leaves.
     nodes: Mutex<Option<Nodes>>,
     members: watch::Receiver<Arc<Membership>>,
     gateway: Gateway,
     rtm: Arc<Rtm>,
-    /// Its consumer.
+    /// The node's consumer.
     work: (JobRunner, CancellationToken),
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -214,15 +214,15 @@ impl Life {
         directory.into_iter().chain(events).collect()
     }
 
-    /// Nothing of it reaches anybody from here on.
+    /// Kills the node: from here on nothing of it reaches any other.
     pub(crate) fn crash(&self) {
         self.wire.set(Link::Dead);
         self.stop.cancel();
         self.nodes.lock().unwrap().take();
     }
 
-    /// Ends in good order: what it wrote is handed over, sessions are told to go on elsewhere, what is in flight is
-    /// drained, and it says goodbye.
+    /// Shuts down cleanly: hands its partitions over, tells sessions to reconnect elsewhere, drains what is in flight, and
+    /// leaves.
     pub(crate) async fn drain(&self) {
         self.take_part(false);
         let handed_over = async {

@@ -139,7 +139,7 @@ impl Deed {
     }
 }
 
-/// Makes a team with its people and channels, whatever goes wrong meanwhile.
+/// Makes a team with its people and channels, whatever faults occur meanwhile.
 pub(crate) async fn settle_in(world: &World, number: usize) -> Crew {
     let mut rng = world.rng(&format!("crew {number}"));
     let owner = NewPerson { name: "p0".to_owned(), with_token: true, ..NewPerson::default() };
@@ -220,7 +220,7 @@ async fn until_done(
     world.fail("nobody could settle in")
 }
 
-/// Does one thing after the other until the world is ending.
+/// Does one deed after the other until the world is ending.
 pub(crate) async fn busy(world: World, crew: Arc<Crew>, number: usize) {
     let who = format!("{}/p{number}", crew.team);
     let mut doer = Doer {
@@ -248,9 +248,9 @@ struct Doer {
     number: usize,
     who: String,
     deeds: u32,
-    /// Messages of theirs that count.
+    /// Messages of this person that count.
     said: Vec<(ConversationId, Ts)>,
-    /// Messages for later that were scheduled for certain.
+    /// Scheduled messages that were certainly accepted.
     scheduled: Vec<(ConversationId, ScheduleId)>,
 }
 
@@ -261,7 +261,7 @@ impl Doer {
         let me = self.crew.people[self.number].user;
         let now = self.world.shadow().memberships(self.crew.partition, self.crew.team);
         let (own, others): (Vec<_>, Vec<_>) = self.crew.channels.iter().partition(|channel| now.is_in(**channel, me));
-        // Mostly what can be done, now and then what cannot: memberships are only what they were a moment ago anyway.
+        // Mostly deeds that are allowed, sometimes others. The known memberships may be out of date in either case.
         let fitting = |rng: &mut StdRng, from: &[ConversationId]| {
             if from.is_empty() || rng.random_bool(0.1) { *pick(rng, &self.crew.channels) } else { *pick(rng, from) }
         };
@@ -288,7 +288,7 @@ impl Doer {
         }
     }
 
-    /// Something that is due within seconds; or, so that there is time to delete it, in a minute or two.
+    /// Returns a message that is due within seconds, or in a minute or two, so that there is time to delete it.
     fn for_later(&mut self, conversation: ConversationId) -> Deed {
         if self.rng.random_bool(0.3)
             && let Some((conversation, schedule)) = self.scheduled.pop()
@@ -300,7 +300,7 @@ impl Doer {
         Deed::Schedule { conversation, text: format!("{} for later {}", self.who, self.deeds), due }
     }
 
-    /// Under a key: again and again until it is known what became of it. Without: once.
+    /// Does a deed. With a key it is retried until its outcome is known; without one it is tried once.
     async fn try_all(&mut self, deed: &Deed) {
         let key = self.rng.random_bool(0.7).then(|| format!("k{}", self.deeds));
         let tries = if key.is_some() { 8 } else { 1 };
@@ -328,7 +328,7 @@ impl Doer {
             if first.is_some() && one.0 == Known::NotDone && one.2 {
                 self.world.fail(&format!("{} was acknowledged, and refused when asked again: {deed:?}", self.who));
             }
-            // Now and then one who knows asks again.
+            // Sometimes a call with a known outcome is repeated.
             let again = if first.is_some() { self.rng.random_bool(0.1) } else { !one.2 };
             if !again {
                 break;

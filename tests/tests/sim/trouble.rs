@@ -24,13 +24,13 @@ enum Trouble {
     CutOff,
     /// The node shuts down cleanly and starts again.
     Drain,
-    /// Heartbeats do not pass between it and the others: they take over what it goes on to write.
+    /// No heartbeats pass between the node and the others. They take over the partitions that it continues to write.
     Apart,
-    /// Its clock is minutes off: it claims nothing meanwhile.
+    /// The node's clock is minutes off: it claims nothing meanwhile.
     Clock,
-    /// The log does not answer.
+    /// The log is unavailable.
     LogAway,
-    /// No heartbeat comes into the log: all tables stay as they are.
+    /// No heartbeat is appended to the log: all tables stay as they are.
     NodesAway,
 }
 
@@ -53,7 +53,7 @@ const TROUBLES: [Trouble; 14] = [
 ];
 
 impl World {
-    /// Things go wrong, one after the other, for as long as planned.
+    /// Causes one fault after the other, for as long as planned.
     pub(crate) async fn trouble(&self) {
         let plan = self.plan();
         let mut rng = self.rng("trouble");

@@ -46,12 +46,12 @@ struct Inner {
     ending: AtomicBool,
     /// True once nothing is in flight.
     at_rest: AtomicBool,
-    /// Texts that were surely not posted.
+    /// Texts that were certainly not posted.
     never: Mutex<Vec<String>>,
 }
 
 struct Node {
-    /// The wire of a life that has not joined the others yet.
+    /// The wire of a life that has not joined the other nodes yet.
     joining: Option<Wire>,
     life: Option<Arc<Life>>,
     lives: u32,
@@ -137,12 +137,12 @@ impl World {
         self.inner.ending.load(Ordering::Relaxed)
     }
 
-    /// A text was surely not posted, and never will be.
+    /// Records a text that was certainly not posted and never will be.
     pub(crate) fn never(&self, text: String) {
         self.inner.never.lock().unwrap().push(text);
     }
 
-    /// The texts that were surely not posted and count all the same.
+    /// Returns the texts that were certainly not posted and count nevertheless.
     pub(crate) fn wrongly_denied(&self) -> Vec<String> {
         let shadow = self.shadow();
         let never = self.inner.never.lock().unwrap();
@@ -239,7 +239,7 @@ impl World {
         }
     }
 
-    /// The nodes that are up.
+    /// Returns the nodes that are up.
     pub(crate) fn lives(&self) -> Vec<Arc<Life>> {
         self.inner.nodes.iter().filter_map(|node| node.lock().unwrap().life.clone()).collect()
     }
@@ -255,7 +255,7 @@ impl World {
         }
     }
 
-    /// A node's life, if it is up.
+    /// Returns a node's life, if it is up.
     pub(crate) fn life(&self, number: usize) -> Option<Arc<Life>> {
         self.inner.nodes[number].lock().unwrap().life.clone()
     }
