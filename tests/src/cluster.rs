@@ -43,9 +43,9 @@ static NETWORK: OnceLock<(Runtime, Network)> = OnceLock::new();
 /// True if a test failed: it may have left processes paused, or started with unusual settings.
 static IS_ODD: AtomicBool = AtomicBool::new(false);
 
-/// Three brokers, the other servers, and two processes each of `ingest`, `project`, `work` and `gateway`, without limits on rates.
-/// For one test at a time, and on one log: every test makes teams of its own. The test fails if a role's log has a line on
-/// level ERROR that nobody expected.
+/// Three brokers, the other servers, and two processes of each role, without rate limits.
+/// One test at a time leases it. All tests share its log, so each test makes teams of its own. A test fails if a role's
+/// log has a line on level ERROR that the test did not expect.
 pub struct Cluster {
     stack: Stack,
     gateways: Vec<String>,
@@ -112,12 +112,12 @@ impl Cluster {
         &self.gateways
     }
 
-    /// The operators' key to each of them.
+    /// Returns the operators' key to both gateways.
     pub fn admin_key(&self) -> &str {
         &self.admin_key
     }
 
-    /// A client of `gateway1`, without a token; [`Api::at`] takes it to another gateway.
+    /// Returns a client of `gateway1`, without a token. [`Api::at`] points it to another gateway.
     pub fn api(&self) -> Api {
         Api::new(&self.gateways[0])
     }
@@ -127,16 +127,16 @@ impl Cluster {
         format!("http://127.0.0.1:{}", self.port(part))
     }
 
-    /// Makes trouble between each of the roles' processes `callers` and each of the parts that they call, until what this
-    /// gives is dropped.
+    /// Disturbs the connections between each of the processes `callers` and each of the parts that they call, until the
+    /// returned guard is dropped.
     ///
     /// # Panics
-    /// If the cluster has no proxies, or there is trouble already.
+    /// If the cluster has no proxies, or its network is disturbed already.
     pub fn disturb(&self, callers: &[String], parts: &[String], trouble: Trouble) -> Disturbed<'static> {
         NETWORK.get().expect("this cluster has proxies").1.disturb(callers, parts, trouble)
     }
 
-    /// The data directory of a process.
+    /// Returns the data directory of a process.
     pub fn data_dir(&self, part: &str) -> PathBuf {
         self.folder().join("data").join(part)
     }
@@ -184,18 +184,18 @@ impl Cluster {
         names(role).find(|part| self.node(part) == node).expect("it is one of them")
     }
 
-    /// A process's id, which its data directory keeps.
+    /// Returns the node id of a process, from its data directory.
     pub fn node(&self, part: &str) -> Uuid {
         let id = fs::read_to_string(self.data_dir(part).join("node-id")).expect("a node that ran has an id");
         id.trim().parse().expect("a UUID")
     }
 
-    /// The partition that a team lives in.
+    /// Returns the partition of a team.
     pub fn partition(team: &str) -> u32 {
         partition_of(team.parse().expect("a team's id"), PARTITIONS)
     }
 
-    /// Runs another command of the binary on the same configuration: its exit status, and all that it printed.
+    /// Runs another command of the binary on this configuration. Returns its exit status and its output.
     pub async fn command(&self, args: &[&str]) -> (i32, String) {
         let mut command = tokio::process::Command::new(binary());
         command.arg("--config").arg(self.config()).arg("--data-dir").arg(self.data_dir("operator"));
@@ -216,7 +216,7 @@ fn open_network(stack: &Stack) -> (Runtime, Network) {
     let place = |part: &&str| network::Place {
         part: (*part).to_owned(),
         link: stack.port(&format!("{part}_link")),
-        // The listener for clients of a gateway, and that of a broker for the other brokers, are not the network's.
+        // A gateway's listener for clients, and a broker's listener for the other brokers, have no proxy.
         port: match part.trim_end_matches(|c: char| c.is_ascii_digit()) {
             "gateway" => stack.port(&format!("{part}_internal")),
             "kafka" => stack.port(&format!("{part}_linked")),
@@ -228,7 +228,7 @@ fn open_network(stack: &Stack) -> (Runtime, Network) {
     (runtime, network)
 }
 
-/// Both processes of a role.
+/// Returns the names of both processes of a role.
 fn names(role: Role) -> impl Iterator<Item = String> {
     (1..=2).map(move |number| format!("{role}{number}"))
 }

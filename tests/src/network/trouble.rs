@@ -10,20 +10,20 @@ use std::{
 
 use tokio::sync::watch;
 
-/// How late everything is, each way, where it is [`Trouble::Delayed`].
+/// The delay of all bytes in each direction under [`Trouble::Delayed`].
 pub(super) const DELAY: Duration = Duration::from_millis(300);
 
 /// A fault between two parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Trouble {
-    /// Connections are reset, and new ones too.
+    /// Open connections are reset, and so are new ones.
     Cut,
-    /// Everything arrives 300 ms late, each way.
+    /// All bytes arrive 300 ms late, in each direction.
     Delayed,
     /// All bytes in this direction are lost. The other direction works, and connections stay open. Connections that lost
     /// bytes are reset once the trouble ends.
     OneWay(Direction),
-    /// Nothing flows and nothing is closed; who connects is accepted and hears nothing. It all arrives once the trouble is over.
+    /// No byte passes and nothing is closed. New connections are accepted and get no answer. All bytes arrive at the end.
     HalfOpen,
 }
 
@@ -48,14 +48,14 @@ impl Trouble {
     }
 }
 
-/// Where one part listens, and the proxy before it.
+/// The ports of one part and of its proxy.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
-    /// Its name.
+    /// The part's name.
     pub(crate) part: String,
-    /// The port at which it is called.
+    /// The proxy's port, at which the roles call the part.
     pub(crate) link: u16,
-    /// Its own.
+    /// The part's own port.
     pub(crate) port: u16,
 }
 

@@ -300,7 +300,7 @@ impl Doer {
         Deed::Schedule { conversation, text: format!("{} for later {}", self.who, self.deeds), due }
     }
 
-    /// Does a deed. With a key it is retried until its outcome is known; without one it is tried once.
+    /// Does a deed. With a key it is retried until it was decided, at most eight times; without one it is tried once.
     async fn try_all(&mut self, deed: &Deed) {
         let key = self.rng.random_bool(0.7).then(|| format!("k{}", self.deeds));
         let tries = if key.is_some() { 8 } else { 1 };
