@@ -83,7 +83,7 @@ impl Fault {
         faults
     }
 
-    /// Happens, and is over once all parts are there again and people post.
+    /// Causes the fault, and returns once all parts are up again and people can post.
     pub(crate) async fn happen(self, cluster: &Cluster, partition: u32, rng: &mut StdRng, stalls: &mut Stalls) {
         let number = rng.random_range(1..=2);
         eprintln!("{self:?}");

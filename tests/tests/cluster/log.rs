@@ -13,7 +13,7 @@ use crate::PATIENCE;
 /// The topic of events, as the stack calls it.
 pub(crate) const EVENTS: &str = "teamlog.events";
 
-/// Between two looks at who writes.
+/// The pause between two looks at a partition's writer.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 /// The content of a partition below `end`.
@@ -93,7 +93,7 @@ pub(crate) async fn read(cluster: &Cluster, partition: u32, end: u64) -> (Descri
             next_seq = next_seq.map(|seq| seq + 1);
             seen.counted += 1;
         } else {
-            // F4: what lies behind a gap does not count, whatever it is.
+            // F4: records after a gap do not count.
             if number("epoch") == Some(seen.epoch) && number("seq") > next_seq {
                 next_seq = None;
             }

@@ -1,4 +1,4 @@
-//! That people can post, and how long they could not.
+//! Checks that people can post, and measures how long they could not.
 
 use std::{
     collections::BTreeMap,
@@ -10,7 +10,7 @@ use tokio::{sync::watch, time::timeout};
 
 use crate::{PATIENCE, faults::Fault};
 
-/// The longest time between two acknowledgements of a team, by what had happened.
+/// The longest time between two acknowledgements of a team, by the fault before it.
 pub(crate) struct Stalls {
     posted: watch::Receiver<usize>,
     now: Arc<Mutex<Option<(Fault, Duration)>>>,

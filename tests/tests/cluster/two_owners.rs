@@ -13,7 +13,7 @@ use crate::{PATIENCE, log};
 const LASTS: Duration = Duration::from_secs(60);
 const NODES: &str = "teamlog.nodes";
 const BROKERS: [u64; 3] = [1, 2, 3];
-/// Between two looks at who leads.
+/// The pause between two looks at the leaders.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 pub(crate) async fn for_a_minute(cluster: &Cluster, partition: u32) {

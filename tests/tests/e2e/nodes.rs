@@ -103,7 +103,7 @@ async fn after_a_kill_a_server_goes_on_here_at_once_and_elsewhere_after_a_silenc
     assert!(find(&server).await);
     assert_eq!(count(&server.log(), WAITS), 1, "{}", server.log());
 
-    // After a goodbye nobody waits.
+    // After a clean shutdown no server waits.
     server.stop().await;
     fs::remove_dir_all(server.data_dir()).unwrap();
     server.restart().await;
@@ -194,7 +194,7 @@ fn built(folder: &Path, source: &str) -> String {
     library.to_str().unwrap().to_owned()
 }
 
-/// Whether a writer would have claimed by now, had its clock been right.
+/// Returns true if a writer with the right time would have claimed by now.
 async fn refused(server: &Server) -> bool {
     let Ok(metrics) = reqwest::get(format!("{}/metrics", server.url())).await else { return false };
     metrics.text().await.is_ok_and(|text| text.contains("teamlog_writer_clock_refusals_total"))

@@ -59,7 +59,7 @@ fn text(value: &Value) -> String {
 }
 
 impl Seat {
-    /// Calls until it is let in, and waits as it is told to.
+    /// Calls until it is let in, and waits as long as each answer says.
     async fn enter(&self, method: &str, args: &Value, cost: &mut Cost) -> Answer {
         loop {
             let answer = self.api.ask(method, args).await.unwrap_or_else(|why| panic!("{method}: {why:?}"));
@@ -211,7 +211,7 @@ impl Office {
             }
         });
         let people: Vec<Api> = people.buffer_unordered(16).collect().await;
-        // They come in the morning one after the other.
+        // In the first round people connect one after the other.
         let seats = stream::iter(people).map(async |api| {
             let socket = api.connect(json!({ "cursors": true })).await;
             Seat { cursor: socket.cursor.clone().unwrap(), socket: Some(socket), api, heard: 0 }

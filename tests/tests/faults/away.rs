@@ -1,4 +1,4 @@
-//! Kafka is away, or the configuration is wrong: what the binary says and how it ends.
+//! Kafka is unavailable, or the configuration is wrong: the output of the binary and its end.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use teamlog_tests::{Engine, Failure, Options, Server, Stack, WAIT};
 
 use crate::views::all_true;
 
-/// An address at which nobody listens.
+/// An address without a listener.
 fn nobody() -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().to_string()

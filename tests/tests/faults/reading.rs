@@ -1,4 +1,4 @@
-//! Kafka, mains and memcached are away: whoever has a token reads and connects.
+//! Kafka, mains and memcached are unavailable: a person with a token can still read and connect.
 
 use std::time::Instant;
 
