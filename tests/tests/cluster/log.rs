@@ -29,11 +29,11 @@ pub(crate) struct Described {
 /// A claim that counts.
 pub(crate) struct Claim {
     pub(crate) offset: u64,
-    /// The node that wrote it.
+    /// The node that wrote the claim.
     pub(crate) node: Uuid,
 }
 
-/// Where anybody but the roles calls the first broker.
+/// Returns the address at which clients that are not roles reach the first broker.
 pub(crate) fn broker(cluster: &Cluster) -> String {
     format!("127.0.0.1:{}", cluster.port("kafka1"))
 }
@@ -125,7 +125,7 @@ pub(crate) fn other_than(ingest: &str) -> &'static str {
     if ingest == "ingest1" { "ingest2" } else { "ingest1" }
 }
 
-/// Checks that the other node claimed the partition since, and that the command sees what there is: the claims that came since.
+/// Checks that the other node has claimed the partition since, and that the command shows it. Returns the claims since.
 pub(crate) async fn was_taken_over(cluster: &Cluster, partition: u32, before: &Described, from: &str) -> Vec<Claim> {
     let by = other_than(from);
     let after = described(cluster, partition).await;

@@ -38,12 +38,12 @@ impl Stalls {
         *self.now.lock().unwrap() = Some((fault, Duration::ZERO));
     }
 
-    /// Ends once everybody has posted about twice more.
+    /// Waits until everybody has posted about twice more.
     pub(crate) async fn goes_on(&mut self) {
         self.posted_more(16).await;
     }
 
-    /// Ends once there are so many more messages.
+    /// Waits for so many more acknowledged messages.
     pub(crate) async fn posted_more(&mut self, messages: usize) {
         let wanted = *self.posted.borrow() + messages;
         let posted = timeout(PATIENCE, self.posted.wait_for(|posted| *posted >= wanted)).await;

@@ -44,7 +44,7 @@ impl Said {
 }
 
 impl Behind {
-    /// `log` are settings of the section for the new start.
+    /// Builds the scenario. The new start gets the settings `log` in its section `[log]`.
     async fn begin(engine: Engine, posts: usize, log: &[(&str, i64)]) -> Behind {
         let mut server = Server::with(engine, Options { unlimited: true, ..Options::default() }).await;
         let (ada, _) = server.team("behind").await;
@@ -75,7 +75,7 @@ impl Behind {
         Behind { ada: ada.at(server.url()), server, here, held, old, new }
     }
 
-    /// Makes a call that must be answered now, and returns how long it took.
+    /// Makes a call that must succeed now, prints how long it took, and returns the answer.
     async fn good(&self, method: &str, args: Value) -> Value {
         let since = Instant::now();
         let answer = self.ada.good(method, args).await;

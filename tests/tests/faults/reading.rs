@@ -45,7 +45,7 @@ impl Reader {
         self.sockets.push(self.api.connect(json!({})).await);
     }
 
-    /// Writes until it is done; the key makes it once.
+    /// Retries a write until it succeeds. The key makes it happen once.
     async fn write(&self, text: &str) {
         let since = Instant::now();
         let post = json!({ "channel": self.channel, "text": text, "client_msg_id": text });

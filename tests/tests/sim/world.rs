@@ -159,12 +159,12 @@ impl World {
         &self.inner.log
     }
 
-    /// The clock of a node's machine.
+    /// Returns the clock of a node's machine.
     pub(crate) fn clock(&self, number: usize) -> &SkewedClock {
         &self.inner.clocks[number]
     }
 
-    /// Everything that a node may own.
+    /// Returns all partitions that a node may own.
     pub(crate) fn sources(&self) -> Vec<TopicPartition> {
         let events = (0..self.inner.plan.partitions).map(|number| TopicPartition::events(Partition(number)));
         [TopicPartition::DIRECTORY].into_iter().chain(events).collect()
@@ -215,7 +215,7 @@ impl World {
         }
     }
 
-    /// Whom a node takes for the owners, each time that it changes.
+    /// Logs the owners by a node's table, each time that they change.
     async fn say_owners(self, life: Arc<Life>) {
         let (mut members, mut said) = (life.members(), Vec::new());
         while members.changed().await.is_ok() {
