@@ -37,7 +37,7 @@ struct Cost {
     bytes: usize,
 }
 
-/// Posts numbered messages, from 1 on.
+/// The poster of a channel, which numbers its messages from 1 on.
 struct Speaker {
     channel: String,
     begun: AtomicUsize,
