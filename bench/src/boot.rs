@@ -1,4 +1,4 @@
-//! What it costs to begin: `rtm.start`.
+//! The cost of a session's start: `rtm.start`.
 
 use clap::Args;
 use futures::future::try_join_all;
@@ -27,7 +27,7 @@ pub struct Boot {
     per_second: f64,
 }
 
-/// One who calls the same method again and again.
+/// A worker that makes the same call again and again.
 struct Starter {
     caller: Caller,
     call: Prepared,

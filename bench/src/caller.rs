@@ -1,4 +1,4 @@
-//! One connection to a server, one call at a time: a client that costs little of the cores that it shares with the server.
+//! A client with one connection and one call at a time. It uses little of the cores that it shares with the server.
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -53,12 +53,12 @@ impl Caller {
     pub(crate) async fn open(url: &str) -> Result<Caller, BenchError> {
         let stream = connect(url).await?;
         let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(|why| away(url, &why))?;
-        // What breaks the connection ends the call that is under way, which says so.
+        // If the connection breaks, the call in flight fails with the reason.
         tokio::spawn(connection);
         Ok(Caller { sender, url: url.to_owned() })
     }
 
-    /// Calls, and gives the answer's bytes: of an answer that says `ok`.
+    /// Makes the call and returns the bytes of the answer, which says `ok`.
     ///
     /// # Errors
     /// [`BenchError::Limited`], [`BenchError::Refused`], [`BenchError::Away`].
@@ -80,7 +80,7 @@ impl Caller {
         Ok(body)
     }
 
-    /// Calls once, and gives the answer's object.
+    /// Makes one call and returns the answer as an object.
     ///
     /// # Errors
     /// As [`Caller::call`].

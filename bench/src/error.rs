@@ -1,28 +1,28 @@
-//! How a bench goes wrong.
+//! The errors of a bench.
 
 use std::path::PathBuf;
 
 use teamlog_log::LogError;
 use teamlog_projectors::VerifyError;
 
-/// Why a bench has no figures.
+/// The reason why a bench has no figures.
 #[derive(Debug, thiserror::Error)]
 pub enum BenchError {
-    /// Nobody answers, or what was connected broke off.
+    /// The server is unavailable, or the connection broke.
     #[error("no server answers at {at}: {why}")]
     Away {
         /// The address.
         at: String,
-        /// What the connection came to.
+        /// The error of the connection.
         why: String,
     },
-    /// The server limits rates, so it would measure its limits.
+    /// The server enforces rate limits: the bench would measure these.
     #[error("the server limits rates (429 on {method}): a bench needs `[limits] enabled = false` where it runs")]
     Limited {
         /// The method that was called.
         method: String,
     },
-    /// An answer that a bench cannot go on from.
+    /// An answer after which the bench cannot continue.
     #[error("{method}: {error}")]
     Refused {
         /// The method that was called.
@@ -30,36 +30,36 @@ pub enum BenchError {
         /// The server's code, or what is wrong with its answer.
         error: String,
     },
-    /// What was asked for cannot be done.
+    /// The request of the bench's user cannot be carried out.
     #[error("{0}")]
     Usage(String),
-    /// A file of tokens, or the place for scratch files.
+    /// A file of tokens, or the folder for scratch files, could not be used.
     #[error("{}: {why}", path.display())]
     File {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the operating system.
         why: std::io::Error,
     },
-    /// A socket that ended, or a message that did not come.
+    /// A socket ended, or a message did not arrive.
     #[error("{0}")]
     Socket(String),
-    /// The raw log beside the server.
+    /// The raw log beside the server failed.
     #[error("the raw log")]
     RawLog(#[from] LogError),
-    /// The raw file beside the server.
+    /// The raw file beside the server failed.
     #[error("the raw file")]
     RawFile(#[from] sqlx::Error),
-    /// A view, or the log that it is built from.
+    /// A view failed, or the log that it is built from.
     #[error("a view")]
     View(#[from] VerifyError),
-    /// A task of the bench's own is gone.
+    /// A task or a process of the bench ended early.
     #[error("a part of the bench ended early: {0}")]
     Lost(&'static str),
 }
 
 impl BenchError {
-    /// Whether a part is away that may come back.
+    /// Returns true if a part is unavailable and may come back.
     pub fn is_away(&self) -> bool {
         matches!(self, BenchError::Away { .. } | BenchError::RawLog(LogError::Unavailable(_)))
     }

@@ -1,4 +1,4 @@
-//! One conversation, many sockets: deliveries a second, and the time from a post to the last socket.
+//! The bench of one conversation with many sockets: deliveries a second, and the time from a post to the last socket.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::{
     team::Team,
 };
 
-/// Posters of the even rate; each waits for its post's last socket.
+/// Posters at the even rate. Each waits until its post has reached the last socket.
 const PACED_POSTERS: usize = 32;
 
 /// Deliveries a second of one conversation to many sockets, as a part of what bare websockets do; and the time from a post
@@ -38,7 +38,7 @@ pub struct Fanout {
     per_second: f64,
 }
 
-/// One who says something and waits until every socket has heard it.
+/// A worker that posts and waits until the post has reached every socket.
 struct Speaker {
     number: usize,
     heard: Arc<Heard>,
@@ -50,7 +50,7 @@ enum Way {
     Stub(Publication),
 }
 
-/// At an even rate and at full speed; `frames` is what all sockets counted meanwhile.
+/// The figures at the even rate and at full speed. `frames` counts the frames of all sockets in both runs.
 struct Spread {
     paced: Figures,
     full: Figures,
@@ -75,7 +75,7 @@ impl Fanout {
         Ok(self.report(url, team, &server, &append, (&every_frame, &once), frame.len()))
     }
 
-    /// A frame as a socket gets it.
+    /// Returns the frame of a post as a socket receives it.
     async fn sample(&self, url: &str, team: &Team) -> Result<String, BenchError> {
         let mut socket = join(url, &team.tokens[0]).await?;
         let mut poster = Poster::open(url, team, 0, self.text(0)).await?;
@@ -127,7 +127,7 @@ impl Fanout {
         let listeners = Listeners::new(sockets, slowly.len().max(fast.len()));
         let speakers = |ways: Vec<Way>| {
             let speakers = ways.into_iter().enumerate();
-            speakers.map(|(number, way)| Speaker { number, heard: listeners.heard(), way }).collect()
+            speakers.map(|(number, way)| Speaker { number, heard: listeners.counts(), way }).collect()
         };
         let paced = paced(speakers(slowly), self.per_second, self.common.window()).await?;
         let full = closed(speakers(fast), self.common.window()).await?;

@@ -1,29 +1,29 @@
-//! Times, and what is said of many of them.
+//! Measured times and the figures made of them.
 
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use serde_json::{Map, Value, json};
 
-/// The longest time that is told apart from longer ones, in microseconds.
+/// The longest time that the histogram can tell from longer ones, in microseconds.
 const LONGEST_US: u64 = 600_000_000;
-/// Decimal digits that are kept of a time.
+/// The decimal digits kept of a time.
 const DIGITS: u8 = 3;
 
-/// What was done, in which time, and how long each took.
+/// The number of operations, the time span measured, and the time of each operation.
 #[derive(Clone, Debug)]
 pub(crate) struct Figures {
-    /// Those that ended within the time that counts.
+    /// Operations counted in `time`.
     pub(crate) done: u64,
-    /// All of them, with those before and behind that time.
+    /// All operations, those before and after the measured time included.
     pub(crate) done_in_all: u64,
-    /// The time that counts.
+    /// The measured time.
     pub(crate) time: Duration,
     times: Histogram<u64>,
 }
 
 impl Figures {
-    /// Of each one's time.
+    /// Builds the figures of operations that took `times`.
     pub(crate) fn of(done_in_all: u64, time: Duration, times: impl IntoIterator<Item = Duration>) -> Figures {
         let mut all = Histogram::new_with_bounds(1, LONGEST_US, DIGITS).expect("these bounds are good ones");
         for one in times {
@@ -32,17 +32,17 @@ impl Figures {
         Figures { done: all.len(), done_in_all, time, times: all }
     }
 
-    /// How many a second.
+    /// Returns the operations a second.
     pub(crate) fn rate(&self) -> f64 {
         self.done as f64 / self.time.as_secs_f64()
     }
 
-    /// The time that this part of all stayed within, in milliseconds.
+    /// Returns the time that this part (0 to 1) of all operations stayed within, in milliseconds.
     pub(crate) fn quantile_ms(&self, part: f64) -> f64 {
         self.times.value_at_quantile(part) as f64 / 1000.0
     }
 
-    /// As it is reported.
+    /// Returns the figures as a report shows them.
     pub(crate) fn to_json(&self) -> Map<String, Value> {
         let mut object = Map::new();
         for (name, value) in [
@@ -57,19 +57,19 @@ impl Figures {
         object
     }
 
-    /// In a line for people.
+    /// Returns the figures as a line for people.
     pub(crate) fn to_text(&self) -> String {
         let ms = |part| self.quantile_ms(part);
         format!("{:.0}/s, p50 {:.2} ms, p99 {:.2} ms, p999 {:.2} ms", self.rate(), ms(0.5), ms(0.99), ms(0.999))
     }
 }
 
-/// What is not finite has no place in JSON; three decimals are more than any run repeats.
+/// Rounds to three decimals, which is more than any run repeats. Returns 0 for infinity and NaN: JSON has neither.
 pub(crate) fn rounded(value: f64) -> f64 {
     if value.is_finite() { (value * 1000.0).round() / 1000.0 } else { 0.0 }
 }
 
-/// One figure as a part of another; 0 where there is none.
+/// Returns `of` divided by `to`, or 0 if `to` is 0.
 pub(crate) fn ratio(of: f64, to: f64) -> f64 {
     if to > 0.0 { of / to } else { 0.0 }
 }

@@ -1,4 +1,4 @@
-//! Who has heard what: each frame that reaches a socket is counted for the post that it is of.
+//! Counts how many sockets each post has reached. A frame is counted for the post that it shows.
 
 use std::{
     sync::{
@@ -13,9 +13,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{BenchError, socket::Socket};
 
-/// A message that has not reached everybody by then is lost, or the server is stuck.
+/// The longest wait for a post. If some socket has not received it by then, it is lost or the server is stuck.
 const WAIT_MAX: Duration = Duration::from_secs(30);
-/// What stands before a slot's number in a message's text.
+/// The text before a slot's number in the frame of a post.
 const MARK: &str = r#""text":"~"#;
 
 /// The sockets of a run, each read by a task of its own.
@@ -24,7 +24,7 @@ pub(crate) struct Listeners {
     tasks: JoinSet<()>,
 }
 
-/// What the sockets have heard.
+/// The counts of a run, shared by its sockets and its posters.
 pub(crate) struct Heard {
     sockets: u32,
     slots: Vec<Slot>,
@@ -33,7 +33,7 @@ pub(crate) struct Heard {
     why: std::sync::OnceLock<String>,
 }
 
-/// One post at a time: how many sockets have not heard it.
+/// The post in flight of one poster: the number of sockets that have not received it.
 #[derive(Default)]
 struct Slot {
     left: AtomicU32,
@@ -41,7 +41,7 @@ struct Slot {
 }
 
 impl Listeners {
-    /// Listens on these sockets to posts of so many posters.
+    /// Starts a task for each socket. The slots of the posts are those of `posters` posters.
     pub(crate) fn new(sockets: Vec<Socket>, posters: usize) -> Listeners {
         let heard = Arc::new(Heard::new(u32::try_from(sockets.len()).unwrap_or(u32::MAX), posters));
         let mut tasks = JoinSet::new();
@@ -59,12 +59,12 @@ impl Listeners {
         Listeners { heard, tasks }
     }
 
-    /// What they hear.
-    pub(crate) fn heard(&self) -> Arc<Heard> {
+    /// Returns the counts that the sockets update.
+    pub(crate) fn counts(&self) -> Arc<Heard> {
         self.heard.clone()
     }
 
-    /// Cuts the sockets, and says how many posts' frames came over them.
+    /// Closes the sockets, and returns how many frames of posts they received.
     pub(crate) async fn end(mut self) -> u64 {
         self.tasks.shutdown().await;
         self.heard.frames.load(Ordering::Relaxed)
@@ -78,7 +78,7 @@ impl Heard {
         Heard { sockets, slots, frames, broken, why: std::sync::OnceLock::new() }
     }
 
-    /// What a poster says, so that its posts are known again. About so many bytes.
+    /// Returns a text of about `bytes` bytes that names the poster, so that [`Heard`] can tell whose post a frame shows.
     pub(crate) fn text(poster: usize, bytes: usize) -> String {
         let mut text = format!("~{poster}~ ");
         text.extend(
@@ -87,15 +87,15 @@ impl Heard {
         text
     }
 
-    /// A poster is about to post.
+    /// Resets the poster's slot. Call it before each post.
     pub(crate) fn begin(&self, poster: usize) {
         self.slots[poster].left.store(self.sockets, Ordering::Release);
     }
 
-    /// Waits until every socket has heard what the poster posted.
+    /// Waits until the poster's post has reached every socket.
     ///
     /// # Errors
-    /// [`BenchError::Socket`] if a socket ended, or the message is lost.
+    /// [`BenchError::Socket`] if a socket ended, or the post did not arrive in [`WAIT_MAX`].
     pub(crate) async fn all(&self, poster: usize) -> Result<(), BenchError> {
         let slot = &self.slots[poster];
         tokio::select! {
@@ -122,7 +122,7 @@ impl Heard {
     }
 }
 
-/// Whose post a frame is of; none if of nobody here.
+/// Returns the number of the poster whose post the frame shows; none for any other frame.
 fn poster_of(frame: &str) -> Option<usize> {
     let (_, behind) = frame.split_once(MARK)?;
     behind.split_once('~')?.0.parse().ok()

@@ -1,4 +1,4 @@
-//! What a socket costs a server that has nothing to say to it.
+//! The memory that an idle socket costs the server.
 
 use std::path::Path;
 
@@ -14,8 +14,8 @@ use crate::{
     team::Team,
 };
 
-/// Sockets that are opened and closed first: code that was never run and pools that were never used are no socket's. Few,
-/// for what they leave free is used again.
+/// Sockets that are opened and closed before the measurement: it must not count code that runs for the first time, or
+/// pools that grow for the first time. The number is small because the memory that these sockets free is used again.
 const COLD: u32 = 32;
 
 /// Memory an idle socket: what a server's resident memory grows by while so many are opened, as a multiple of what a stub's
@@ -33,7 +33,7 @@ pub struct Idle {
     pid: Option<u32>,
 }
 
-/// A process before and with its sockets.
+/// The resident memory of a process, in bytes, without its sockets and with them.
 struct Grown {
     before: u64,
     with: u64,
@@ -42,8 +42,8 @@ struct Grown {
 }
 
 impl Idle {
-    /// Runs against the server at `url`, which is the process `pid` if no other one was named; `program` is this binary,
-    /// for the stub is a process of its own.
+    /// Runs against the server at `url`. The server is the process `pid` unless the options name another. `program` is this
+    /// binary: the stub is a process of its own.
     ///
     /// # Errors
     /// [`BenchError`]; no figure is given of a run in which a socket was not opened, or ended.
@@ -126,7 +126,7 @@ mod tests {
             Grown { before, with, sockets: 100, opening }
         };
         assert_eq!(grown(1 << 20, 3 << 20).bytes_a_socket(), 20971.52);
-        // A server that gave back more than it took has no socket to be charged for.
+        // A server whose memory shrank is charged with nothing for its sockets.
         assert_eq!(grown(2 << 20, 1 << 20).bytes_a_socket(), 0.0);
     }
 }

@@ -1,4 +1,4 @@
-//! Who calls when, and what is timed.
+//! The schedules of calls, and the times measured of them.
 
 use std::{
     sync::{
@@ -16,20 +16,20 @@ use tokio::{
 
 use crate::{BenchError, figures::Figures};
 
-/// One of those who do something again and again, one at a time.
+/// An actor that repeats one operation, one at a time.
 pub(crate) trait Worker: Send + 'static {
-    /// Does it once. The time that this takes is what is measured.
+    /// Performs the operation once. The time of this future is the measured time.
     fn once(&mut self) -> impl Future<Output = Result<(), BenchError>> + Send;
 }
 
-/// How long something is measured, behind how long a time that does not count.
+/// A measured time, and the time before it that does not count.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Window {
     pub(crate) warm_up: Duration,
     pub(crate) time: Duration,
 }
 
-/// As fast as possible: each worker begins again as soon as it has ended. What ends within the window counts.
+/// Runs at full speed: each worker starts again as soon as it has ended. Operations that end within the window count.
 pub(crate) async fn closed<W: Worker>(workers: Vec<W>, window: Window) -> Result<Figures, BenchError> {
     let from = Instant::now() + window.warm_up;
     let until = from + window.time;
@@ -53,9 +53,10 @@ pub(crate) async fn closed<W: Worker>(workers: Vec<W>, window: Window) -> Result
     collect(running, window.time).await
 }
 
-/// At an even rate, whoever is free takes the next one. A time begins when it was due, or, where its worker waited for
-/// that, when the timer let it go: so a slow answer counts against all that it holds up, and the timer's own grain of a
-/// millisecond does not. Where those that were due end later than the time that counts, that much longer it took.
+/// Runs at an even rate: the next free worker takes the next operation. The measured time begins when the operation was
+/// due. If its worker was free before that, it begins when the timer woke the worker. So a slow answer counts against all
+/// operations that it delays, and the timer's resolution of a millisecond does not count. If the due operations end after
+/// the window, `time` is extended to their end.
 pub(crate) async fn paced<W: Worker>(workers: Vec<W>, per_second: f64, window: Window) -> Result<Figures, BenchError> {
     let start = Instant::now();
     let from = start + window.warm_up;
@@ -90,7 +91,7 @@ pub(crate) async fn paced<W: Worker>(workers: Vec<W>, per_second: f64, window: W
     Ok(figures)
 }
 
-/// All at once, each worker once. The time is that of the last one.
+/// Starts all workers at once, each for one operation. The time of the figures ends with the last one.
 pub(crate) async fn at_once<W: Worker>(workers: Vec<W>) -> Result<(Figures, Vec<W>), BenchError> {
     let ready = Arc::new(Barrier::new(workers.len() + 1));
     let mut running = JoinSet::new();
@@ -116,7 +117,7 @@ pub(crate) async fn at_once<W: Worker>(workers: Vec<W>) -> Result<(Figures, Vec<
 
 type Ended = Result<(u64, Vec<Duration>), BenchError>;
 
-/// The first error ends the others.
+/// Adds up the figures of all workers. The first error aborts the others.
 async fn collect(mut running: JoinSet<Ended>, time: Duration) -> Result<Figures, BenchError> {
     let (mut all, mut done_in_all) = (Vec::new(), 0);
     while let Some(ended) = running.join_next().await {
@@ -131,7 +132,7 @@ async fn collect(mut running: JoinSet<Ended>, time: Duration) -> Result<Figures,
 mod tests {
     use super::*;
 
-    /// Takes so long each time, and fails at this one.
+    /// A worker whose operation takes a fixed time, and fails at the operation with this number.
     struct Slow {
         takes: Duration,
         fails_at: u32,

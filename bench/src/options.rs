@@ -1,4 +1,4 @@
-//! What all benches can be told, and what they say of the machine.
+//! The options that all benches share, and the part of a report that describes the machine.
 
 use std::{net::IpAddr, path::PathBuf, process::Stdio, time::Duration};
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::load::Window;
 
-/// What all benches can be told.
+/// The options that all benches share.
 #[derive(Clone, Debug, Args)]
 pub struct Common {
     /// A file of lines `user_id token`, as `teamlog seed --tokens-out` writes; several are several teams.
@@ -57,7 +57,7 @@ pub struct Cpus {
 }
 
 impl Cpus {
-    /// All that this process may use.
+    /// Returns all cores that this process may use.
     pub(crate) fn all() -> Cpus {
         Cpus { list: None, count: cores() }
     }
@@ -66,8 +66,8 @@ impl Cpus {
         self.count
     }
 
-    /// Holds the calling thread to them, and says whether that was done. Threads are held and not the process: the client
-    /// in it is not to share the server's cores.
+    /// Binds the calling thread to these cores, and returns false if that failed. The thread is bound and not the process,
+    /// because the client in this process must not share the server's cores.
     pub(crate) fn hold_this_thread(&self) -> bool {
         let Some(list) = &self.list else { return true };
         let thread = std::fs::read_link("/proc/thread-self").ok();
@@ -84,7 +84,7 @@ impl std::fmt::Display for Cpus {
     }
 }
 
-/// `0`, `0,2`, `1-3`.
+/// Parses a list of cores: `0`, `0,2`, `1-3`.
 fn cpus(list: &str) -> Result<Cpus, String> {
     let number = |text: &str| text.parse::<u16>().map_err(|_| "cores are told as 0, 0,2 or 1-3".to_owned());
     let mut count = 0;
@@ -96,7 +96,7 @@ fn cpus(list: &str) -> Result<Cpus, String> {
 }
 
 impl Common {
-    /// The cores of a stub: the server's.
+    /// Returns the cores for a stub: those of the server.
     pub(crate) fn cpus(&self) -> Cpus {
         self.server_cpus.clone().unwrap_or_else(Cpus::all)
     }
@@ -105,7 +105,7 @@ impl Common {
         Window { warm_up: Duration::from_secs_f64(self.warm_up), time: Duration::from_secs_f64(self.seconds) }
     }
 
-    /// What a report begins with.
+    /// Returns the first part of a report: the bench, the engine, the machine and the shared options.
     pub(crate) fn heading(&self, bench: &str, url: &str) -> Value {
         let shared = is_local(url);
         let told = self.server_cpus.as_ref().map(Cpus::count).or(self.server_cores.map(|cores| cores as usize));
@@ -121,7 +121,7 @@ impl Common {
     }
 }
 
-/// The same for a bench that runs against no server.
+/// Returns the first part of the report of a bench without a server, like [`Common::heading`].
 pub(crate) fn heading(bench: &str, engine: &str) -> Value {
     json!({ "bench": bench, "engine": engine, "client": client() })
 }
@@ -130,7 +130,7 @@ fn client() -> Value {
     json!({ "cores": cores(), "build": if cfg!(debug_assertions) { "debug" } else { "release" } })
 }
 
-/// The cores that this process may use.
+/// Returns the number of cores that this process may use.
 pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }

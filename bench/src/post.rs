@@ -26,7 +26,7 @@ pub struct Post {
     in_flight: u32,
 }
 
-/// One who posts over a connection of its own.
+/// A worker that posts over a connection of its own.
 pub(crate) struct Poster {
     caller: Caller,
     call: Prepared,
@@ -40,7 +40,7 @@ impl Post {
     pub async fn run(&self, url: &str) -> Result<Report, BenchError> {
         let teams = Team::all(url, &self.common).await?;
         let (in_flight, window) = (self.in_flight as usize, self.common.window());
-        // As the server answers, so does the stub.
+        // The stub answers with the bytes of the server's answer to this post.
         let mut first = Poster::open(url, &teams[0], 0, self.text(0)).await?;
         let body = first.caller.call(&first.call).await?;
         let append = self.append().await?;
@@ -79,7 +79,7 @@ impl Post {
         report.put("teams", teams.len());
         report.put("users", users);
         report.put("posts", posts.done);
-        // The first one told the stub how answers look.
+        // Plus the post whose answer the stub repeats.
         report.put("posts_in_all", posts.done_in_all + 1);
         for (key, value) in posts.to_json() {
             report.put(&key, value);
@@ -98,7 +98,7 @@ impl Post {
 }
 
 impl Poster {
-    /// Connects one of a team's people; numbers past their number begin again with the first.
+    /// Connects as one of the team's people. `person` wraps around at their number.
     pub(crate) async fn open(url: &str, team: &Team, person: usize, text: String) -> Result<Poster, BenchError> {
         let token = &team.tokens[person % team.tokens.len()];
         let args: Value = json!({ "channel": team.channel, "text": text });

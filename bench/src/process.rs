@@ -1,4 +1,4 @@
-//! Processes of the bench's own, and what a process holds in memory.
+//! Processes that the bench starts, and the resident memory of a process.
 
 use std::{
     path::{Path, PathBuf},
@@ -20,20 +20,20 @@ use crate::{
     options::Cpus,
 };
 
-/// Memory is settled once so many looks, one after the other, find the same within [`SAME_BYTES`].
+/// Memory has settled once this many samples in a row lie within [`SAME_BYTES`].
 const LOOKS: usize = 5;
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 const SAME_BYTES: u64 = 256 << 10;
-/// A server that is busy with something else never settles: then the last look counts.
+/// The longest wait for memory to settle. A server that is busy with something else never settles: its last sample counts.
 const SETTLED_BY: Duration = Duration::from_secs(20);
-/// How long a process may take to say where it is.
+/// The longest wait for a process to print its address.
 const SAID_BY: Duration = Duration::from_secs(30);
-/// How long a server may take to end in good order.
+/// The longest wait for a server to shut down.
 const ENDED_BY: Duration = Duration::from_secs(60);
-/// What a server of the bench's own is told.
+/// The configuration of a server that the bench starts.
 const CONFIG: &str = "[limits]\nenabled = false\n";
 
-/// A process's resident memory.
+/// The resident memory of a process.
 pub(crate) struct Resident {
     status: PathBuf,
 }
@@ -53,7 +53,7 @@ impl Resident {
         resident_bytes(&text).ok_or_else(missing)
     }
 
-    /// What it holds once it does not change any more.
+    /// Returns the resident memory in bytes once it has settled, or the last sample after [`SETTLED_BY`].
     ///
     /// # Errors
     /// [`BenchError::File`] if the process is gone.
@@ -73,14 +73,14 @@ impl Resident {
     }
 }
 
-/// `VmRSS` of `/proc/PID/status`.
+/// Returns `VmRSS` of `/proc/PID/status`, in bytes.
 fn resident_bytes(status: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib << 10)
 }
 
-/// A stub in a process of its own, with the server's allocator; it ends when this is dropped.
+/// A stub in a process of its own, with the server's allocator. Dropping it kills the process.
 pub(crate) struct StubProcess {
     child: Child,
     address: String,
@@ -102,28 +102,28 @@ impl StubProcess {
         Ok(StubProcess { child, address })
     }
 
-    /// Zero once it has ended.
+    /// Returns the id of the process; 0 once it has ended.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id().unwrap_or_default()
     }
 
-    /// Where its sockets open.
+    /// Returns the URL of the stub's websockets.
     pub(crate) fn socket_url(&self) -> String {
         format!("ws://{}/ws/x", self.address)
     }
 }
 
-/// A server of the bench's own, on the embedded engine, in a folder; it is killed when this is dropped.
+/// A server that the bench starts, on the embedded engine, in a folder. Dropping it kills the process.
 pub(crate) struct ServerProcess {
     child: Child,
     run: PathBuf,
 }
 
 impl ServerProcess {
-    /// Starts it and waits for nothing.
+    /// Starts the server and does not wait for it.
     ///
     /// # Errors
-    /// [`BenchError::File`] if the folder cannot be written to, or the program not be run.
+    /// [`BenchError::File`] if the folder cannot be written to, or the program cannot be run.
     pub(crate) fn start(program: &Path, folder: &Path) -> Result<ServerProcess, BenchError> {
         let failed = |path: &Path| {
             let path = path.to_owned();
@@ -132,7 +132,7 @@ impl ServerProcess {
         let (config, data) = (folder.join("teamlog.toml"), folder.join("data"));
         std::fs::write(&config, CONFIG).map_err(failed(&config))?;
         let run = data.join("run").join("server.json");
-        // What an earlier one said of itself would be taken for this one's.
+        // The file of an earlier server must not be taken for the file of this one.
         match std::fs::remove_file(&run) {
             Err(why) if why.kind() != std::io::ErrorKind::NotFound => return Err(failed(&run)(why)),
             _ => {}
@@ -140,7 +140,7 @@ impl ServerProcess {
         let log = folder.join("server.log");
         let said = std::fs::File::options().create(true).append(true).open(&log).map_err(failed(&log))?;
         let mut command = Command::new(program);
-        // A configuration by environment is of the server that the caller has elsewhere.
+        // The configuration in the caller's environment belongs to another server.
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"TEAMLOG_")) {
             command.env_remove(name);
         }
@@ -149,7 +149,7 @@ impl ServerProcess {
         Ok(ServerProcess { child: command.spawn().map_err(failed(program))?, run })
     }
 
-    /// Where it is, once it has said so.
+    /// Returns the server's URL once its run file names it.
     ///
     /// # Errors
     /// [`BenchError::Away`] until then.
@@ -160,10 +160,10 @@ impl ServerProcess {
         said["url"].as_str().map(str::to_owned).ok_or_else(|| away("no url".to_owned()))
     }
 
-    /// Has it end in good order.
+    /// Shuts the server down with SIGTERM, and waits for it.
     ///
     /// # Errors
-    /// [`BenchError::Lost`] if it does not.
+    /// [`BenchError::Lost`] if it does not shut down cleanly within [`ENDED_BY`].
     pub(crate) async fn stop(mut self) -> Result<(), BenchError> {
         let lost = BenchError::Lost("a server, which did not end in good order");
         let Some(pid) = self.child.id() else { return Err(lost) };
@@ -176,13 +176,13 @@ impl ServerProcess {
     }
 }
 
-/// A folder that is gone when it is dropped.
+/// Creates a temporary folder in `scratch`. Dropping it deletes the folder.
 pub(crate) fn own_folder(scratch: &Path) -> Result<TempDir, BenchError> {
     let folder = tempfile::Builder::new().prefix("teamlog-bench-").tempdir_in(scratch);
     folder.map_err(|why| BenchError::File { path: scratch.to_owned(), why })
 }
 
-/// Serves as a stub for as long as whoever started this process has its stdin open; `said` is told where.
+/// Serves as a stub until stdin ends, which the parent process holds open. `said` is called once with the address.
 ///
 /// # Errors
 /// [`BenchError::Away`] if no port can be had.
@@ -190,7 +190,7 @@ pub async fn serve_stub(said: impl FnOnce(&Value)) -> Result<(), BenchError> {
     let stub = Stub::start(&Cpus::all(), Flush::Once, |_| r#"{"ok":true}"#.into()).await?;
     said(&serde_json::json!({ "address": stub.address() }));
     let mut rest = Vec::new();
-    // Whatever ends reading, the parent is gone.
+    // The parent has exited when the read ends, with or without an error.
     let _ = tokio::io::stdin().read_to_end(&mut rest).await;
     Ok(())
 }

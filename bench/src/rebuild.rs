@@ -1,4 +1,4 @@
-//! How fast a view in a database is built from the log.
+//! The speed at which a view in a database is built from the log.
 
 use clap::Args;
 use serde_json::{Map, Value, json};
@@ -46,11 +46,11 @@ impl Rebuild {
             let (view, replica) = (replica.view().to_owned(), replica.name().to_owned());
             built.extend(times.map(|times| Built { view, replica, times }));
         }
-        // What hardly anything was read for says how long a commit takes, and not how many rows a second are written.
+        // A build of few entries would measure the time of a commit, not the rows a second.
         let most = built.iter().map(|built| built.times.entries).max().unwrap_or_default();
         let in_all = built.len();
         built.retain(|built| built.times.entries >= most / 10);
-        // The replica that stands worst is what the bench is judged by.
+        // The bench is judged by the replica with the worst ratio.
         built.sort_by(|one, other| one.ratio().total_cmp(&other.ratio()));
         let Some(worst) = built.first() else {
             return Err(BenchError::Usage("none of these views lies in a database".to_owned()));
@@ -92,7 +92,7 @@ impl Built {
             ("entries", json!(times.entries)),
             ("rows", json!(times.rows)),
             ("build_seconds", json!(rounded(seconds))),
-            // Not of batches, as the times beside it, but of rows.
+            // Rows a second; the times beside it are those of batches.
             ("rate", json!(rounded(self.rate()))),
             ("entries_rate", json!(rounded(ratio(times.entries as f64, seconds)))),
             ("limits", json!({ "inserts_rate": rounded(self.limit()) })),

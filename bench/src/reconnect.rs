@@ -1,4 +1,4 @@
-//! Many of one team who come at once, and whether twice as many take twice as long.
+//! Many people of one team who connect at once, and whether twice as many take twice as long.
 
 use bytes::Bytes;
 use clap::Args;
@@ -29,14 +29,14 @@ pub struct Reconnect {
     rounds: u32,
 }
 
-/// One who joins, and stays until all have joined.
+/// A worker that joins and keeps its socket until all have joined.
 struct Joiner {
     url: String,
     token: String,
     socket: Option<Socket>,
 }
 
-/// So many at once, and the stub with as many.
+/// The figures of one number of sockets, of the server and of the stub.
 struct Size {
     sockets: u32,
     server: Figures,
@@ -47,7 +47,7 @@ impl Reconnect {
     /// Runs against the server at `url`.
     ///
     /// # Errors
-    /// [`BenchError`]; no figure is given of a run in which somebody did not join.
+    /// [`BenchError`]; no figure is given of a run in which a join failed.
     pub async fn run(&self, url: &str) -> Result<Report, BenchError> {
         let teams = Team::all(url, &self.common).await?;
         let team = &teams[0];
@@ -64,13 +64,13 @@ impl Reconnect {
         Ok(self.report(url, team, &sizes))
     }
 
-    /// Server and stub in turn, so that what else the machine does meets both.
+    /// Measures the server and the stub in turn, so that other load on the machine affects both.
     async fn rounds(&self, url: &str, stub: &str, team: &Team, sockets: u32) -> Result<(Figures, Figures), BenchError> {
         let (mut of_server, mut of_stub) = (Vec::new(), Vec::new());
         for round in 0..=self.rounds {
             for (url, figures) in [(stub, &mut of_stub), (url, &mut of_server)] {
                 let (joined, _) = at_once(joiners(url, team, sockets)).await?;
-                // The first round finds the client's memory and the kernel's cold, and does not count.
+                // The first round does not count: the client's memory and the kernel's caches are cold.
                 if round > 0 {
                     figures.push(joined);
                 }
@@ -122,7 +122,7 @@ impl Size {
     }
 }
 
-/// How much longer it took by how many more they were: 1 where time grows as their number does.
+/// Returns the growth of the time divided by the growth of the number of sockets: 1 if the time is linear in the number.
 fn growth(least: &Size, most: &Size) -> f64 {
     ratio(ratio(most.seconds(), least.seconds()), f64::from(most.sockets) / f64::from(least.sockets))
 }
@@ -132,14 +132,14 @@ fn joiners(url: &str, team: &Team, sockets: u32) -> Vec<Joiner> {
     tokens.map(|token| Joiner { url: url.to_owned(), token: token.clone(), socket: None }).collect()
 }
 
-/// The middle one of several rounds by its time: one that something else held up is not what is meant.
+/// Returns the median of the rounds by time, so that a round that other load delayed does not count.
 fn middle(mut rounds: Vec<Figures>) -> Figures {
     rounds.sort_unstable_by_key(|round| round.time);
     let at = rounds.len() / 2;
     rounds.swap_remove(at)
 }
 
-/// The server's answer to `rtm.connect`, with a stub's address and as long as it was.
+/// Returns the server's answer to `rtm.connect` with the stub's address in it, at the same length.
 pub(crate) fn connected(mut answer: Value, address: &str) -> Bytes {
     let length = answer["url"].as_str().map_or(0, str::len);
     let mut url = format!("ws://{address}/ws/");

@@ -1,8 +1,8 @@
-//! What a bench found.
+//! The report of a bench.
 
 use serde_json::{Map, Value};
 
-/// What a bench found: an object for programs, lines for people.
+/// The result of a bench: an object for programs and lines for people.
 #[derive(Clone, Debug)]
 pub struct Report {
     object: Map<String, Value>,
@@ -23,12 +23,12 @@ impl Report {
         self.lines.push(line);
     }
 
-    /// One object: rates, times in milliseconds, and the ratio to the limit of this run.
+    /// Returns the figures: rates, times in milliseconds, and the ratio to the limit of this run.
     pub fn object(&self) -> Value {
         Value::Object(self.object.clone())
     }
 
-    /// The same for people.
+    /// Returns the figures of [`Report::object`] as lines for people.
     pub fn lines(&self) -> &[String] {
         &self.lines
     }

@@ -13,7 +13,7 @@ use crate::{
     team::Team,
 };
 
-/// Posts that are under way while what is to be found is posted.
+/// Posts in flight while the messages to be found are posted.
 const POSTING: usize = 16;
 
 /// Searches of messages a second, as a part of what a stub does that answers the same bytes. What is sought is posted
@@ -25,7 +25,7 @@ pub struct Search {
     /// Searches under way at any moment.
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1024))]
     in_flight: u32,
-    /// What is sought, in turn: words, as `search.messages` takes them.
+    /// Queries, used in turn: words, as `search.messages` takes them.
     #[arg(long, value_delimiter = ',', default_value = "deploy,customer build,meeting notes,lunch")]
     queries: Vec<String>,
     /// Messages that are posted of each of them beforehand.
@@ -33,7 +33,7 @@ pub struct Search {
     messages: u32,
 }
 
-/// One who seeks one after the other.
+/// A worker that searches with one query after the other.
 struct Seeker {
     caller: Caller,
     calls: Vec<Prepared>,
@@ -112,7 +112,7 @@ impl Search {
     }
 }
 
-/// How many an answer says were found.
+/// Returns the number of matches that an answer states.
 fn total(answer: &[u8]) -> Option<u64> {
     let answer: Value = serde_json::from_slice(answer).ok()?;
     answer["messages"]["total"].as_u64()

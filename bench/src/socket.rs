@@ -1,4 +1,4 @@
-//! A websocket as a client of RTM has it, with small buffers.
+//! A websocket like that of an RTM client, with small buffers.
 
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::json;
@@ -13,18 +13,18 @@ use crate::{
     caller::{Caller, connect},
 };
 
-/// The default of 128 KiB a socket would make the client's memory what is measured.
+/// The bytes of each buffer. With the default of 128 KiB a socket, the bench would measure the client's memory.
 const BUFFER_BYTES: usize = 4096;
-/// Sockets that are opened at once, where all are not to come at once.
+/// Sockets that are opened concurrently where a bench does not need all at once.
 const OPENING: usize = 64;
 
-/// One open socket.
+/// An open socket.
 pub(crate) struct Socket {
     stream: WebSocketStream<TcpStream>,
 }
 
 impl Socket {
-    /// Opens one and waits for its `hello`.
+    /// Opens a socket and waits for its `hello`.
     ///
     /// # Errors
     /// [`BenchError::Away`], [`BenchError::Socket`].
@@ -40,7 +40,7 @@ impl Socket {
         Ok(socket)
     }
 
-    /// The next frame. Pings are answered on the way.
+    /// Returns the next text frame. Answers pings meanwhile.
     ///
     /// # Errors
     /// [`BenchError::Socket`] if the socket ends.
@@ -60,14 +60,14 @@ impl Socket {
     }
 }
 
-/// `rtm.connect`, and the socket that it names.
+/// Calls `rtm.connect` and opens the socket that it names.
 pub(crate) async fn join(url: &str, token: &str) -> Result<Socket, BenchError> {
     let answer = Caller::open(url).await?.ask("rtm.connect", token, &json!({})).await?;
     let missing = || BenchError::Refused { method: "rtm.connect".to_owned(), error: "no url".to_owned() };
     Socket::open(answer["url"].as_str().ok_or_else(missing)?).await
 }
 
-/// Opens sockets, some at once.
+/// Opens sockets, at most [`OPENING`] at a time.
 pub(crate) async fn open<F, T>(sockets: impl Iterator<Item = F>) -> Result<Vec<T>, BenchError>
 where
     F: Future<Output = Result<T, BenchError>>,

@@ -1,4 +1,4 @@
-//! From a process that begins to its first answer.
+//! The time from a process's start to its first answer.
 
 use std::{
     path::{Path, PathBuf},
@@ -25,13 +25,13 @@ use crate::{
     team::Team,
 };
 
-/// Posts under way while the log is filled.
+/// Posts in flight while the log is filled.
 const FILLING: usize = 64;
-/// People of the team; each posts.
+/// People of the team; each of them posts.
 const PEOPLE: u32 = 8;
-/// A server that does not answer by then does not start.
+/// The longest wait for a server's first answer.
 const ANSWERED_BY: Duration = Duration::from_secs(120);
-/// Between two tries at a server that is not there yet.
+/// The pause between two attempts at a server that does not answer yet.
 const TRY_EVERY: Duration = Duration::from_millis(1);
 
 /// From the start of a server's process to its first answer, a page of history, on an embedded log of so many events; and
@@ -54,7 +54,7 @@ pub struct Start {
 }
 
 impl Start {
-    /// Runs; `program` is this binary.
+    /// Runs the bench. `program` is this binary.
     ///
     /// # Errors
     /// [`BenchError`]; no figure is given of a run in which a server did not answer.
@@ -77,7 +77,7 @@ impl Start {
         Ok(report)
     }
 
-    /// Starts on a new log that so many messages were posted to.
+    /// Measures starts on a new log with `posts` messages.
     async fn log_of(&self, program: &Path, posts: u32) -> Result<Figures, BenchError> {
         let folder = own_folder(&self.scratch)?;
         let server = ServerProcess::start(program, folder.path())?;
@@ -85,7 +85,7 @@ impl Start {
         let team = answers(async || Team::make(&url, PEOPLE).await).await?;
         self.fill(&url, &team, posts).await?;
         let page = json!({ "channel": team.channel, "limit": 20 });
-        // All that it takes to answer was there once, so that the first start differs from the others in nothing.
+        // This first answer creates all that later starts find, so that the timed starts do not differ.
         first_answer(&server, &team, &page).await?;
         server.stop().await?;
         let mut times = Vec::new();
@@ -95,7 +95,7 @@ impl Start {
             first_answer(&server, &team, &page).await?;
             let time = begun.elapsed();
             server.stop().await?;
-            // The first one finds what the system has not read yet.
+            // The first start does not count: the system's file cache is cold.
             if number > 0 {
                 times.push(time);
             }
@@ -125,7 +125,7 @@ impl Start {
     }
 }
 
-/// A page of the history of the channel that was posted to.
+/// Fetches a page of the channel's history.
 async fn first_answer(server: &ServerProcess, team: &Team, page: &serde_json::Value) -> Result<(), BenchError> {
     answers(async || {
         let url = server.url()?;
@@ -135,7 +135,7 @@ async fn first_answer(server: &ServerProcess, team: &Team, page: &serde_json::Va
     .await
 }
 
-/// Again and again until it is answered: a server that starts says 503 to calls, and before that nothing.
+/// Retries until the call is answered. A server that starts refuses connections first, then answers calls with 503.
 async fn answers<T>(mut attempt: impl AsyncFnMut() -> Result<T, BenchError>) -> Result<T, BenchError> {
     let until = Instant::now() + ANSWERED_BY;
     loop {

@@ -1,4 +1,4 @@
-//! The team that a bench plays with: one that is there, or one of its own.
+//! The team that a bench uses: an existing one, or one that the bench makes.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::{BenchError, Common, caller::Caller};
 
-/// A team, some of its people, and a channel that all of them are in.
+/// A team, some of its people, and a channel of which all of them are members.
 #[derive(Clone, Debug)]
 pub(crate) struct Team {
     /// Of its people, at least one.
@@ -17,7 +17,7 @@ pub(crate) struct Team {
 }
 
 impl Team {
-    /// The teams of a bench: one a file of tokens, else new ones.
+    /// Returns the teams of a bench: one for each file of tokens, or new ones if there is no file.
     pub(crate) async fn all(url: &str, common: &Common) -> Result<Vec<Team>, BenchError> {
         let mut caller = Caller::open(url).await?;
         let mut teams = Vec::new();
@@ -32,7 +32,7 @@ impl Team {
         Ok(teams)
     }
 
-    /// A new one with so many people.
+    /// Makes a new team with `users` people.
     pub(crate) async fn make(url: &str, users: u32) -> Result<Team, BenchError> {
         let mut caller = Caller::open(url).await?;
         let tokens = make(&mut caller, users).await?;
@@ -59,7 +59,7 @@ impl Team {
     }
 }
 
-/// Lines `user_id token`, as `teamlog seed --tokens-out` writes them.
+/// Reads the tokens of a file with lines `user_id token`, as `teamlog seed --tokens-out` writes it.
 fn read(file: &Path) -> Result<Vec<String>, BenchError> {
     let text = std::fs::read_to_string(file).map_err(|why| BenchError::File { path: file.to_owned(), why })?;
     tokens(&text).map_err(|line| {
@@ -70,7 +70,7 @@ fn read(file: &Path) -> Result<Vec<String>, BenchError> {
     })
 }
 
-/// The error is the number of the line that is none.
+/// Parses the tokens. The error is the number of the first line that does not parse.
 fn tokens(text: &str) -> Result<Vec<String>, usize> {
     let lines = text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty());
     lines
@@ -81,7 +81,7 @@ fn tokens(text: &str) -> Result<Vec<String>, usize> {
         .collect()
 }
 
-/// A new team with so many people.
+/// Makes a new team with `users` people and returns their tokens.
 async fn make(caller: &mut Caller, users: u32) -> Result<Vec<String>, BenchError> {
     let domain = format!("bench-{}", &Uuid::new_v4().simple().to_string()[..12]);
     let args = json!({ "domain": domain, "name": domain, "owner_name": "owner", "owner_email": "owner@example.com" });

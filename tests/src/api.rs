@@ -6,24 +6,24 @@ use serde_json::{Value, json};
 
 use crate::{Socket, WAIT};
 
-/// Between two attempts of a call that is insisted on.
+/// The pause between two attempts of a retried call.
 const COME_AGAIN: Duration = Duration::from_millis(20);
 
-/// How a call went wrong for which a test must be ready: the server is being killed, or does not know the outcome.
+/// A failure that a test must be ready for: the server is being killed, or does not know the outcome.
 #[derive(Debug)]
 pub enum Failure {
-    /// No answer came.
+    /// The connection failed before an answer arrived.
     Gone(String),
-    /// 429 or 5xx.
+    /// An answer with another status than 200, such as 429 or 503, and its body.
     Status(u16, Value),
 }
 
-/// What came of a call.
+/// The answer to a call.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    /// HTTP's.
+    /// The HTTP status.
     pub status: u16,
-    /// Seconds that the caller is asked to wait.
+    /// The value of `Retry-After`, in seconds.
     pub retry_after: Option<u64>,
     /// Bytes of the body.
     pub bytes: usize,
@@ -31,7 +31,7 @@ pub struct Answer {
     pub body: Value,
 }
 
-/// Calls as one person.
+/// A client that calls as one person.
 #[derive(Clone, Debug)]
 pub struct Api {
     http: reqwest::Client,
@@ -40,31 +40,31 @@ pub struct Api {
 }
 
 impl Api {
-    /// Without a token.
+    /// Creates a client without a token.
     pub fn new(url: &str) -> Api {
         let http = reqwest::Client::builder().timeout(Duration::from_secs(60)).build().expect("a client without TLS");
         Api { http, url: url.to_owned(), token: None }
     }
 
-    /// The same, as somebody.
+    /// Returns this client with the token of a person.
     pub fn with_token(&self, token: &str) -> Api {
         Api { token: Some(token.to_owned()), ..self.clone() }
     }
 
-    /// The same person at the server's new address.
+    /// Returns this client with its token, for a server at another address.
     pub fn at(&self, url: &str) -> Api {
         Api { url: url.to_owned(), ..self.clone() }
     }
 
-    /// The token.
+    /// Returns the token.
     ///
     /// # Panics
-    /// If there is none.
+    /// If the client has none.
     pub fn token(&self) -> &str {
         self.token.as_deref().expect("this client has a token")
     }
 
-    /// A request to a path of the server, with the token if there is one.
+    /// Builds a request to a path of the server, with the token if there is one.
     pub fn post(&self, path: &str) -> reqwest::RequestBuilder {
         let request = self.http.post(format!("{}{path}", self.url));
         match &self.token {
@@ -73,10 +73,10 @@ impl Api {
         }
     }
 
-    /// A call with JSON arguments, and whatever came of it.
+    /// Makes a call with JSON arguments and returns its answer, whatever its status is.
     ///
     /// # Errors
-    /// [`Failure::Gone`].
+    /// [`Failure::Gone`] if no answer arrived.
     pub async fn ask(&self, method: &str, args: &Value) -> Result<Answer, Failure> {
         let gone = |why: reqwest::Error| Failure::Gone(why.to_string());
         let answer = self.post(&format!("/api/{method}")).json(args).send().await.map_err(gone)?;
@@ -89,16 +89,16 @@ impl Api {
         Ok(Answer { status, retry_after, bytes, body })
     }
 
-    /// The body of a call's answer.
+    /// Makes a call and returns the body of its answer.
     ///
     /// # Errors
-    /// [`Failure`], where there is no answer to look at.
+    /// [`Failure`] if no answer arrived, or its status is not 200.
     pub async fn call(&self, method: &str, args: &Value) -> Result<Value, Failure> {
         let answer = self.ask(method, args).await?;
         if answer.status == 200 { Ok(answer.body) } else { Err(Failure::Status(answer.status, answer.body)) }
     }
 
-    /// A call that must succeed.
+    /// Makes a call that must succeed.
     pub async fn good(&self, method: &str, args: Value) -> Value {
         match self.call(method, &args).await {
             Ok(body) if body["ok"] == true => body,
@@ -106,7 +106,7 @@ impl Api {
         }
     }
 
-    /// A call that must be refused with this code.
+    /// Makes a call that must be refused with this code.
     pub async fn bad(&self, method: &str, args: Value, code: &str) {
         match self.call(method, &args).await {
             Ok(body) if body["ok"] == false && body["error"] == code => {}
@@ -114,14 +114,14 @@ impl Api {
         }
     }
 
-    /// A team of its own for a test, and its owner's client: `(owner, owner's id)`.
+    /// Makes a team for a test, and returns its owner's client and id.
     pub async fn team(&self, domain: &str) -> (Api, String) {
         let args = json!({ "domain": domain, "name": domain, "owner_name": "ada", "owner_email": "ada@example.com" });
-        // Views that have just begun may not answer in time on a machine that is busy.
+        // On a busy machine new views may not answer in time.
         self.made(self.insist("teamlog.teams.create", args, &uuid::Uuid::new_v4().to_string()).await)
     }
 
-    /// One more person of this owner's team: `(client, id)`.
+    /// Adds a person to this owner's team, and returns the person's client and id.
     pub async fn person(&self, name: &str) -> (Api, String) {
         let args = json!({ "name": name, "email": format!("{name}@example.com") });
         self.made(self.good("teamlog.users.create", args).await)
@@ -132,16 +132,16 @@ impl Api {
         (self.with_token(&text(&made["token"])), text(&made["user"]["id"]))
     }
 
-    /// Posts and gives the message's `ts`.
+    /// Posts a message and returns its `ts`.
     pub async fn say(&self, channel: &str, text: &str) -> String {
         let posted = self.good("chat.postMessage", json!({ "channel": channel, "text": text })).await;
         posted["ts"].as_str().expect("ts is a text").to_owned()
     }
 
-    /// A call until it succeeds, as a client does that was told to come again: with the same key.
+    /// Retries a call under one key until it succeeds, as a client does when it is told to retry.
     ///
     /// # Panics
-    /// If it is refused, or not done in [`WAIT`].
+    /// If the call is refused, or does not succeed within [`WAIT`].
     pub async fn insist(&self, method: &str, mut args: Value, key: &str) -> Value {
         args["client_msg_id"] = key.into();
         let done = async {
@@ -157,13 +157,13 @@ impl Api {
         tokio::time::timeout(WAIT, done).await.unwrap_or_else(|_| panic!("{method} {args}: not done in {WAIT:?}"))
     }
 
-    /// Posts, and insists on it. The text is its key.
+    /// Posts a message, with retries. The text is the key.
     pub async fn say_at_last(&self, channel: &str, text: &str) -> String {
         let posted = self.insist("chat.postMessage", json!({ "channel": channel, "text": text }), text).await;
         self::text(&posted["ts"])
     }
 
-    /// A whole conversation, oldest message first, through as many pages as it takes.
+    /// Fetches a whole conversation, oldest message first, through all its pages.
     pub async fn history(&self, channel: &str) -> Vec<Value> {
         let (mut all, mut cursor) = (Vec::new(), String::new());
         loop {
@@ -180,7 +180,7 @@ impl Api {
         }
     }
 
-    /// `rtm.connect` and the socket that it names, behind its `hello`.
+    /// Calls `rtm.connect` and opens the socket that it names. The socket's `hello` has been read.
     pub async fn connect(&self, args: Value) -> Socket {
         let answer = self.good("rtm.connect", args).await;
         let mut socket = Socket::open(answer["url"].as_str().expect("a url")).await.expect("a fresh url is good");
@@ -191,7 +191,7 @@ impl Api {
     }
 }
 
-/// A JSON text.
+/// Returns the text of a JSON string.
 pub(crate) fn text(value: &Value) -> String {
     value.as_str().unwrap_or_else(|| panic!("{value} is no text")).to_owned()
 }

@@ -1,4 +1,4 @@
-//! teamlog in roles on servers of this process's own, whose processes a test may kill, pause and stop.
+//! A cluster of roles on servers that this process starts. A test may kill, pause and stop their processes.
 
 use std::{
     collections::BTreeMap,
@@ -25,44 +25,45 @@ use crate::{
     stack::Place,
 };
 
-/// Every process of it that runs the binary under test.
+/// The cluster's processes that run the binary under test.
 pub const ROLES: [&str; 8] = ["ingest1", "ingest2", "project1", "project2", "work1", "work2", "gateway1", "gateway2"];
 
-/// Of a stack's `events`.
+/// The number of partitions of the stack's `events`.
 const PARTITIONS: u32 = 16;
 
-/// The servers under them.
+/// The servers below the roles.
 const SERVERS: [&str; 7] = ["kafka1", "kafka2", "kafka3", "dc1", "dc2", "memcached1", "memcached2"];
 
 static CLUSTER: Place = Mutex::const_new(None);
 static LINKED: Place = Mutex::const_new(None);
 
-/// What goes between its parts, in a runtime of its own: like the parts, it outlives each test.
+/// The proxies between the parts, in a runtime of their own. Like the parts, they outlive each test.
 static NETWORK: OnceLock<(Runtime, Network)> = OnceLock::new();
 
-/// A test failed, and may have left processes that are paused, or started in some odd way.
+/// True if a test failed: it may have left processes paused, or started with unusual settings.
 static IS_ODD: AtomicBool = AtomicBool::new(false);
 
-/// Three brokers, the other servers, and two processes each of `ingest`, `project`, `work` and `gateway`, without limits on rates.
-/// For one test at a time, and on one log: every test makes teams of its own. The test fails if a role's log has a line on
-/// level ERROR that nobody expected.
+/// Three brokers, the other servers, and two processes of each role, without rate limits.
+/// One test at a time leases it. All tests share its log, so each test makes teams of its own. A test fails if a role's
+/// log has a line on level ERROR that the test did not expect.
 pub struct Cluster {
     stack: Stack,
     gateways: Vec<String>,
     admin_key: String,
     expected_errors: Vec<&'static str>,
-    /// Bytes in each role's log before this test.
+    /// The size of each role's log before this test, in bytes.
     said_before: BTreeMap<&'static str, u64>,
 }
 
 impl Cluster {
-    /// Waits for the test before, and starts what is down or paused. None if this run is to do without servers.
+    /// Waits for the test before, and starts all parts that are down or paused. Returns none if this run has no servers.
     /// `expected_errors` are parts of lines on level ERROR that the test provokes.
     pub async fn lease(expected_errors: &[&'static str]) -> Option<Cluster> {
         Cluster::lease_at(&CLUSTER, "cluster", false, expected_errors).await
     }
 
-    /// The same, but that everything that a role calls it calls through a proxy: see [`Cluster::disturb`].
+    /// Leases the cluster whose roles make all their calls through proxies, for [`Cluster::disturb`]. Else like
+    /// [`Cluster::lease`].
     pub async fn lease_linked(expected_errors: &[&'static str]) -> Option<Cluster> {
         Cluster::lease_at(&LINKED, "linked", true, expected_errors).await
     }
@@ -106,48 +107,48 @@ impl Cluster {
         Some(cluster)
     }
 
-    /// The addresses of `gateway1` and `gateway2`, which outlive these.
+    /// Returns the addresses of `gateway1` and `gateway2`. They stay the same when the processes restart.
     pub fn gateways(&self) -> &[String] {
         &self.gateways
     }
 
-    /// The operators' key to each of them.
+    /// Returns the operators' key to both gateways.
     pub fn admin_key(&self) -> &str {
         &self.admin_key
     }
 
-    /// A client of `gateway1`, without a token; [`Api::at`] takes it to another gateway.
+    /// Returns a client of `gateway1`, without a token. [`Api::at`] points it to another gateway.
     pub fn api(&self) -> Api {
         Api::new(&self.gateways[0])
     }
 
-    /// Where a process answers `/readyz` and `/metrics`.
+    /// Returns the address where a process answers `/readyz` and `/metrics`.
     pub fn address(&self, part: &str) -> String {
         format!("http://127.0.0.1:{}", self.port(part))
     }
 
-    /// Makes trouble between each of the roles' processes `callers` and each of the parts that they call, until what this
-    /// gives is dropped.
+    /// Disturbs the connections between each of the processes `callers` and each of the parts that they call, until the
+    /// returned guard is dropped.
     ///
     /// # Panics
-    /// If the cluster has no proxies, or there is trouble already.
+    /// If the cluster has no proxies, or its network is disturbed already.
     pub fn disturb(&self, callers: &[String], parts: &[String], trouble: Trouble) -> Disturbed<'static> {
         NETWORK.get().expect("this cluster has proxies").1.disturb(callers, parts, trouble)
     }
 
-    /// The data directory of a process.
+    /// Returns the data directory of a process.
     pub fn data_dir(&self, part: &str) -> PathBuf {
         self.folder().join("data").join(part)
     }
 
-    /// Everything that a process said during this test.
+    /// Returns the lines that a process has logged during this test.
     pub fn log(&self, part: &str) -> String {
         let said = fs::read(self.log_file(part)).unwrap_or_default();
         let before = self.said_before.get(part).copied().unwrap_or(0) as usize;
         String::from_utf8_lossy(said.get(before..).unwrap_or_default()).into_owned()
     }
 
-    /// The process that writes a partition, if all are there.
+    /// Returns the process that writes a partition while all processes are up.
     pub fn owner(&self, partition: u32) -> String {
         let table = self.table(Role::Ingest);
         self.named(
@@ -156,12 +157,12 @@ impl Cluster {
         )
     }
 
-    /// The process where a partition's teams are at home, if all are there.
+    /// Returns the process that is the home of a partition's teams while all processes are up.
     pub fn home(&self, partition: u32) -> String {
         self.named(self.table(Role::Gateway).home(Partition(partition)).expect("there are some").node, Role::Gateway)
     }
 
-    /// The process that builds a view (`shard s1`) from a partition of `events`, if all are there.
+    /// Returns the process that builds a view (`shard s1`) from a partition of `events` while all processes are up.
     pub fn projector(&self, view: &str, partition: u32) -> String {
         let source = TopicPartition::events(Partition(partition));
         self.named(
@@ -183,18 +184,18 @@ impl Cluster {
         names(role).find(|part| self.node(part) == node).expect("it is one of them")
     }
 
-    /// A process's id, which its data directory keeps.
+    /// Returns the node id of a process, from its data directory.
     pub fn node(&self, part: &str) -> Uuid {
         let id = fs::read_to_string(self.data_dir(part).join("node-id")).expect("a node that ran has an id");
         id.trim().parse().expect("a UUID")
     }
 
-    /// The partition that a team lives in.
+    /// Returns the partition of a team.
     pub fn partition(team: &str) -> u32 {
         partition_of(team.parse().expect("a team's id"), PARTITIONS)
     }
 
-    /// Runs another command of the binary on the same configuration: its exit status, and all that it printed.
+    /// Runs another command of the binary on this configuration. Returns its exit status and its output.
     pub async fn command(&self, args: &[&str]) -> (i32, String) {
         let mut command = tokio::process::Command::new(binary());
         command.arg("--config").arg(self.config()).arg("--data-dir").arg(self.data_dir("operator"));
@@ -215,7 +216,7 @@ fn open_network(stack: &Stack) -> (Runtime, Network) {
     let place = |part: &&str| network::Place {
         part: (*part).to_owned(),
         link: stack.port(&format!("{part}_link")),
-        // The listener for clients of a gateway, and that of a broker for the other brokers, are not the network's.
+        // A gateway's listener for clients, and a broker's listener for the other brokers, have no proxy.
         port: match part.trim_end_matches(|c: char| c.is_ascii_digit()) {
             "gateway" => stack.port(&format!("{part}_internal")),
             "kafka" => stack.port(&format!("{part}_linked")),
@@ -227,12 +228,12 @@ fn open_network(stack: &Stack) -> (Runtime, Network) {
     (runtime, network)
 }
 
-/// Both processes of a role.
+/// Returns the names of both processes of a role.
 fn names(role: Role) -> impl Iterator<Item = String> {
     (1..=2).map(move |number| format!("{role}{number}"))
 }
 
-/// What kills, pauses, stops and starts parts.
+/// Gives access to the methods that kill, pause, stop and start parts.
 impl Deref for Cluster {
     type Target = Stack;
 

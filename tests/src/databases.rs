@@ -1,4 +1,4 @@
-//! Topics and databases of a server's own on servers that many share.
+//! The topics and databases of one server, on servers that many tests share.
 
 use std::path::Path;
 
@@ -36,7 +36,7 @@ impl Databases {
         Databases { made }
     }
 
-    /// Drops them. In a thread of its own, for a runtime does not block.
+    /// Drops the databases, in a thread of its own: code in a runtime must not block.
     pub(crate) fn drop_all(self) {
         let dropping = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

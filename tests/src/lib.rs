@@ -1,4 +1,4 @@
-//! What the end to end tests stand on: the real binary in a directory of its own, and a client of its two protocols.
+//! The base of the end to end tests: the real binary in a directory of its own, and a client of its two protocols.
 
 mod api;
 mod cluster;
@@ -22,13 +22,13 @@ pub use stack::{Hung, Stack};
 
 use std::time::Duration;
 
-/// How long anything may take that a test waits for. Generous: it is only ever used up by a failure.
+/// The longest wait of a test for anything. Generous, because only a failure ever uses it up.
 pub const WAIT: Duration = Duration::from_secs(60);
 
-/// A number from the environment, for runs that are longer than those of every day.
+/// Returns a number from the environment, for runs longer than the usual ones.
 ///
 /// # Panics
-/// If it is no number.
+/// If the variable is not a number.
 pub fn size(name: &str, usual: usize) -> usize {
     match std::env::var(name) {
         Ok(text) => text.parse().unwrap_or_else(|why| panic!("{name}={text}: {why}")),

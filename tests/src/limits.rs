@@ -1,8 +1,8 @@
-//! What this process may have open.
+//! The limit on open files of this process.
 
 use std::process::Command;
 
-/// Raises the bound on open files of this process, and of the servers that it starts, if it is lower.
+/// Raises the limit on open files of this process, and of the servers that it starts, if it is lower.
 ///
 /// # Panics
 /// If the system does not allow that.

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::{Api, WAIT, api::text, databases::Databases};
 
-/// What stands below the server.
+/// The engine below the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Engine {
     /// SQLite files in the data directory.
@@ -23,7 +23,7 @@ pub enum Engine {
 }
 
 impl Engine {
-    /// Those that this run has servers for.
+    /// Returns the engines that this run has servers for.
     pub fn all() -> Vec<Engine> {
         if stack_config().is_some() {
             return vec![Engine::Embedded, Engine::Stack];
@@ -37,21 +37,21 @@ pub(crate) fn stack_config() -> Option<PathBuf> {
     std::env::var_os("TEAMLOG_TEST_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
-/// How a server is set up.
+/// The settings of a server.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// No limits on rates: for tests that post as fast as they can.
+    /// Turns rate limits off, for tests that post as fast as they can.
     pub unlimited: bool,
     /// Parts of lines on level ERROR that this test provokes.
     pub expected_errors: Vec<&'static str>,
     /// Variables of the server's environment.
     pub env: Vec<(&'static str, String)>,
-    /// The stack's configuration, if it is another stack than the one that all share.
+    /// The stack's configuration, if the server runs on another stack than the shared one.
     pub stack: Option<PathBuf>,
 }
 
-/// A server with a data directory of its own. It dies with the test, which fails if the server's log has a line on level
-/// ERROR that nobody expected.
+/// A server with a data directory of its own. Dropping it kills the process. The test fails if the server's log has a line
+/// on level ERROR that the test did not expect.
 pub struct Server {
     folder: TempDir,
     databases: Option<Databases>,
@@ -62,19 +62,19 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts one with the usual options and waits until it can serve.
+    /// Starts a server with the default options and waits until it is ready.
     pub async fn start(engine: Engine) -> Server {
         Server::with(engine, Options::default()).await
     }
 
-    /// Starts one and waits until it can serve.
+    /// Starts a server and waits until it is ready.
     pub async fn with(engine: Engine, options: Options) -> Server {
         let mut server = Server::prepare(engine, options).await;
         server.launch().await;
         server
     }
 
-    /// One that [`Server::restart`] starts, once it is set up.
+    /// Sets up a server without starting it. [`Server::restart`] starts it.
     pub async fn prepare(engine: Engine, options: Options) -> Server {
         let folder = TempDir::with_prefix("teamlog-e2e-").expect("a temporary directory");
         let mut config = toml::Table::new();
@@ -95,25 +95,25 @@ impl Server {
         Server { folder, databases, options, child, url, admin_key }
     }
 
-    /// The configuration as it is.
+    /// Returns the current configuration.
     pub fn config(&self) -> toml::Table {
         let text = fs::read_to_string(self.config_file()).expect("the configuration is there");
         text.parse().expect("it was written as TOML")
     }
 
-    /// Changes the configuration of the next start.
+    /// Changes the configuration. The next start reads it.
     pub fn configure(&self, change: impl FnOnce(&mut toml::Table)) {
         let mut config = self.config();
         change(&mut config);
         fs::write(self.config_file(), config.to_string()).expect("the configuration is written");
     }
 
-    /// Where its own files lie.
+    /// Returns the data directory.
     pub fn data_dir(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 
-    /// Runs another command of the binary on the same configuration and data: its exit status, and all that it printed.
+    /// Runs another command of the binary on this configuration and data. Returns its exit status and its output.
     pub async fn run(&self, args: &[&str]) -> (i32, String) {
         let mut command = tokio::process::Command::from(self.command());
         let output = command.args(args).kill_on_drop(true).output().await.expect("the binary starts");
@@ -132,45 +132,45 @@ impl Server {
         self.folder.path().join("teamlog.toml")
     }
 
-    /// Its address.
+    /// Returns the server's URL.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// The operators' key.
+    /// Returns the operators' key.
     pub fn admin_key(&self) -> &str {
         &self.admin_key
     }
 
-    /// A client without a token.
+    /// Returns a client without a token.
     pub fn api(&self) -> Api {
         Api::new(&self.url)
     }
 
-    /// Its metrics, as Prometheus reads them.
+    /// Fetches the metrics in Prometheus' text format.
     pub async fn metrics(&self) -> String {
         let answer = reqwest::get(format!("{}/metrics", self.url)).await.expect("the server answers");
         answer.text().await.expect("metrics are text")
     }
 
-    /// The sum of a metric over its labels; zero if nothing was recorded.
+    /// Returns the sum of a metric over its labels; 0 if nothing was recorded.
     pub async fn metric(&self, name: &str) -> f64 {
         let is_it = |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']));
         let number = |line: &str| line.rsplit(' ').next()?.parse::<f64>().ok();
         self.metrics().await.lines().filter(is_it).filter_map(number).sum()
     }
 
-    /// A team of its own for a test, and its owner's client: `(owner, owner's id)`.
+    /// Makes a team for a test, and returns its owner's client and id.
     pub async fn team(&self, domain: &str) -> (Api, String) {
         self.api().team(domain).await
     }
 
-    /// One more person of the team: `(client, id)`.
+    /// Adds a person to the team, and returns the person's client and id.
     pub async fn person(&self, owner: &Api, name: &str) -> (Api, String) {
         owner.person(name).await
     }
 
-    /// Ends the process on the spot: nothing is flushed, nobody is told.
+    /// Kills the process with SIGKILL: it flushes nothing and says nothing to its clients.
     pub fn kill(&self) {
         if let Some(mut child) = self.child.lock().expect("no test panics in here").take() {
             child.kill().expect("our own child can be killed");
@@ -178,7 +178,7 @@ impl Server {
         }
     }
 
-    /// Asks the process to stop, and waits until it did so in good order.
+    /// Sends SIGTERM and waits until the process has shut down cleanly.
     pub async fn stop(&self) {
         let Some(mut child) = self.child.lock().expect("no test panics in here").take() else { return };
         let asked = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
@@ -186,7 +186,7 @@ impl Server {
         let pid = child.id().to_string();
         let ended = tokio::task::spawn_blocking(move || child.wait());
         let Ok(status) = tokio::time::timeout(WAIT, ended).await else {
-            // Else whoever waits for it would wait on, and the test with it.
+            // Without the kill, the thread that waits for the process would never end, and nor would the test.
             let _ = Command::new("kill").args(["-KILL", &pid]).status();
             panic!("the server does not stop:\n{}", self.log());
         };
@@ -194,13 +194,13 @@ impl Server {
         assert!(status.success(), "the server stopped with {status}:\n{}", self.log());
     }
 
-    /// Starts it again in the same directory, at another address.
+    /// Kills the server and starts it again in the same directory, at another address.
     pub async fn restart(&mut self) {
         self.kill();
         self.launch().await;
     }
 
-    /// Starts it and waits only until it says where it is, for it may have to wait for another part.
+    /// Starts the server and waits only until it writes its address: it may have to wait for another part.
     pub async fn start_unready(&mut self) {
         let run = self.data_dir().join("run/server.json");
         let _ = fs::remove_file(&run);
@@ -219,7 +219,7 @@ impl Server {
         }
     }
 
-    /// Waits until it can serve.
+    /// Waits until the server is ready.
     pub async fn ready(&self) {
         let since = Instant::now();
         while !reqwest::get(format!("{}/readyz", self.url)).await.is_ok_and(|answer| answer.status().is_success()) {
@@ -232,7 +232,7 @@ impl Server {
         self.ready().await;
     }
 
-    /// A moment, if the process lives and there is time left.
+    /// Sleeps for a moment. Panics if the process has ended or the time is up.
     async fn wait_on(&self, since: Instant, what: &str) {
         let ended = self.child.lock().expect("no test panics in here").as_mut().and_then(|c| c.try_wait().ok());
         assert!(ended.flatten().is_none(), "the server ended at its start:\n{}", self.log());
@@ -244,7 +244,7 @@ impl Server {
         self.folder.path().join("server.log")
     }
 
-    /// Everything that the server said so far.
+    /// Returns the server's log so far.
     pub fn log(&self) -> String {
         fs::read_to_string(self.log_file()).unwrap_or_default()
     }
@@ -265,18 +265,18 @@ impl Drop for Server {
     }
 }
 
-/// The lines of a log on level ERROR, and of panics, of which no part is among those that are expected.
+/// Returns the lines of a log on level ERROR, and of panics, that contain none of the expected parts.
 pub(crate) fn unexpected_errors(log: &str, expected: &[&str]) -> Vec<String> {
     let is_error = |line: &&str| {
         let level = serde_json::from_str::<Value>(line).map(|line| line["level"].clone());
-        // What is no JSON is the message of a panic.
+        // A line that is not JSON is the message of a panic.
         level.map_or(line.contains("panicked at"), |level| level == "ERROR")
     };
     let is_expected = |line: &&str| expected.iter().any(|part| line.contains(part));
     log.lines().filter(is_error).filter(|line| !is_expected(line)).map(str::to_owned).collect()
 }
 
-/// What was said last.
+/// Returns the last `count` lines of a log.
 pub(crate) fn last_lines(log: &str, count: usize) -> String {
     let lines: Vec<&str> = log.lines().collect();
     lines[lines.len().saturating_sub(count)..].join("\n")

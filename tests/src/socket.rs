@@ -1,4 +1,4 @@
-//! A client of the RTM protocol, as plain as possible.
+//! A plain client of the RTM protocol.
 
 use futures::{SinkExt, StreamExt};
 use serde_json::Value;
@@ -13,34 +13,34 @@ use tokio_tungstenite::{
 
 use crate::WAIT;
 
-/// What the server sends.
+/// A frame that the server sends.
 pub type Frame = Value;
 
-/// One socket.
+/// An open RTM socket.
 pub struct Socket {
     stream: WebSocketStream<TcpStream>,
-    /// The cursor behind the last frame that carried one; at first that of `rtm.connect`.
+    /// The cursor of the last frame that carried one; at first that of `rtm.connect`.
     pub cursor: Option<String>,
-    /// The code of the close frame, once it came.
+    /// The code of the close frame, once it has arrived.
     pub closed: Option<u16>,
     /// Bytes of all frames so far.
     pub bytes: usize,
 }
 
 impl Socket {
-    /// Opens one.
+    /// Opens a socket.
     ///
     /// # Errors
-    /// What the handshake came to.
+    /// The error of the handshake.
     pub async fn open(url: &str) -> Result<Socket, Error> {
         Socket::on(TcpSocket::new_v4()?, url).await
     }
 
-    /// One whose receive buffer is as small as can be: what its client does not read stays with the server. What it does
-    /// read comes at a crawl, a small segment a delayed acknowledgement.
+    /// Opens a socket with the smallest receive buffer: frames that its client does not read stay with the server. Reads are
+    /// slow, one small segment for each delayed acknowledgement.
     ///
     /// # Errors
-    /// What the handshake came to.
+    /// The error of the handshake.
     pub async fn open_narrow(url: &str) -> Result<Socket, Error> {
         let socket = TcpSocket::new_v4()?;
         socket.set_recv_buffer_size(1)?;
@@ -58,7 +58,7 @@ impl Socket {
         Ok(Socket { stream, cursor: None, closed: None, bytes: 0 })
     }
 
-    /// The next frame; none once the socket is closed or cut.
+    /// Returns the next frame; none once the socket is closed or the connection is cut.
     pub async fn frame(&mut self) -> Option<Frame> {
         // The server's pings do not count.
         let until = tokio::time::Instant::now() + WAIT;
@@ -84,7 +84,7 @@ impl Socket {
         }
     }
 
-    /// The next frame of which this is true; those before it are dropped.
+    /// Returns the next frame for which `wanted` is true, and drops those before it.
     pub async fn until(&mut self, what: &str, wanted: impl Fn(&Frame) -> bool) -> Frame {
         loop {
             match self.frame().await {
@@ -95,7 +95,7 @@ impl Socket {
         }
     }
 
-    /// The next message with this text.
+    /// Returns the next message with this text.
     pub async fn message(&mut self, text: &str) -> Frame {
         self.until(text, |frame| frame["type"] == "message" && frame["text"] == text).await
     }
@@ -105,7 +105,7 @@ impl Socket {
         self.send_text(frame.to_string()).await;
     }
 
-    /// Sends a text that need not be a frame.
+    /// Sends a text that may be no frame.
     pub async fn send_text(&mut self, text: String) {
         self.stream.send(Message::text(text)).await.expect("the socket takes a frame");
     }
@@ -115,7 +115,7 @@ impl Socket {
         self.stream.get_mut().write_all(bytes).await.expect("the connection takes bytes");
     }
 
-    /// Reads to the socket's end.
+    /// Reads frames until the socket ends.
     pub async fn rest(&mut self) -> Vec<Frame> {
         let mut frames = Vec::new();
         while let Some(frame) = self.frame().await {

@@ -1,4 +1,4 @@
-//! Real servers that a test may kill: a stack of this process's own, beside the one that all tests share.
+//! Real servers that a test may kill: a stack that this process starts, beside the one that all tests share.
 
 use std::{
     ffi::OsString,
@@ -9,8 +9,8 @@ use std::{
 
 use tokio::sync::{Mutex, MutexGuard};
 
-/// The stack, for one test at a time: what one kills, another would miss. It is brought up at the first use, and goes
-/// down with the process, however that ends.
+/// The stack. One test at a time leases it, because tests kill its parts. The first lease starts it, and it ends with the
+/// process, even if the process is killed.
 pub struct Stack {
     running: MutexGuard<'static, Option<Running>>,
 }
@@ -22,13 +22,13 @@ pub(crate) struct Running {
     _undertaker: Child,
 }
 
-/// Where a process keeps a stack between two tests.
+/// The place where a process keeps a stack between two tests.
 pub(crate) type Place = Mutex<Option<Running>>;
 
 static STACK: Place = Mutex::const_new(None);
 
 impl Stack {
-    /// Waits for the test before, and starts what is down. None if this run is to do without servers.
+    /// Waits for the test before, and starts all parts that are down. Returns none if this run has no servers.
     pub async fn lease() -> Option<Stack> {
         let stack = Stack::lease_at(&STACK, "stack", Vec::new).await?;
         stack.run(&["up"]).await;
@@ -59,43 +59,43 @@ impl Stack {
         Some(Stack { running })
     }
 
-    /// The configuration of a server on it.
+    /// Returns the configuration of a server on this stack.
     pub fn config(&self) -> PathBuf {
         self.folder().join("teamlog.toml")
     }
 
-    /// `kill -9`, and no return before they are gone: `kafka1`, `dc1`, `dc2`, `memcached1`, `memcached2`; of a
-    /// [`Cluster`](crate::Cluster) `ingest1`, `gateway2` and so on, too.
+    /// Kills parts with SIGKILL, and waits until they are gone: `kafka1`, `dc1`, `dc2`, `memcached1`, `memcached2`, and of a
+    /// [`Cluster`](crate::Cluster) also `ingest1`, `gateway2` and so on.
     pub async fn kill(&self, parts: &[&str]) {
         self.on("kill", parts).await;
     }
 
-    /// SIGTERM, and no return before they have stopped.
+    /// Sends SIGTERM to parts, and waits until they have stopped.
     pub async fn stop(&self, parts: &[&str]) {
         self.on("stop", parts).await;
     }
 
-    /// Starts them again on what they left, and waits until they answer.
+    /// Starts parts again on their data, and waits until they answer.
     pub async fn start(&self, parts: &[&str]) {
         self.on("start", parts).await;
     }
 
-    /// Starts a role's process whose clock is so far ahead, and waits until it says where it is: it may never be ready. The next
-    /// start is one with the right clock.
+    /// Starts a role's process with its clock so many seconds ahead, and waits until it writes its address: it may never be
+    /// ready. The next start has the right clock.
     pub async fn start_with_clock_off(&self, part: &str, seconds: i64) {
         self.run_with(&["start", part], &[("CLOCK_OFF", seconds.to_string())]).await;
     }
 
-    /// SIGSTOP: they keep their connections and hear nothing.
+    /// Sends SIGSTOP to parts: their connections stay open, and they read nothing.
     pub async fn pause(&self, parts: &[&str]) {
         self.on("pause", parts).await;
     }
 
-    /// Stops a part in its tracks, until what this gives is dropped: as of a machine that hangs, its connections stay open
-    /// and nobody answers on them.
+    /// Pauses a part until the returned guard is dropped. As on a machine that hangs, its connections stay open and get no
+    /// answers.
     ///
     /// # Panics
-    /// If it does not run.
+    /// If the part does not run.
     pub fn hang(&self, part: &str) -> Hung {
         let pid = std::fs::read_to_string(self.folder().join("pids").join(part)).expect("the part runs");
         let hung = Hung { pid: pid.trim().to_owned() };
@@ -103,12 +103,12 @@ impl Stack {
         hung
     }
 
-    /// SIGCONT.
+    /// Sends SIGCONT to parts.
     pub async fn resume(&self, parts: &[&str]) {
         self.on("resume", parts).await;
     }
 
-    /// Where a part listens on 127.0.0.1.
+    /// Returns the port of a part on 127.0.0.1.
     ///
     /// # Panics
     /// If there is no such part.
@@ -145,7 +145,7 @@ impl Stack {
     }
 }
 
-/// A part that hangs. It goes on when this is dropped.
+/// A part that hangs. Dropping it lets the part continue.
 #[must_use]
 pub struct Hung {
     pid: String,

@@ -1,4 +1,4 @@
-//! Servers that do nothing but transport: what this machine and axum can do at best. axum lives here and nowhere else.
+//! Servers that do nothing but transport: the limit that this machine and axum set. No other module uses axum.
 
 mod stub;
 

@@ -26,23 +26,23 @@ use tokio::{
 
 use crate::{BenchError, options::Cpus};
 
-/// Frames that may wait for one socket, as in the real server.
+/// Frames that may wait for one socket: as many as in the real server.
 const QUEUE_MAX: usize = 256;
-/// Connections that wait to be accepted, as in the real server.
+/// Connections that may wait to be accepted: as many as in the real server.
 const BACKLOG: u32 = 4096;
-/// Sockets' buffers as in the real server, in bytes.
+/// Bytes of a socket's buffers: as many as in the real server.
 const BUFFER_BYTES: usize = 4096;
 
-/// How a socket sends what waits for it.
+/// The way a socket sends the frames that wait for it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Flush {
     /// Each frame in a write of its own.
     EveryFrame,
-    /// All that waits, then one write.
+    /// All waiting frames in a single write.
     Once,
 }
 
-/// A running stub; it ends when it is dropped.
+/// A running stub. Dropping it shuts it down.
 pub(crate) struct Stub {
     _threads: Threads,
     address: String,
@@ -55,7 +55,7 @@ pub(crate) struct Publication {
     frame: Utf8Bytes,
 }
 
-/// A runtime that may be dropped inside another one, where nobody may wait for its end.
+/// A runtime that may be dropped inside another one, where blocking until it has shut down is not allowed.
 struct Threads(Option<Runtime>);
 
 #[derive(Clone)]
@@ -66,10 +66,10 @@ struct Shared {
 }
 
 impl Stub {
-    /// Starts one. `body` is what every call gets; it is told the stub's `host:port`.
+    /// Starts a stub. `body` gets the stub's `host:port` and returns the body that answers every call.
     ///
     /// # Errors
-    /// [`BenchError::Away`] if no port can be had; [`BenchError::Usage`] if it cannot run on these cores.
+    /// [`BenchError::Away`] if no port is free; [`BenchError::Usage`] if the stub cannot run on these cores.
     pub(crate) async fn start(cpus: &Cpus, flush: Flush, body: impl FnOnce(&str) -> Bytes) -> Result<Stub, BenchError> {
         let failed = |why: &dyn std::error::Error| BenchError::Away { at: "a stub".to_owned(), why: why.to_string() };
         let mut builder = Builder::new_multi_thread();
@@ -98,29 +98,29 @@ impl Stub {
         Ok(Stub { _threads: threads, address, published })
     }
 
-    /// Its `host:port`.
+    /// Returns the stub's `host:port`.
     pub(crate) fn address(&self) -> &str {
         &self.address
     }
 
-    /// Where its calls go.
+    /// Returns the base URL of the stub's Web API.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Where its sockets open.
+    /// Returns the URL of the stub's websockets.
     pub(crate) fn socket_url(&self) -> String {
         format!("ws://{}/ws/x", self.address)
     }
 
-    /// A frame that can be sent to all sockets, any number of times.
+    /// Encodes a frame that can be sent to all sockets, any number of times.
     pub(crate) fn publication(&self, frame: String) -> Publication {
         Publication { published: self.published.clone(), frame: frame.into() }
     }
 }
 
 impl Publication {
-    /// Sends it.
+    /// Sends the frame to all sockets.
     pub(crate) async fn publish(&self) -> Result<(), BenchError> {
         self.published.send(self.frame.clone()).await.map_err(|_| BenchError::Lost("a stub"))
     }
@@ -146,15 +146,16 @@ fn listen() -> std::io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Puts each frame into every socket's queue. A socket whose queue is full is let go, and its client will say so.
-/// Queues of sockets that have gone are forgotten as others come.
+/// Puts each frame into every socket's queue. A socket whose queue is full is closed, and its client fails.
+/// Queues of closed sockets are removed when a frame is sent or the list would grow.
 async fn broadcast(mut frames: mpsc::Receiver<Utf8Bytes>, mut arrived: mpsc::Receiver<mpsc::Sender<Utf8Bytes>>) {
     let mut queues: Vec<mpsc::Sender<Utf8Bytes>> = Vec::new();
     loop {
         tokio::select! {
             biased;
             Some(queue) = arrived.recv() => {
-                // Before it grows: so it holds no more than twice as many as were open at once.
+                // Closed queues are removed before the list grows, so it holds at most twice the most sockets ever open
+                // at once.
                 if queues.len() == queues.capacity() {
                     queues.retain(|queue| !queue.is_closed());
                 }
@@ -168,7 +169,7 @@ async fn broadcast(mut frames: mpsc::Receiver<Utf8Bytes>, mut arrived: mpsc::Rec
     }
 }
 
-/// Takes what was sent, for the real server does too.
+/// Answers a call. The body is read, as in the real server.
 async fn answer(State(shared): State<Shared>, _body: Bytes) -> Response<Body> {
     let mut response = Response::new(Body::from(shared.body));
     let json = HeaderValue::from_static("application/json; charset=utf-8");
@@ -178,12 +179,13 @@ async fn answer(State(shared): State<Shared>, _body: Bytes) -> Response<Body> {
 
 async fn upgrade(State(shared): State<Shared>, upgrade: WebSocketUpgrade) -> Upgraded {
     upgrade.read_buffer_size(BUFFER_BYTES).write_buffer_size(BUFFER_BYTES).on_upgrade(move |socket| async move {
-        // The client has gone: nobody is left to tell.
+        // The client has gone: the error has no receiver.
         let _ = serve(socket, shared).await;
     })
 }
 
-/// Until its client has gone: as the real server does, it reads all the time. So an earlier round's sockets do not stay.
+/// Serves a socket until its client has gone. It reads all the time, as the real server does, so that the sockets of an
+/// earlier round are closed.
 async fn serve(mut socket: WebSocket, shared: Shared) -> Result<(), axum::Error> {
     let (queue, mut frames) = mpsc::channel(QUEUE_MAX);
     if shared.arrivals.send(queue).await.is_err() {
@@ -227,7 +229,7 @@ mod tests {
         let url = stub.socket_url();
         let (mut socket, _) = client_async(&url, connect(&url).await.unwrap()).await.unwrap();
         assert!(socket.next().await.unwrap().unwrap().is_text());
-        // Its half of the connection ends, so that the end of the other half can be seen.
+        // The client closes its half of the connection, so that the end of the server's half can be observed.
         socket.get_mut().shutdown().await.unwrap();
         let end = tokio::time::timeout(Duration::from_secs(60), socket.next()).await.expect("in a minute");
         assert!(matches!(end, None | Some(Err(_))), "{end:?}");

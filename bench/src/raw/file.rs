@@ -1,4 +1,4 @@
-//! One SQLite file, WAL, synchronous=FULL: whatever waits goes into one transaction, many rows a statement.
+//! A SQLite file, WAL, synchronous=FULL. One transaction takes all waiting records, with many rows a statement.
 
 use std::{path::Path, sync::Arc};
 
@@ -16,7 +16,7 @@ use tokio::{
 
 use crate::{BenchError, process::own_folder};
 
-/// Records of one transaction at most, and rows of a statement: as the server's embedded log has it.
+/// The most records of a transaction, and the rows of a statement: the numbers of the server's embedded log.
 const COMMIT_RECORDS_MAX: usize = 4096;
 const STATEMENT_ROWS: [usize; 5] = [128, 64, 16, 4, 1];
 
@@ -71,7 +71,7 @@ impl Appender {
     }
 }
 
-/// Key, headers and value in one piece.
+/// Returns the headers, key, writer and value in one piece.
 fn joined(record: &NewRecord) -> Bytes {
     let mut joined = Vec::new();
     for (name, value) in record.stamp.to_headers() {
@@ -105,7 +105,7 @@ async fn write(mut file: SqliteConnection, mut appends: mpsc::Receiver<Append>) 
         }
         sqlx::query("COMMIT").execute(&mut file).await?;
         for (_, reply) in waiting.drain(..) {
-            // Who appended it may have been ended by another's error.
+            // The appender may have been aborted after the error of another.
             let _ = reply.send(());
         }
     }

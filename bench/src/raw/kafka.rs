@@ -1,4 +1,4 @@
-//! One partition of a topic of its own on the server's brokers: each record is acknowledged by Kafka and read back.
+//! A partition of a topic that the bench makes on the server's brokers. Each record is acknowledged by Kafka and read back.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::BenchError;
 
-/// A record that was acknowledged and is not read back by then never will be.
+/// The longest wait for an acknowledged record to be read back.
 const WAIT_MAX: Duration = Duration::from_secs(30);
 const SOURCE: TopicPartition = TopicPartition::events(Partition(0));
 
@@ -41,7 +41,7 @@ impl RawKafka {
         Ok(RawKafka { log, config, reader: None })
     }
 
-    /// The `seq` of a record says whose it is: each has one on its way at a time.
+    /// Returns appenders, each with a `seq` of its own that marks its records. Each has one record in flight at a time.
     pub(super) async fn appenders(&mut self, count: usize, record: &NewRecord) -> Result<Vec<Appender>, BenchError> {
         let end = self.log.end(SOURCE).await?;
         let waiting: Vec<Arc<Notify>> = (0..count).map(|_| Arc::default()).collect();
@@ -56,7 +56,7 @@ impl RawKafka {
         Ok(appenders.collect())
     }
 
-    /// Deletes its topics.
+    /// Deletes the topics that [`RawKafka::open`] created.
     pub(super) async fn close(self) -> Result<(), BenchError> {
         if let Some(reader) = self.reader {
             reader.abort();
@@ -99,7 +99,7 @@ async fn read(mut reader: Box<dyn teamlog_log::Reader>, waiting: Vec<Arc<Notify>
                 }
             }
             Err(LogError::Unavailable(_)) => {}
-            // Nobody is told any more, and the appenders' own errors say why.
+            // The appenders find out by their own errors.
             Err(_) => return,
         }
     }

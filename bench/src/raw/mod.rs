@@ -1,4 +1,4 @@
-//! What the log below the server can do at best: appends of the same bytes, with nobody who decides anything.
+//! The limit that the log sets to the server: appends of the same bytes, without the server's decisions.
 
 mod file;
 mod kafka;
@@ -8,20 +8,20 @@ use crate::{BenchError, Common, load::Worker};
 
 use self::{file::RawFile, kafka::RawKafka, record::record};
 
-/// A log with nothing above it.
+/// A log without a server above it.
 pub(crate) enum RawLog {
     File(RawFile),
     Kafka(RawKafka),
 }
 
-/// One of those who append, one record at a time.
+/// A worker that appends one record at a time.
 pub(crate) enum Appender {
     File(file::Appender),
     Kafka(kafka::Appender),
 }
 
 impl RawLog {
-    /// Opens the one that a server of this kind stands on.
+    /// Opens the log of the engine that the server uses.
     pub(crate) async fn open(common: &Common) -> Result<RawLog, BenchError> {
         match &common.brokers {
             Some(brokers) => Ok(RawLog::Kafka(RawKafka::open(brokers, common.replication).await?)),
@@ -29,7 +29,7 @@ impl RawLog {
         }
     }
 
-    /// So many who append records as a post of such a text makes one.
+    /// Returns `count` appenders of the record that a post of `text` makes.
     pub(crate) async fn appenders(&mut self, count: usize, text: &str) -> Result<Vec<Appender>, BenchError> {
         let record = record(text)?;
         match self {
@@ -40,7 +40,7 @@ impl RawLog {
         }
     }
 
-    /// Takes away what it made.
+    /// Closes the log and deletes it.
     pub(crate) async fn close(self) -> Result<(), BenchError> {
         match self {
             RawLog::File(file) => file.close().await,

@@ -1,4 +1,4 @@
-//! The record that a post makes, in every byte as the server's writer would have it.
+//! The record of a post, byte for byte as the server's writer makes it.
 
 use bytes::Bytes;
 use teamlog_log::{NewRecord, Stamp};

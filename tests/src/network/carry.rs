@@ -1,4 +1,4 @@
-//! One direction of a connection: bytes are taken from one end and given to the other, late, later, or never.
+//! A direction of a connection. Forwards bytes from one end to the other: at once, late, held back, or never.
 
 use std::io;
 
@@ -12,9 +12,9 @@ use tokio::{
 
 use super::trouble::{Course, Direction, Pair};
 
-/// Taken at once, at most.
+/// The most bytes of one read.
 const CHUNK_BYTES: usize = 64 * 1024;
-/// Chunks on their way: past it nothing more is taken, and who sends feels it.
+/// The most chunks in flight. When they are reached, nothing more is read, and the sender is blocked.
 const CHUNKS_MAX: usize = 64;
 
 /// Bytes, and when they may arrive, if not at once. No bytes are the end of the stream.

@@ -1,4 +1,4 @@
-//! One proxy: a listener, and the connections that came to it.
+//! A proxy: a listener, and the connections that it accepted.
 
 use std::{future::pending, io, sync::Arc, time::Duration};
 
@@ -16,10 +16,10 @@ use super::{
     whose::Callers,
 };
 
-/// After an accept that failed, as for want of descriptors.
+/// The pause after a failed accept, for example when no descriptor is free.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
-/// The proxy before one part.
+/// The proxy of one part.
 pub(super) struct Link {
     place: Place,
     callers: Arc<Callers>,
@@ -31,7 +31,7 @@ impl Link {
         Link { place, callers, state }
     }
 
-    /// Never ends.
+    /// Accepts connections. Never returns.
     pub(super) async fn serve(self, listener: TcpListener) {
         let link = Arc::new(self);
         loop {

@@ -1,9 +1,9 @@
-//! What goes between the parts of a cluster, and what can go wrong with it. Before each part stands a proxy, where all roles
-//! call it; who calls is told apart by `whose.rs`, because a broker tells all of its clients one address and a node all other
-//! nodes. `link.rs` is one proxy and its connections, `carry.rs` one direction of one of them.
+//! The network between the parts of a cluster, and its faults. Each part has a proxy, through which all roles call it.
+//! `whose.rs` finds the caller of a connection, because a broker gives all clients one address, and so does a node.
+//! `link.rs` is a proxy and its connections, `carry.rs` one direction of one connection.
 //!
-//! Bytes are delayed and held back, but a stream never loses some of its bytes and goes on: TCP would not. Where a proxy
-//! differs from a network: a part that is away is not refused but accepted and reset.
+//! Bytes are delayed or held back, but a stream never loses bytes and then continues: TCP would not do that. In one point a
+//! proxy differs from a network: a connection to an unavailable part is not refused, but accepted and then reset.
 
 mod carry;
 mod link;
@@ -53,10 +53,10 @@ impl Network {
         network
     }
 
-    /// Makes trouble between each of the callers and each of the parts that they call, until what this gives is dropped.
+    /// Disturbs the connections between each of the callers and each of the parts, until the returned guard is dropped.
     ///
     /// # Panics
-    /// If there is trouble already.
+    /// If the network is disturbed already.
     pub(crate) fn disturb(&self, callers: &[String], parts: &[String], trouble: Trouble) -> Disturbed<'_> {
         let met = AtomicBool::new(false);
         let between = Arc::new(Between { callers: callers.to_vec(), parts: parts.to_vec(), trouble, met });
@@ -66,7 +66,7 @@ impl Network {
     }
 }
 
-/// Trouble. It is over when this is dropped.
+/// A guard of the trouble. Dropping it ends the trouble.
 #[must_use]
 pub struct Disturbed<'a> {
     network: &'a Network,
@@ -74,7 +74,7 @@ pub struct Disturbed<'a> {
 }
 
 impl Disturbed<'_> {
-    /// Whether it has cut off anybody, or anybody has sent something that it concerned.
+    /// Returns true if the trouble has affected a connection.
     pub fn was_met(&self) -> bool {
         self.between.met.load(Ordering::Relaxed)
     }

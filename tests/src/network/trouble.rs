@@ -1,4 +1,4 @@
-//! What can be wrong between two parts, and with whom it is.
+//! The faults between two parts, and the pairs that they affect.
 
 use std::{
     sync::{
@@ -10,29 +10,29 @@ use std::{
 
 use tokio::sync::watch;
 
-/// How late everything is, each way, where it is [`Trouble::Delayed`].
+/// The delay of all bytes in each direction under [`Trouble::Delayed`].
 pub(super) const DELAY: Duration = Duration::from_millis(300);
 
-/// What is wrong between two parts.
+/// A fault between two parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Trouble {
-    /// Connections are reset, and new ones too.
+    /// Open connections are reset, and so are new ones.
     Cut,
-    /// Everything arrives 300 ms late, each way.
+    /// All bytes arrive 300 ms late, in each direction.
     Delayed,
-    /// Everything in this direction vanishes, the other direction flows, and connections stay open. Those that have lost
-    /// something are reset once the trouble is over.
+    /// All bytes in this direction are lost. The other direction works, and connections stay open. Connections that lost
+    /// bytes are reset once the trouble ends.
     OneWay(Direction),
-    /// Nothing flows and nothing is closed; who connects is accepted and hears nothing. It all arrives once the trouble is over.
+    /// No byte passes and nothing is closed. New connections are accepted and get no answer. All bytes arrive at the end.
     HalfOpen,
 }
 
-/// One of a connection's.
+/// A direction of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Direction {
-    /// From who called.
+    /// From the caller to the part.
     Calls,
-    /// To who called.
+    /// From the part to the caller.
     Answers,
 }
 
@@ -48,31 +48,31 @@ impl Trouble {
     }
 }
 
-/// Where one part listens, and the proxy before it.
+/// The ports of one part and of its proxy.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
-    /// Its name.
+    /// The part's name.
     pub(crate) part: String,
-    /// The port at which it is called.
+    /// The proxy's port, at which the roles call the part.
     pub(crate) link: u16,
-    /// Its own.
+    /// The part's own port.
     pub(crate) port: u16,
 }
 
-/// What becomes of bytes.
+/// The fate of bytes in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Course {
-    /// They go on.
+    /// Forwarded at once.
     Free,
-    /// They go on, so much later.
+    /// Forwarded after this delay.
     Late(Duration),
-    /// They wait.
+    /// Held back until the trouble ends.
     Held,
-    /// They vanish.
+    /// Dropped.
     Lost,
 }
 
-/// Who has trouble with whom.
+/// The current trouble, and the pairs that it affects; none if the network works.
 pub(super) type State = Option<Arc<Between>>;
 
 #[derive(Debug)]
@@ -80,11 +80,11 @@ pub(super) struct Between {
     pub(super) callers: Vec<String>,
     pub(super) parts: Vec<String>,
     pub(super) trouble: Trouble,
-    /// Somebody has had it.
+    /// True once the trouble has affected a connection.
     pub(super) met: AtomicBool,
 }
 
-/// Who called whom, and what is wrong between the two.
+/// A caller, the part that it called, and the state of the network between them.
 #[derive(Clone)]
 pub(super) struct Pair {
     pub(super) caller: String,
@@ -93,7 +93,7 @@ pub(super) struct Pair {
 }
 
 impl Pair {
-    /// What is wrong now. From here on that counts as met.
+    /// Returns the current trouble of this pair, and marks it as met.
     pub(super) fn meet(&self) -> Option<Trouble> {
         let state = self.state.borrow();
         let between = self.concerned(&state)?;
@@ -101,7 +101,7 @@ impl Pair {
         Some(between.trouble)
     }
 
-    /// Ends once what is wrong is as it is wanted; for ever, where the network is gone.
+    /// Waits until the trouble of this pair is as wanted. Never returns if the network is gone.
     pub(super) async fn until(&self, is_wanted: impl Fn(Option<Trouble>) -> bool) {
         let mut state = self.state.clone();
         let is_wanted = |state: &State| is_wanted(self.concerned(state).map(|between| between.trouble));

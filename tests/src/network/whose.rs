@@ -1,4 +1,4 @@
-//! Which process called: by the port that it called from, as Linux shows it under `/proc`.
+//! Finds the process that opened a connection by the port that it called from, as Linux shows it under `/proc`.
 
 use std::{
     collections::HashMap,
@@ -10,17 +10,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a caller's pid may take to be written down: a script does that as it starts the process.
+/// The longest wait for a caller's pid file: a script writes it as it starts the process.
 const START: Duration = Duration::from_secs(10);
-/// Between two looks for it.
+/// The pause between two looks for the pid file.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// The processes that may call.
 pub(super) struct Callers {
-    /// Has a file for each: its name, and its pid.
+    /// The folder with a file for each process: its name is the process's, its content the pid.
     pids: PathBuf,
     names: Vec<String>,
-    /// Shared, for it costs some milliseconds, and a process that starts opens a hundred connections at once.
+    /// The newest look. Calls share it: it takes milliseconds, and a starting process opens a hundred connections.
     newest: Mutex<Option<Look>>,
 }
 
@@ -30,8 +30,8 @@ impl Callers {
         Callers { pids: pids.to_owned(), names, newest: Mutex::default() }
     }
 
-    /// Whose the socket at `from` of a connection to `to` is. None if there is no such socket any more, or it is nobody's who
-    /// may call. Blocks.
+    /// Returns the name of the process that owns the socket at `from` of a connection to `to`. None if the socket is
+    /// gone, or its process is not one of the callers. Blocks.
     pub(super) fn whose(&self, from: SocketAddr, to: SocketAddr) -> Option<String> {
         let (from, to) = (hexadecimal(from)?, hexadecimal(to)?);
         let arrived = Instant::now();
@@ -65,12 +65,12 @@ impl Callers {
     }
 }
 
-/// What was there at some moment behind `began`.
+/// The sockets and their processes at some moment after `began`.
 struct Look {
     began: Instant,
     /// The inodes of sockets, by both ends of their connection.
     sockets: HashMap<(String, String), String>,
-    /// Who has which inode open.
+    /// The process that has an inode open, by inode.
     holders: HashMap<String, String>,
 }
 
@@ -86,7 +86,7 @@ fn sockets() -> Option<HashMap<(String, String), String>> {
     Some(table.lines().skip(1).filter_map(socket).collect())
 }
 
-/// An address as the table shows it: that of the host as the machine has it in memory.
+/// Returns an address as the table shows it. The host is in the byte order of the machine.
 fn hexadecimal(address: SocketAddr) -> Option<String> {
     let SocketAddr::V4(address) = address else { return None };
     Some(format!("{:08X}:{:04X}", u32::from_ne_bytes(address.ip().octets()), address.port()))

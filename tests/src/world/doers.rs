@@ -1,4 +1,4 @@
-//! Those who write, and those who move people in and out of conversations.
+//! The actors that write, and those that move people in and out of conversations.
 
 use std::collections::HashSet;
 
@@ -8,7 +8,7 @@ use serde_json::json;
 use super::motion::{EVERYBODY, Told, World, numbered, time};
 
 impl World {
-    /// Posts without pause, now and then an edit of what was just said or a new topic.
+    /// Posts without pause, and sometimes edits the last message or sets a topic.
     pub(super) async fn write(&self, writer: usize, mut rng: StdRng) {
         while self.is_on() {
             tokio::time::sleep(self.size.pause).await;
@@ -36,7 +36,7 @@ impl World {
         }
     }
 
-    /// Moves the pairs of people that are this one's alone.
+    /// Moves pairs of people. Each mover has pairs of its own.
     pub(super) async fn keep_moving(&self, mover: usize, mut rng: StdRng) {
         let movable = self.size.writers..self.size.people - self.size.outsiders;
         let pairs = movable.step_by(2).skip(mover).step_by(self.size.movers);

@@ -1,5 +1,5 @@
-//! What each session must have heard. The histories, all in one order by `ts`, are the order of the log; who came and
-//! left stands in them too. From that follows, frame by frame, what each person had to hear, and nothing else.
+//! Derives the frames that each session must receive. The histories, all in one order by `ts`, are the order of the log,
+//! and they also show who joined and left. From these follows, frame by frame, what each person must receive, no more.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -11,25 +11,25 @@ use teamlog_schemas::Ts;
 
 use super::motion::{END, EVERYBODY, Size, World, number, text, time};
 
-/// What a frame says; people by their number, messages and topics by what they show.
+/// The content of a frame: people by their number, messages and topics by the number in their text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum What {
     Said(usize),
     Changed(usize),
     Topic(usize),
-    /// The message that somebody has come.
+    /// The message that a person has joined.
     Joined(usize),
     Left(usize),
     End,
-    /// The frame besides that message.
+    /// The membership frame that is sent beside that message.
     MemberJoined(usize),
     MemberLeft(usize),
-    /// The conversation, for oneself.
+    /// The frame with which a person's own sockets learn of a new conversation.
     Entered,
     Gone,
 }
 
-/// One frame.
+/// A frame, and the conversation and `ts` of its fact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Heard {
     pub(super) ts: Ts,
@@ -37,16 +37,16 @@ pub(super) struct Heard {
     pub(super) what: What,
 }
 
-/// What one session heard from an `rtm.connect` without a cursor on, through all cuts after which it came back.
+/// The frames of one session since an `rtm.connect` without a cursor, through all reconnects.
 #[derive(Debug)]
 pub struct Run {
     user: usize,
     pub(super) heard: Vec<Heard>,
     /// Topics of conversations that it was given when it came in: place and number.
     pub(super) topics: Vec<(usize, usize)>,
-    /// Acknowledged before the call: nothing up to here may be heard.
+    /// The newest `ts` acknowledged before the call: no frame may be at or before it.
     after: Ts,
-    /// What was begun after its answer has at least this number: it must be heard.
+    /// Messages with this number or a higher one began after the answer: the session must receive them.
     answered: usize,
     pub(super) reached_end: bool,
 }
@@ -57,7 +57,7 @@ impl Run {
     }
 }
 
-/// Everything that one person had to hear, and when they were where.
+/// The frames that one person must receive, and the times when the person was in each conversation.
 #[derive(Default)]
 struct Owed {
     /// With the number of its event.
@@ -66,10 +66,10 @@ struct Owed {
     inside: HashMap<usize, Vec<Range<Ts>>>,
 }
 
-/// What each had to hear.
+/// The frames that every person must receive.
 pub struct Judge {
     private: Vec<bool>,
-    /// One a message, and one an edit, by `ts`.
+    /// A fact for each message and for each edit, by `ts`.
     facts: Vec<Heard>,
     owed: Vec<Owed>,
 }
@@ -89,8 +89,8 @@ impl Judge {
         Judge { private, facts, owed }
     }
 
-    /// The plain messages that stand in the histories: number and `ts`, by number.
-    pub fn said(&self) -> Vec<(usize, Ts)> {
+    /// Returns the plain messages in the histories: number and `ts`, by number.
+    pub fn posts(&self) -> Vec<(usize, Ts)> {
         let said = self.facts.iter().filter_map(|fact| match fact.what {
             What::Said(number) => Some((number, fact.ts)),
             _ => None,
@@ -100,12 +100,12 @@ impl Judge {
         said
     }
 
-    /// How many frames were heard in all.
+    /// Returns the number of all frames received.
     pub fn frames(&self, runs: &[Run]) -> usize {
         runs.iter().map(|run| run.heard.len()).sum()
     }
 
-    /// Every run in turn.
+    /// Checks every run, and panics at the first that is wrong.
     pub fn check_all(&self, runs: &[Run]) {
         assert!(
             self.owed.iter().any(|owed| owed.frames.iter().any(|(_, frame)| frame.what == What::Gone)),
@@ -130,7 +130,7 @@ impl Judge {
         if run.reached_end && run.heard.last().map(|frame| frame.what) != Some(What::End) {
             return Err("something was heard behind the end".to_owned());
         }
-        // A public channel's topic is everybody's.
+        // A public channel's topic is shown to everybody.
         for (place, number) in run.topics.iter().filter(|(place, _)| self.private[*place]) {
             let set = self.facts.iter().find(|fact| fact.what == What::Topic(*number) && fact.place == *place);
             let set = set.ok_or_else(|| format!("a topic {number} that place {place} never had"))?.ts;
@@ -145,7 +145,7 @@ impl Judge {
     }
 }
 
-/// Whether `heard` is a run of `owed` that begins at an event, behind `after`, and leaves out nothing from `must_from` on.
+/// Checks that `heard` is a run of `owed` that begins at an event, after `after`, and misses nothing from `must_from` on.
 fn compare(owed: &[(usize, Heard)], heard: &[Heard], after: Ts, must_from: Option<Ts>) -> Result<(), String> {
     let Some(first) = heard.first() else { return Ok(()) };
     let start = owed.iter().position(|(_, frame)| frame == first);
@@ -172,7 +172,7 @@ fn compare(owed: &[(usize, Heard)], heard: &[Heard], after: Ts, must_from: Optio
     Err(format!("after {same} frames: heard {heard:#?} instead of {owed:#?}"))
 }
 
-/// What a message of a history says happened.
+/// Returns the facts that a message of a history shows.
 fn facts_of(world: &World, place: usize, message: &Value) -> Vec<Heard> {
     let person = |value: &Value| world.by_id[text(value)];
     let shown = |of: &Value| number(text(of)).unwrap_or_else(|| panic!("no number in {message}"));
@@ -193,12 +193,13 @@ fn facts_of(world: &World, place: usize, message: &Value) -> Vec<Heard> {
     facts
 }
 
-/// What the facts from `first` on owe to a person. Whoever joins is in from that event on, whoever leaves up to it.
+/// Returns the frames due to a person by the facts from `first` on. A join counts from its event on, a leave up to its
+/// event.
 fn owed(size: &Size, facts: &[Heard], first: usize, private: &[bool], person: usize) -> Owed {
     let mut members: HashMap<usize, BTreeSet<usize>> = HashMap::new();
     let mut since: HashMap<usize, Ts> = HashMap::new();
     let mut owed = Owed::default();
-    // No message says that who made a team or a channel is in it.
+    // The creator of a team or a channel is a member without a message that says so.
     if person == 0 {
         since.extend((EVERYBODY..=size.public + size.private).map(|place| (place, Ts::ZERO)));
     }
@@ -282,7 +283,7 @@ mod tests {
         what.iter().enumerate().map(|(at, what)| Heard { ts: ts(at), place: 1, what: *what }).collect()
     }
 
-    fn heard(owed: &Owed) -> Vec<Heard> {
+    fn frames_of(owed: &Owed) -> Vec<Heard> {
         owed.frames.iter().map(|(_, frame)| *frame).collect()
     }
 
@@ -291,7 +292,7 @@ mod tests {
         use What::*;
         let facts = facts(&[Said(0), Joined(1), Joined(2), Said(1), Left(1), Said(2), Joined(1), Said(3)]);
         let of = |person| owed(&SIZE, &facts, 0, &[false, true], person);
-        let words = |owed: &Owed| heard(owed).iter().map(|frame| frame.what).collect::<Vec<_>>();
+        let words = |owed: &Owed| frames_of(owed).iter().map(|frame| frame.what).collect::<Vec<_>>();
         let together = [MemberJoined(1), MemberJoined(2), Joined(1), Joined(2), Said(1)];
         let mut expected = vec![Entered];
         expected.extend(together);

@@ -1,4 +1,4 @@
-//! Sessions: they come, are cut off, and come back.
+//! Sessions: they connect, are cut off, and reconnect.
 
 use std::sync::atomic::Ordering;
 
@@ -11,7 +11,7 @@ use super::{
     motion::{END, World, number, text, time},
 };
 
-/// How somebody comes back.
+/// The way in which a session reconnects.
 enum Way {
     Fresh,
     Cursor,
@@ -27,12 +27,12 @@ struct Listener<'a> {
     runs: Vec<Run>,
     socket: Option<Socket>,
     cursor: String,
-    /// The last `reconnect_url`, what had been heard by then, and the cursor behind that.
+    /// The last `reconnect_url`, the number of frames received by then, and the cursor at that place.
     url: Option<(String, usize, String)>,
 }
 
-/// Comes at a random moment, is cut off at random moments, and stays to the end once the writers are nearly done. A slow
-/// one comes early, reads nothing for most of the time, and then comes back for all of it.
+/// Connects at a random moment, is cut off at random moments, and stays until the end once the writers are nearly done. A
+/// slow session connects early, reads nothing for most of the time, and then reconnects for all that it missed.
 pub(super) async fn listen(world: &World, user: usize, is_slow: bool, rng: StdRng) -> Vec<Run> {
     let (runs, cursor) = (Vec::new(), String::new());
     let mut it = Listener { world, user, is_slow, rng, runs, socket: None, cursor, url: None };
@@ -42,7 +42,7 @@ pub(super) async fn listen(world: &World, user: usize, is_slow: bool, rng: StdRn
     posted.wait_for(|posted| *posted >= arrival).await.unwrap();
     it.come(Way::Fresh).await;
     if is_slow {
-        // It has overflowed on the way, and the server has not got rid of what its socket cannot take.
+        // The server could not send all to this socket, and its queue has overflowed.
         posted.wait_for(|posted| *posted >= all * 9 / 10).await.unwrap();
         it.socket = None;
         it.is_slow = false;
@@ -92,7 +92,7 @@ impl Listener<'_> {
                 }
                 Way::Url => match self.url.take() {
                     Some((url, heard, cursor)) => {
-                        // It leads back to where it was given.
+                        // The URL resumes at the place where it was given.
                         self.run().heard.truncate(heard);
                         self.cursor = cursor;
                         self.world.where_it_leads(&url)
@@ -115,7 +115,7 @@ impl Listener<'_> {
         }
     }
 
-    /// A session without a past.
+    /// Starts a session without a cursor.
     async fn begin(&mut self) -> String {
         let world = self.world;
         let after = *world.acked.lock().unwrap();
@@ -128,7 +128,7 @@ impl Listener<'_> {
         text(&answer["url"]).to_owned()
     }
 
-    /// Takes so many frames, or all to the end of the session or of everything.
+    /// Receives `frames` frames, or fewer if the session or the world ends.
     async fn take(&mut self, frames: usize) {
         for _ in 0..frames {
             let Some(socket) = &mut self.socket else { return };

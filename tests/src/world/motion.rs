@@ -20,7 +20,7 @@ pub(super) const END: &str = "end";
 /// The conversation of all.
 pub(super) const EVERYBODY: usize = 0;
 
-/// How many there are of whom.
+/// The size of a world.
 #[derive(Clone, Copy, Debug)]
 pub struct Size {
     /// People in all.
@@ -31,7 +31,7 @@ pub struct Size {
     pub slow: usize,
     /// The first so many people. They are in every conversation, and stay.
     pub writers: usize,
-    /// Those who move others; each of them is a writer too.
+    /// People who move others. Each of them is a writer too.
     pub movers: usize,
     /// People, the last ones, who never come into a private conversation.
     pub outsiders: usize,
@@ -62,16 +62,16 @@ pub(super) struct Place {
     pub(super) is_private: bool,
 }
 
-/// What a writer was told of a message of theirs.
+/// A message that was acknowledged to its writer.
 #[derive(Clone, Debug)]
 pub struct Told {
-    /// Who.
+    /// The number of the writer.
     pub writer: usize,
-    /// What it shows.
+    /// The number in the text of the message.
     pub number: usize,
     /// The call, with its key.
     pub post: Value,
-    /// What was acknowledged.
+    /// The acknowledged `ts`.
     pub ts: Ts,
 }
 
@@ -82,15 +82,15 @@ pub struct World {
     pub(super) people: Vec<Person>,
     pub(super) places: Vec<Place>,
     pub(super) by_id: HashMap<String, usize>,
-    /// Everything up to here belongs to how the team was made.
+    /// The `ts` of the last event of the team's creation.
     pub(super) born: Ts,
     /// Where the servers are: any of them will do.
     pub(super) urls: watch::Sender<Vec<String>>,
     /// Servers are killed now and then: calls are repeated under their keys, and sessions end.
     pub(super) with_kills: bool,
-    /// What happens meanwhile is not over.
+    /// True until the `meanwhile` of [`World::run`] has ended.
     pub(super) is_busy: AtomicBool,
-    /// Things that were begun to be said: the text of each is its number here.
+    /// The number of messages and topics that were begun. Each shows its number in its text.
     pub(super) begun: AtomicUsize,
     /// The newest `ts` that was acknowledged.
     pub(super) acked: Mutex<Ts>,
@@ -168,8 +168,8 @@ impl World {
         &self.team
     }
 
-    /// What the writers were told, in no order.
-    pub fn told(&self) -> Vec<Told> {
+    /// Returns the acknowledged messages, in no order.
+    pub fn acknowledged(&self) -> Vec<Told> {
         self.told.lock().unwrap().clone()
     }
 
@@ -178,12 +178,12 @@ impl World {
         self.posted.subscribe()
     }
 
-    /// The one server is here now.
+    /// Sets the address of the only server.
     pub fn moved_to(&self, url: &str) {
         self.urls.send_replace(vec![url.to_owned()]);
     }
 
-    /// Somebody's client.
+    /// Returns a person's client.
     pub fn api(&self, person: usize) -> Api {
         self.people[person].api.at(&self.urls.borrow()[0])
     }
@@ -208,7 +208,7 @@ impl World {
             };
             match self.people[person].api.at(&here).call(method, args).await {
                 Ok(body) if body["ok"] == true => return body,
-                // It is gone, or just goes, or comes: the same again.
+                // The server is stopping, down or starting: retry the same call.
                 Err(Failure::Gone(_) | Failure::Status(503, _)) if self.with_kills => {
                     let _ = tokio::time::timeout(Duration::from_millis(20), urls.changed()).await;
                 }

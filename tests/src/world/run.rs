@@ -14,7 +14,7 @@ use super::{
 use crate::WAIT;
 
 impl World {
-    /// Lets everybody loose. `meanwhile` ends before the last message is posted. What the sessions heard.
+    /// Starts all actors and returns what the sessions received. `meanwhile` ends before the last message is posted.
     pub async fn run(self: &Arc<Self>, seed: u64, meanwhile: impl Future<Output = ()>) -> Vec<Run> {
         let rng = |stream: usize| StdRng::seed_from_u64(seed.wrapping_mul(1 << 20).wrapping_add(stream as u64));
         let size = self.size;
@@ -51,7 +51,7 @@ impl World {
         runs
     }
 
-    /// Judges what was heard by the history.
+    /// Builds the judge from the histories.
     pub async fn judge(&self) -> Judge {
         let mut histories = Vec::new();
         for place in &self.places {
@@ -64,17 +64,17 @@ impl World {
     /// heard what it had to; and that a repeat of a call gives the first answer. How many messages there are.
     pub async fn check(&self, runs: &[Run], what: &str) -> usize {
         let judge = self.judge().await;
-        let mut told = self.told();
+        let mut told = self.acknowledged();
         told.sort_by_key(|one| one.number);
         let acknowledged: Vec<_> = told.iter().map(|one| (one.number, one.ts)).collect();
-        assert_eq!(judge.said(), acknowledged, "{what}: what is there, and what the writers were told");
+        assert_eq!(judge.posts(), acknowledged, "{what}: what is there, and what the writers were told");
         judge.check_all(runs);
         let again = stream::iter(&told).map(|one| async move {
             let again = self.api(one.writer).good("chat.postMessage", one.post.clone()).await;
             assert_eq!(again["ts"], json!(one.ts.to_string()), "{what}: a retry of {one:?}");
         });
         again.buffer_unordered(16).collect::<()>().await;
-        assert_eq!(self.judge().await.said(), acknowledged, "{what}: a retry posted again");
+        assert_eq!(self.judge().await.posts(), acknowledged, "{what}: a retry posted again");
         told.len()
     }
 }

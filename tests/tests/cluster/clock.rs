@@ -10,11 +10,11 @@ use crate::{PATIENCE, log};
 
 const WRONG: &str = "ingest1";
 const OFF_SECONDS: i64 = 600;
-/// By how much a `ts` may be off: a clock that is further off is not believed.
+/// The largest accepted error of a `ts`. A clock with a larger error is not trusted.
 const BOUND_SECONDS: f64 = 2.0;
 /// On level ERROR, for a person must set the clock.
 const COMPLAINT: &str = "this node's clock is not the brokers'";
-/// Between two looks at what a node says of itself.
+/// The pause between two looks at a node's `/readyz`.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 struct Team {
@@ -59,7 +59,7 @@ fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64()
 }
 
-/// What the node says at `/readyz`, once it has seen how far its clock is off.
+/// Waits until the node knows the error of its clock, and returns its `/readyz`.
 async fn once_it_knows(cluster: &Cluster) -> Value {
     let url = format!("{}/readyz", cluster.address(WRONG));
     let known = async {

@@ -1,4 +1,4 @@
-//! What happens to a cluster.
+//! The faults of a cluster.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ pub(crate) enum Fault {
     Network(Trouble, Between),
 }
 
-/// Who have trouble with whom.
+/// The parts between which the network is disturbed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Between {
     GatewaysAndOwner,
@@ -40,7 +40,7 @@ impl Between {
     const ALL: [Between; 4] =
         [Between::GatewaysAndOwner, Between::GatewaysAndHome, Between::OneAndKafka, Between::OneAndDatabases];
 
-    /// Who calls, and who is called.
+    /// Returns the callers and the parts that they call.
     fn ends(self, cluster: &Cluster, partition: u32, rng: &mut StdRng) -> (Vec<String>, Vec<String>) {
         let all = |parts: &[&str]| parts.iter().map(|part| (*part).to_owned()).collect();
         let gateways = || all(&["gateway1", "gateway2"]);
@@ -66,8 +66,8 @@ impl Fault {
         Fault::RollingRestart,
     ];
 
-    /// What happens to parts, so many times each, two owners once, and once what happens to the network: if each comes once only,
-    /// four of the network's sixteen faults, of which each is of another kind and between others; else all of them.
+    /// Returns the faults of a run: each fault of parts `times` times, two owners once, and faults of the network once. If
+    /// `times` is 1 these are four of the network's sixteen, each of another kind and between other parts; else all of them.
     pub(crate) fn plan(times: usize, rng: &mut StdRng) -> Vec<Fault> {
         let mut faults: Vec<Fault> = std::iter::repeat_n(Fault::OF_PARTS, times).flatten().collect();
         faults.push(Fault::TwoOwners);
@@ -83,7 +83,7 @@ impl Fault {
         faults
     }
 
-    /// Happens, and is over once all parts are there again and people post.
+    /// Causes the fault, and returns once all parts are up again and people can post.
     pub(crate) async fn happen(self, cluster: &Cluster, partition: u32, rng: &mut StdRng, stalls: &mut Stalls) {
         let number = rng.random_range(1..=2);
         eprintln!("{self:?}");

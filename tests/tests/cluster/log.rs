@@ -1,5 +1,5 @@
-//! What `teamlog log describe` says of a partition, against the records themselves: `kcat` reads them, and what
-//! `docs/protocol.md` says of the fence is written down here once more, so that the two have nothing in common.
+//! Compares the output of `teamlog log describe` with the records themselves, as `kcat` reads them. The fence of
+//! `docs/protocol.md` is implemented here a second time, so that the two share no code.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -13,10 +13,10 @@ use crate::PATIENCE;
 /// The topic of events, as the stack calls it.
 pub(crate) const EVENTS: &str = "teamlog.events";
 
-/// Between two looks at who writes.
+/// The pause between two looks at a partition's writer.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
-/// What lies in a partition below `end`.
+/// The content of a partition below `end`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Described {
     pub(crate) end: u64,
@@ -29,16 +29,16 @@ pub(crate) struct Described {
 /// A claim that counts.
 pub(crate) struct Claim {
     pub(crate) offset: u64,
-    /// The node that wrote it.
+    /// The node that wrote the claim.
     pub(crate) node: Uuid,
 }
 
-/// Where anybody but the roles calls the first broker.
+/// Returns the address at which clients that are not roles reach the first broker.
 pub(crate) fn broker(cluster: &Cluster) -> String {
     format!("127.0.0.1:{}", cluster.port("kafka1"))
 }
 
-/// What `kcat` says.
+/// Runs `kcat` and returns its output.
 pub(crate) async fn kcat(cluster: &Cluster, args: &[&str]) -> String {
     let mut kcat = Command::new("kcat");
     kcat.args(["-b", &broker(cluster)]).args(args).kill_on_drop(true);
@@ -47,7 +47,7 @@ pub(crate) async fn kcat(cluster: &Cluster, args: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// What the command says.
+/// Runs `teamlog log describe` and returns its description of a partition.
 pub(crate) async fn described(cluster: &Cluster, partition: u32) -> Described {
     let (status, said) = cluster.command(&["log", "describe", "--json"]).await;
     assert_eq!(status, 0, "{said}");
@@ -65,7 +65,7 @@ pub(crate) async fn described(cluster: &Cluster, partition: u32) -> Described {
     }
 }
 
-/// What the records below `end` come to, and the claims among them.
+/// Reads the records below `end`, and returns the description that follows from them, and the claims among them.
 pub(crate) async fn read(cluster: &Cluster, partition: u32, end: u64) -> (Described, Vec<Claim>) {
     let (partition, count) = (partition.to_string(), end.to_string());
     let from = ["-C", "-t", EVENTS, "-p", &partition, "-o", "beginning"];
@@ -93,7 +93,7 @@ pub(crate) async fn read(cluster: &Cluster, partition: u32, end: u64) -> (Descri
             next_seq = next_seq.map(|seq| seq + 1);
             seen.counted += 1;
         } else {
-            // F4: what lies behind a gap does not count, whatever it is.
+            // F4: records after a gap do not count.
             if number("epoch") == Some(seen.epoch) && number("seq") > next_seq {
                 next_seq = None;
             }
@@ -103,8 +103,8 @@ pub(crate) async fn read(cluster: &Cluster, partition: u32, end: u64) -> (Descri
     (seen, claims)
 }
 
-/// What the command says of a partition once whoever should write it does, and who that is: after a fault it may be another for
-/// a while.
+/// Waits until the partition is written by the process that should write it, and returns this process and the command's
+/// description. After a fault another process may write it for a while.
 pub(crate) async fn written_by_its_owner(cluster: &Cluster, partition: u32) -> (String, Described) {
     let written = async {
         loop {
@@ -125,7 +125,7 @@ pub(crate) fn other_than(ingest: &str) -> &'static str {
     if ingest == "ingest1" { "ingest2" } else { "ingest1" }
 }
 
-/// Checks that the other node claimed the partition since, and that the command sees what there is: the claims that came since.
+/// Checks that the other node has claimed the partition since, and that the command shows it. Returns the claims since.
 pub(crate) async fn was_taken_over(cluster: &Cluster, partition: u32, before: &Described, from: &str) -> Vec<Claim> {
     let by = other_than(from);
     let after = described(cluster, partition).await;

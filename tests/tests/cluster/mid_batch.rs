@@ -8,15 +8,15 @@ use tokio::time::timeout;
 
 use crate::PATIENCE;
 
-/// The shards' databases, by the names that the stack gives them.
+/// The databases of the shards, by the names that the stack gives them.
 const SHARDS: [&str; 2] = ["s1", "s2"];
 
-/// Between two looks at the server's transactions. InnoDB shows what it showed before to whoever looks within 100 ms of the last
-/// look (MySQL's manual on the persistence of InnoDB's transaction tables).
+/// The pause between two looks at the server's transactions. InnoDB repeats its last answer to looks within 100 ms (MySQL's
+/// manual on the persistence of InnoDB's transaction tables).
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
-/// Nobody writes a message's row to a database server: whoever is about to waits, and has written other rows. Who reads does
-/// not wait.
+/// A lock on a database server that stops every writer at a message's row, after it has written other rows. Readers do not
+/// wait.
 pub(crate) struct Hold {
     connection: MySqlConnection,
 }
@@ -27,7 +27,7 @@ impl Hold {
         let connection = MySqlConnection::connect(&url).await.unwrap();
         let mut hold = Hold { connection };
         let held = async {
-            // A projector that is at work may have what this waits for and want what this has. Either of them gives up then.
+            // This and a projector may each wait for a lock that the other holds. The server then aborts one of them.
             while let Err(why) = hold.lock().await {
                 eprintln!("{server}: once more, for {why}");
                 hold.run("ROLLBACK").await.unwrap();
@@ -37,7 +37,7 @@ impl Hold {
         hold
     }
 
-    /// Every row and what lies between them, so that none can be put there.
+    /// Locks every row and the gaps between them, so that no row can be inserted.
     async fn lock(&mut self) -> sqlx::Result<()> {
         self.run("START TRANSACTION").await?;
         for shard in SHARDS {
@@ -52,7 +52,7 @@ impl Hold {
         sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(&mut self.connection).await.map(drop)
     }
 
-    /// The process that is caught, for people post in this partition: it waits, with rows written and not committed.
+    /// Waits until a projector is caught: it waits for the lock, with rows written and not committed. Returns its process.
     pub(crate) async fn caught(&mut self, cluster: &Cluster, partition: u32) -> String {
         let waiting = "SELECT of.db FROM information_schema.innodb_trx JOIN information_schema.processlist AS of \
                        ON of.id = trx_mysql_thread_id WHERE trx_state = 'LOCK WAIT' AND trx_rows_modified > 0";

@@ -81,7 +81,7 @@ async fn a_thousand_that_are_due_are_posted_once_whatever_is_killed() {
     cluster.kill(&ROLES).await;
     cluster.start(&ROLES).await;
     when(1.0).await;
-    // Whoever would post one again has had the time to.
+    // By now a second post of a message would have happened.
     tokio::time::sleep(Duration::from_secs(2)).await;
     let posted = posted(&ada, &channels).await;
     let wrong: Vec<_> = posted.iter().filter(|(_, all)| all.len() != 1).collect();

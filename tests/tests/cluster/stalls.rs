@@ -1,4 +1,4 @@
-//! That people can post, and how long they could not.
+//! Checks that people can post, and measures how long they could not.
 
 use std::{
     collections::BTreeMap,
@@ -10,7 +10,7 @@ use tokio::{sync::watch, time::timeout};
 
 use crate::{PATIENCE, faults::Fault};
 
-/// The longest time between two acknowledgements of a team, by what had happened.
+/// The longest time between two acknowledgements of a team, by the fault before it.
 pub(crate) struct Stalls {
     posted: watch::Receiver<usize>,
     now: Arc<Mutex<Option<(Fault, Duration)>>>,
@@ -38,12 +38,12 @@ impl Stalls {
         *self.now.lock().unwrap() = Some((fault, Duration::ZERO));
     }
 
-    /// Ends once everybody has posted about twice more.
+    /// Waits until everybody has posted about twice more.
     pub(crate) async fn goes_on(&mut self) {
         self.posted_more(16).await;
     }
 
-    /// Ends once there are so many more messages.
+    /// Waits for so many more acknowledged messages.
     pub(crate) async fn posted_more(&mut self, messages: usize) {
         let wanted = *self.posted.borrow() + messages;
         let posted = timeout(PATIENCE, self.posted.wait_for(|posted| *posted >= wanted)).await;

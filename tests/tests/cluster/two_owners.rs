@@ -13,7 +13,7 @@ use crate::{PATIENCE, log};
 const LASTS: Duration = Duration::from_secs(60);
 const NODES: &str = "teamlog.nodes";
 const BROKERS: [u64; 3] = [1, 2, 3];
-/// Between two looks at who leads.
+/// The pause between two looks at the leaders.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 pub(crate) async fn for_a_minute(cluster: &Cluster, partition: u32) {
@@ -30,7 +30,7 @@ pub(crate) async fn for_a_minute(cluster: &Cluster, partition: u32) {
     assert!(turns > 1, "{deaf} did not go on to believe that it owned the partition");
 }
 
-/// Has another broker lead the heartbeats than the one that leads the partition, or is to lead it: which one.
+/// Moves the leadership of the heartbeats to a broker that does not lead the partition and will not. Returns that broker.
 async fn lead_the_heartbeats_elsewhere(cluster: &Cluster, partition: u32) -> u64 {
     let of_partition = Leads::of(cluster, log::EVENTS, partition).await;
     let taken = [Some(of_partition.leader), of_partition.replicas.first().copied()];
@@ -45,7 +45,7 @@ async fn lead_the_heartbeats_elsewhere(cluster: &Cluster, partition: u32) -> u64
     let elect = ["--election-type", "preferred", "--topic", NODES, "--partition", "0"];
     let led = async {
         while Leads::of(cluster, NODES, 0).await.leader != broker {
-            // Either is refused while a replica is not in step, as after a broker's crash.
+            // Kafka refuses both while a replica is not in sync, as after a broker's crash.
             kafka(cluster, "reassign.ReassignPartitionsCommand", &reassign).await;
             kafka(cluster, "LeaderElectionCommand", &elect).await;
             tokio::time::sleep(LOOK_AGAIN).await;
@@ -55,7 +55,7 @@ async fn lead_the_heartbeats_elsewhere(cluster: &Cluster, partition: u32) -> u64
     broker
 }
 
-/// Who leads a partition, and who could: first who should.
+/// The leader of a partition and its replicas, the preferred leader first.
 struct Leads {
     leader: u64,
     replicas: Vec<u64>,
@@ -71,7 +71,7 @@ impl Leads {
     }
 }
 
-/// One of Kafka's own tools, whatever comes of it.
+/// Runs one of Kafka's own tools, and ignores its outcome.
 async fn kafka(cluster: &Cluster, tool: &str, args: &[&str]) {
     let jars = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/kafka/libs/*");
     let mut java = Command::new("java");

@@ -1,4 +1,4 @@
-//! One server a log at a time, and shards that keep their teams.
+//! At most one server writes a log at a time, and shards keep their teams.
 
 use std::{
     fs,
@@ -10,7 +10,7 @@ use std::{
 use serde_json::{Value, json};
 use teamlog_tests::{Engine, Options, Server, WAIT};
 
-/// What a server says when it claims a partition, and when it waits for another one's silence.
+/// The log lines of a server that claims a partition, and of one that waits until another server is silent.
 const WRITES: &str = "this node writes the partition";
 const WAITS: &str = "waiting for it to fall silent";
 
@@ -103,7 +103,7 @@ async fn after_a_kill_a_server_goes_on_here_at_once_and_elsewhere_after_a_silenc
     assert!(find(&server).await);
     assert_eq!(count(&server.log(), WAITS), 1, "{}", server.log());
 
-    // After a goodbye nobody waits.
+    // After a clean shutdown no server waits.
     server.stop().await;
     fs::remove_dir_all(server.data_dir()).unwrap();
     server.restart().await;
@@ -111,7 +111,7 @@ async fn after_a_kill_a_server_goes_on_here_at_once_and_elsewhere_after_a_silenc
     assert_eq!(count(&server.log(), WAITS), 1, "{}", server.log());
 }
 
-/// What a server says once it hears another one that writes.
+/// The log line of a server that notices another one that writes.
 const TWO: &str = "another node serves this log too";
 
 async fn until(what: &str, mut met: impl AsyncFnMut() -> bool) {
@@ -173,7 +173,7 @@ async fn a_server_that_was_replaced_while_it_was_paused_says_so_and_nothing_is_l
     assert_eq!(there.map(|message| message["ts"].as_str().unwrap()).collect::<Vec<_>>(), said);
 }
 
-/// What every program in front of which it is loaded takes for the time: an hour ahead.
+/// The source of a library that, once loaded before a program, sets the program's time an hour ahead.
 const AN_HOUR_AHEAD: &str = "
 #define _GNU_SOURCE
 #include <sys/syscall.h>
@@ -194,7 +194,7 @@ fn built(folder: &Path, source: &str) -> String {
     library.to_str().unwrap().to_owned()
 }
 
-/// Whether a writer would have claimed by now, had its clock been right.
+/// Returns true if a writer with the right time would have claimed by now.
 async fn refused(server: &Server) -> bool {
     let Ok(metrics) = reqwest::get(format!("{}/metrics", server.url())).await else { return false };
     metrics.text().await.is_ok_and(|text| text.contains("teamlog_writer_clock_refusals_total"))

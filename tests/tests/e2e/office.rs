@@ -23,11 +23,11 @@ struct Seat {
     api: Api,
     socket: Option<Socket>,
     cursor: String,
-    /// The number of the last message that was heard.
+    /// The number of the last message received.
     heard: usize,
 }
 
-/// What coming back cost one seat.
+/// The cost of the return of one seat.
 #[derive(Default)]
 struct Cost {
     calls: usize,
@@ -37,12 +37,12 @@ struct Cost {
     bytes: usize,
 }
 
-/// Says the numbers from one on.
+/// The poster of a channel, which numbers its messages from 1 on.
 struct Speaker {
     channel: String,
     begun: AtomicUsize,
     acked: AtomicUsize,
-    /// How many have come back in this round.
+    /// The number of seats that have reconnected in this round.
     back: watch::Sender<usize>,
 }
 
@@ -59,7 +59,7 @@ fn text(value: &Value) -> String {
 }
 
 impl Seat {
-    /// Calls until it is let in, and waits as it is told to.
+    /// Calls until it is let in, and waits as long as each answer says.
     async fn enter(&self, method: &str, args: &Value, cost: &mut Cost) -> Answer {
         loop {
             let answer = self.api.ask(method, args).await.unwrap_or_else(|why| panic!("{method}: {why:?}"));
@@ -75,7 +75,7 @@ impl Seat {
         }
     }
 
-    /// Comes back, by cursor or fresh, and hears everything up to the round's end, each message once.
+    /// Reconnects, by cursor or fresh, and receives everything up to the round's end, each message once.
     async fn come_back(&mut self, by_cursor: bool, speaker: &Speaker, end: &str) -> Cost {
         let mut cost = Cost::default();
         let acked = speaker.acked.load(Ordering::SeqCst);
@@ -164,7 +164,7 @@ impl Others {
         tokio::time::timeout(WAIT, enough).await.expect("the other team goes on");
     }
 
-    /// p99 of its posts and its joins.
+    /// Returns the p99 of the posts and of the joins.
     async fn stop(self) -> (Duration, Duration) {
         self.at_least(20).await;
         for task in self.tasks {
@@ -211,7 +211,7 @@ impl Office {
             }
         });
         let people: Vec<Api> = people.buffer_unordered(16).collect().await;
-        // They come in the morning one after the other.
+        // In the first round people connect one after the other.
         let seats = stream::iter(people).map(async |api| {
             let socket = api.connect(json!({ "cursors": true })).await;
             Seat { cursor: socket.cursor.clone().unwrap(), socket: Some(socket), api, heard: 0 }
@@ -225,8 +225,8 @@ impl Office {
         Office { server, owner, speaker, seats, other }
     }
 
-    /// The first so many are cut off, something is said, and they come back while more is said. What it cost each.
-    /// `cold`: the server is killed meanwhile, and its next process has not seen the team yet.
+    /// Cuts the first seats off, posts, and lets them reconnect while more is posted. Returns the cost of each.
+    /// `cold`: the server is killed meanwhile, and its next process has not loaded the team yet.
     async fn lose_and_come_back(&mut self, count: usize, cold: bool) -> Vec<Cost> {
         let mut coming: Vec<Seat> = self.seats.drain(..count).collect();
         for socket in coming.iter_mut().filter_map(|seat| seat.socket.take()) {

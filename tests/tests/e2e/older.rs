@@ -14,7 +14,7 @@ use std::{
 use serde_json::{Value, json};
 use teamlog_tests::{Api, Engine, Options, Server, WAIT};
 
-/// What one process logs of a view of another schema.
+/// The log line of a process about a view of another schema.
 const SAID: &str = "a view is of another schema";
 /// The views of the older data, in the order of `view status`.
 const VIEWS: [&str; 3] = ["mains", "shard s1", "search"];
@@ -43,7 +43,7 @@ async fn lines(server: &Server, status: i32, args: &[&str]) -> Vec<Value> {
     said.lines().filter(|line| line.starts_with('{')).map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// What `/readyz` says of a view, once that is so.
+/// Waits until `/readyz` reports this state of a view, and returns the report.
 async fn readyz(server: &Server, view: &str, needs_rebuild: bool) -> Value {
     let since = Instant::now();
     loop {

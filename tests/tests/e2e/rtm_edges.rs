@@ -1,4 +1,4 @@
-//! What no friendly client sends, and what nobody may be shown.
+//! Frames that no friendly client sends, and content that must be shown to nobody.
 
 use std::{
     path::Path,
@@ -8,9 +8,9 @@ use std::{
 use serde_json::{Value, json};
 use teamlog_tests::{Api, Engine, Server, Socket};
 
-/// What a frame may hold.
+/// The largest frame, in bytes.
 const FRAME_BYTES_MAX: usize = 16 * 1024;
-/// How long a ticket is good.
+/// The lifetime of a ticket.
 const TICKET: Duration = Duration::from_secs(30);
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::{Value, json};
 use teamlog_tests::{Engine, Options, Server};
 
-/// Who ran it and does not know how it ended runs it again.
+/// After a run with an unknown outcome, the seed is run again: it must not make a second team.
 #[tokio::test]
 async fn a_seed_that_is_run_again_makes_the_same_team_once() {
     let server = Server::with(Engine::Embedded, Options { unlimited: true, ..Options::default() }).await;

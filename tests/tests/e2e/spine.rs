@@ -1,4 +1,4 @@
-//! One team's life through the Web API, and again after the server was killed.
+//! The life of a team through the Web API, and again after the server was killed.
 
 use serde_json::{Value, json};
 use teamlog_tests::{Api, Engine, Server};

@@ -23,7 +23,7 @@ async fn newest(api: &Api, channel: &str) -> (Value, Value) {
     (page(100).await, page(200).await)
 }
 
-/// A counter, summed over its labels.
+/// Returns a counter, summed over its labels.
 async fn counter(server: &Server, name: &str) -> u64 {
     let shown = reqwest::get(format!("{}/metrics", server.url())).await.unwrap().text().await.unwrap();
     let lines = shown.lines().filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{'])));
@@ -47,7 +47,7 @@ async fn channel(api: &Api, name: &str) -> String {
     api.good("conversations.create", json!({ "name": name })).await["channel"]["id"].as_str().unwrap().to_owned()
 }
 
-/// One exchange with a memcached server in its classic text protocol.
+/// A connection to a memcached server in its classic text protocol.
 struct Memcached(BufReader<TcpStream>);
 
 impl Memcached {
@@ -115,7 +115,7 @@ async fn history_comes_from_the_cache_and_is_as_it_is_now() {
 async fn a_memcached_that_is_away_is_asked_once_a_second() {
     let mut server = Server::prepare(Engine::Embedded, Options { unlimited: true, ..Options::default() }).await;
     server.configure(|config| {
-        // Nobody listens there.
+        // An address without a listener.
         let servers = toml::Table::from_iter([("servers".to_owned(), toml::Value::from(vec!["127.0.0.1:1"]))]);
         config.insert("cache".to_owned(), servers.into());
     });
@@ -161,14 +161,14 @@ async fn what_somebody_put_into_memcached_is_not_believed() {
     }
 }
 
-/// A command's lines of JSON.
+/// Returns a command's lines of JSON.
 async fn lines(server: &Server, status: i32, args: &[&str]) -> Vec<Value> {
     let (ended, said) = server.run(&[&["--json"], args].concat()).await;
     assert_eq!(ended, status, "{args:?}:\n{said}");
     said.lines().filter(|line| line.starts_with('{')).map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// Somebody who posts, reads and searches without pause, and is never refused.
+/// A task that posts, reads and searches without pause. No call may be refused.
 struct AtWork {
     stop: Arc<AtomicBool>,
     task: tokio::task::JoinHandle<u32>,

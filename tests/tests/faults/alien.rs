@@ -11,7 +11,7 @@ use teamlog_tests::{Api, Engine, Failure, Options, Server, WAIT};
 
 use crate::views::{all_true, lines};
 
-/// What is said of partitions, views and teams that are not followed any more.
+/// The log lines about partitions, views and teams that are no longer followed.
 const STOPPED: [&str; 6] = [
     "a partition is not read on",
     "a view stops following a partition",
@@ -37,7 +37,7 @@ fn take_log(from: &Path, to: &Path) {
     }
 }
 
-/// What `/readyz` says once it has noticed.
+/// Waits until `/readyz` reports that the server is not ready, and returns the report.
 async fn not_ready(server: &Server) -> Value {
     let since = Instant::now();
     loop {
@@ -52,7 +52,7 @@ async fn not_ready(server: &Server) -> Value {
     }
 }
 
-/// Nothing is accepted, and whoever calls is told to come again: nobody decides on a history that may be wrong.
+/// Checks that no call that writes is accepted, and that callers are told to retry: the history may be wrong.
 async fn expect_refusal(ada: &Api, here: &str) {
     for args in
         [json!({ "channel": here, "text": "no" }), json!({ "channel": here, "text": "no", "client_msg_id": "k" })]
@@ -66,7 +66,7 @@ async fn expect_refusal(ada: &Api, here: &str) {
     }
 }
 
-/// The directory takes nothing either.
+/// Checks that the directory accepts no new team either.
 async fn expect_no_new_team(server: &Server) {
     let new = json!({ "domain": "new", "name": "new", "owner_name": "bob", "owner_email": "bob@example.com" });
     match server.api().call("teamlog.teams.create", &new).await {
@@ -127,7 +127,7 @@ impl Logs {
     }
 }
 
-/// It is up and says what is wrong, accepts nothing and forgets nothing.
+/// Checks that the server is up, reports the fault, accepts no call that writes, and forgets nothing.
 async fn expect_alien(server: &Server, ada: &Api, here: &str, old_id: &str) {
     let said = not_ready(server).await["parts"]["log"]["stopped"].as_str().unwrap().to_owned();
     assert!(said.contains("is not the log that a view was built from"), "{said}");
@@ -147,7 +147,7 @@ async fn a_log_that_was_made_anew_is_told_from_the_old_one() {
         let logs = Logs::of(engine, &server);
         let mut other = Server::prepare(engine, options()).await;
 
-        // Nothing is in it.
+        // The other log is empty.
         logs.put_that_of(&other, &server);
         server.start_unready().await;
         expect_alien(&server, &ada, &here, &old_id).await;
@@ -161,7 +161,7 @@ async fn a_log_that_was_made_anew_is_told_from_the_old_one() {
         all_true(&server).await;
         server.stop().await;
 
-        // Somebody else wrote more to it than the old one had.
+        // The other log has more records than the old one.
         if engine == Engine::Embedded {
             fs::create_dir_all(other.data_dir()).unwrap();
             fs::copy(server.data_dir().join("cluster.key"), other.data_dir().join("cluster.key")).unwrap();

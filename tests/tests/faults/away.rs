@@ -1,4 +1,4 @@
-//! Kafka is away, or the configuration is wrong: what the binary says and how it ends.
+//! Kafka is unavailable, or the configuration is wrong: the output of the binary and its end.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use teamlog_tests::{Engine, Failure, Options, Server, Stack, WAIT};
 
 use crate::views::all_true;
 
-/// An address at which nobody listens.
+/// An address without a listener.
 fn nobody() -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().to_string()
@@ -98,7 +98,7 @@ async fn an_unknown_setting_is_refused_with_the_nearest_known_one() {
     assert!(!server.data_dir().join("log.sqlite").exists(), "nothing was begun");
 }
 
-/// Who writes is told to come again, under the same key; who reads notices nothing.
+/// Writers are told to retry under the same key; readers notice nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_or_doubled_while_kafka_is_away() {
     let Some(stack) = Stack::lease().await else { return };

@@ -48,7 +48,7 @@ async fn events(server: &Server, domain: &str) -> Vec<String> {
     lines(&said).map(|line| line["type"].as_str().unwrap().to_owned()).collect()
 }
 
-/// Whoever has a token finds all that a new team has.
+/// Checks that a person with a token finds everything that a new team has.
 async fn expect_whole(server: &Server, ada: &Api, domain: &str) {
     let me = ada.good("auth.test", json!({})).await;
     assert_eq!(me["user"], "ada", "{me}");

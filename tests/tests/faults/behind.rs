@@ -1,4 +1,4 @@
-//! Views that stand far behind the log: whatever they are read for is right all the same, or refused for now.
+//! Views far behind the log: answers from them are right, or refused for now.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use crate::{
     views::all_true,
 };
 
-/// Posts under way at once.
+/// Posts in flight.
 const AT_ONCE: usize = 64;
 /// Of so many posts that the views have not seen one has a key.
 const KEYED: usize = 100;
@@ -44,7 +44,7 @@ impl Said {
 }
 
 impl Behind {
-    /// `log` are settings of the section for the new start.
+    /// Builds the scenario. The new start gets the settings `log` in its section `[log]`.
     async fn begin(engine: Engine, posts: usize, log: &[(&str, i64)]) -> Behind {
         let mut server = Server::with(engine, Options { unlimited: true, ..Options::default() }).await;
         let (ada, _) = server.team("behind").await;
@@ -75,7 +75,7 @@ impl Behind {
         Behind { ada: ada.at(server.url()), server, here, held, old, new }
     }
 
-    /// A call that must be answered now, and how long it took.
+    /// Makes a call that must succeed now, prints how long it took, and returns the answer.
     async fn good(&self, method: &str, args: Value) -> Value {
         let since = Instant::now();
         let answer = self.ada.good(method, args).await;

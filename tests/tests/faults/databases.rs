@@ -52,7 +52,7 @@ impl Shard {
 pub(crate) struct Replica(String);
 
 impl Replica {
-    /// What the commands call it.
+    /// Returns the name by which the commands call the server.
     pub(crate) fn name(&self) -> &str {
         self.0.split_once("://").unwrap().1.trim_start_matches("root@")
     }

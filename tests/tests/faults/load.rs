@@ -1,4 +1,4 @@
-//! Clients at work, none of whom may ever notice anything.
+//! Clients at work that must not notice any fault.
 
 use std::{
     sync::{Arc, Mutex},
@@ -9,11 +9,11 @@ use serde_json::json;
 use teamlog_tests::{Api, WAIT};
 use tokio::{sync::watch, task::JoinSet};
 
-/// One who posts, one who reads, one who opens sockets.
+/// A poster, a reader, and a client that opens sockets.
 const KINDS: usize = 3;
 
-/// They go on until they are told to stop. Whatever is not answered as on a good day is a panic, which
-/// [`Load::rounds`] and [`Load::stop`] pass on.
+/// Clients that work until they are stopped. An answer that differs from the usual one is a panic, which [`Load::rounds`]
+/// and [`Load::stop`] pass on.
 pub(crate) struct Load {
     stop: watch::Sender<bool>,
     rounds: watch::Receiver<[usize; KINDS]>,
@@ -22,7 +22,7 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    /// Begins, as `api`, who is in `channel`.
+    /// Starts the clients as `api`, who is a member of `channel`.
     pub(crate) fn start(api: &Api, channel: &str) -> Load {
         let (stop, stopped) = watch::channel(false);
         let (count, rounds) = watch::channel([0; KINDS]);
@@ -36,7 +36,7 @@ impl Load {
         Load { stop, rounds, tasks, posted }
     }
 
-    /// Ends once each of them got `more` answers from here on.
+    /// Waits until each client has received `more` further answers.
     pub(crate) async fn rounds(&mut self, more: usize) {
         let wanted = self.rounds.borrow_and_update().map(|done| done + more);
         let reached = self.rounds.wait_for(|done| done.iter().zip(wanted).all(|(done, wanted)| *done >= wanted));
@@ -46,7 +46,7 @@ impl Load {
         }
     }
 
-    /// Stops them. Gives the `ts` of everything that was acknowledged.
+    /// Stops the clients. Returns the `ts` of every acknowledged message.
     pub(crate) async fn stop(mut self) -> Vec<String> {
         self.stop.send_replace(true);
         while let Some(ended) = self.tasks.join_next().await {
@@ -93,12 +93,12 @@ impl Work {
                 root = Some(ts);
             }
             self.done(0);
-            // Not the whole machine for one client.
+            // One client must not use the whole machine.
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 
-    /// The newest page, of more than come during one read, has what was acknowledged before it was asked for.
+    /// Reads the newest page. It must hold the messages that were acknowledged before the read.
     async fn read(self: Arc<Self>) {
         while self.goes_on() {
             let last = self.posted.lock().unwrap().last().cloned();
@@ -114,7 +114,7 @@ impl Work {
         }
     }
 
-    /// A socket of its own, on which the own message comes.
+    /// Opens a socket and waits for the client's own message on it.
     async fn connect(self: Arc<Self>) {
         for number in 0.. {
             if !self.goes_on() {

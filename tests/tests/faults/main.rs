@@ -1,4 +1,4 @@
-//! What the real binary does when a part of it or below it dies, lies or comes back as something else.
+//! Tests of the real binary when a part of it or below it dies, gives wrong answers, or returns as something else.
 #![allow(clippy::unwrap_used)]
 
 mod alien;

@@ -21,7 +21,7 @@ async fn begin(server: Server) -> (Server, Api, String) {
     (server, ada, here)
 }
 
-/// Everything that was acknowledged is in the history, once.
+/// Checks that every acknowledged message is in the history, once.
 async fn expect_all(api: &Api, channel: &str, acknowledged: &[String]) {
     let history = api.history(channel).await;
     for ts in acknowledged {
@@ -129,7 +129,7 @@ async fn a_team_in_memory_talks_on_while_every_database_is_away() {
             other => panic!("{method}: {other:?}"),
         }
     }
-    // Who starts meanwhile has no team in memory.
+    // A process that starts now has no team in memory.
     server.restart().await;
     let ada = ada.at(server.url());
     match ada.call("auth.test", &json!({})).await {

@@ -13,7 +13,7 @@ use zip::{ZipWriter, write::SimpleFileOptions};
 
 use crate::views::lines;
 
-/// Calls of every kind that writes.
+/// Makes calls of every kind that writes.
 async fn write_everything(server: &Server) {
     let new = json!({
         "domain": "everything", "name": "everything", "owner_name": "ada", "owner_email": "ada@example.com",
@@ -84,7 +84,7 @@ fn import(path: &Path) {
     zip.finish().unwrap();
 }
 
-/// Which of our events lie where, by the program's own account: `(partition, offset)` to the event.
+/// Returns the program's own account of its events: from `(partition, offset)` to the event.
 async fn by_us(server: &Server) -> BTreeMap<(u64, u64), Value> {
     let (status, said) = server.run(&["log", "cat"]).await;
     assert_eq!(status, 0, "{said}");

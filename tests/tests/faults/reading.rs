@@ -1,4 +1,4 @@
-//! Kafka, mains and memcached are away: whoever has a token reads and connects.
+//! Kafka, mains and memcached are unavailable: a person with a token can still read and connect.
 
 use std::time::Instant;
 
@@ -8,7 +8,7 @@ use teamlog_tests::{Api, Engine, Failure, Options, Server, Socket, Stack, WAIT};
 
 use crate::views::{all_true, caught_up};
 
-/// What one reader has of a team before everything but its shard goes away.
+/// A reader and its view of a team from the time before everything but the team's shard became unavailable.
 struct Reader {
     api: Api,
     user: String,
@@ -45,7 +45,7 @@ impl Reader {
         self.sockets.push(self.api.connect(json!({})).await);
     }
 
-    /// Writes until it is done; the key makes it once.
+    /// Retries a write until it succeeds. The key makes it happen once.
     async fn write(&self, text: &str) {
         let since = Instant::now();
         let post = json!({ "channel": self.channel, "text": text, "client_msg_id": text });

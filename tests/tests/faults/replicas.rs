@@ -8,7 +8,7 @@ use teamlog_tests::{Api, Engine, Options, Server, Stack, WAIT};
 
 use crate::views::all_true;
 
-/// Who reads at once, and how often each.
+/// Concurrent readers, and the reads of each.
 const READERS: usize = 8;
 const READS: usize = 40;
 

@@ -1,4 +1,4 @@
-//! What the operators' commands say of the views.
+//! The operators' commands on views, and their output.
 
 use std::time::{Duration, Instant};
 

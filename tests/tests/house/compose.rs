@@ -11,7 +11,7 @@ use crate::{has_word, read, root};
 /// Names and values: of Kafka's properties, or of a process's environment.
 type Settings = BTreeMap<String, String>;
 
-/// What `scripts/stack` would start, without starting it. Where a part listens stands its name instead.
+/// The parts that `scripts/stack` would start, without starting them. Names of the parts stand in for their addresses.
 struct Native {
     parts: BTreeSet<String>,
     kafka: BTreeMap<String, Settings>,
@@ -182,7 +182,8 @@ fn compose_and_native_teamlog_have_the_same_configuration() {
     assert_eq!(used, created, "databases that teamlog uses and databases that are made");
 }
 
-/// What each process is told besides the file that all share, and that it is reached where the others are told.
+/// Compares the settings of each process, beside the file that all share, and checks that it listens where the others
+/// call it.
 #[test]
 fn compose_and_native_roles_are_told_the_same() {
     const LISTEN: &str = "TEAMLOG_CLUSTER__LISTEN";

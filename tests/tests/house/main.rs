@@ -14,7 +14,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-/// What each crate may use of the workspace: `schemas <- log, state <- cluster <- live <- ingest`, `log, state <-
+/// The crates of the workspace that each crate may use: `schemas <- log, state <- cluster <- live <- ingest`, `log, state <-
 /// projectors`, all of these `<- consumers, gateway <- cli`, and everybody is open to benches and tests. A new arrow needs a decision record in `docs/adr/`.
 const ARROWS: &[(&str, &[&str])] = &[
     ("teamlog-schemas", &[]),

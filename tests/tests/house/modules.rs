@@ -16,7 +16,7 @@ pub(crate) struct Crate {
     modules: BTreeMap<Module, Source>,
 }
 
-/// What one file says.
+/// The content of one file.
 #[derive(Default)]
 struct Source {
     /// Names of what stands in it.
@@ -106,7 +106,7 @@ impl Crate {
         Some(here)
     }
 
-    /// The same for a path that begins with a name that `use` brings into `from`.
+    /// Resolves a path that begins with a name that `use` brings into `from`.
     fn by_name(&self, from: &Module, name: &str, rest: &[String], depth: usize) -> Option<&Module> {
         let source = &self.modules[from];
         if source.defined.contains(name) {
@@ -167,7 +167,7 @@ fn reachable<'a>(
     found
 }
 
-/// One file, as it is read.
+/// The state of the reading of one file.
 struct Reading {
     source: Source,
     children: Vec<String>,

@@ -19,7 +19,7 @@ pub(crate) const LEFT_OUT: &str = "TEAMLOG_SIM_LEFT_OUT";
 pub(crate) const RULES: [Rule; 6] =
     [Rule::Seq, Rule::ReadBack, Rule::Barrier, Rule::Closed, Rule::MembershipAtX, Rule::LowWater];
 
-/// What a seed says: one line of a run that went well, or what failed.
+/// The result of a seed: one line of a run that went well, or the failure.
 pub(crate) type Said = Result<String, String>;
 
 /// Runs one seed.

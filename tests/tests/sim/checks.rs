@@ -1,4 +1,4 @@
-//! What must hold of many seeds: the tests of this binary.
+//! The invariants that must hold for many seeds: the tests of this binary.
 
 use teamlog_log::testing::Rule;
 

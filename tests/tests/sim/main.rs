@@ -69,7 +69,7 @@ fn alone(seed: u64, printed: bool) {
     println!("seed {seed}: {lines} lines {hash:016x}, {events} events, {claims} claims, {frames} frames");
 }
 
-/// What the standard harness would do: it runs each test in a thread and waits by the clock, which stands still here.
+/// Does the work of the standard harness, which runs each test in a thread and waits by the real clock: here time is paused.
 fn harness(seeds: Option<u64>) -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let names: Vec<&String> = words.iter().filter(|word| !word.starts_with('-')).collect();

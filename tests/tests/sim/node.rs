@@ -1,5 +1,5 @@
-//! One life of a node: heartbeats, feed, writers, live teams, a projector, and a gateway that hands commands to whoever
-//! the node's table calls their owner; as the program puts them together, over a wire that can fail.
+//! A life of a node: heartbeats, feed, writers, live teams, a projector, and a gateway that forwards commands to their
+//! owner by the node's table. The parts are put together as in the program, over a wire that can fail.
 
 use std::{
     pin::Pin,
@@ -59,22 +59,22 @@ pub(crate) struct Life {
     pub(crate) name: String,
     pub(crate) number: usize,
     pub(crate) wire: Wire,
-    /// Its gateway's, which hands commands to their owners.
+    /// The gateway's ingest, which forwards commands to their owners.
     pub(crate) ingest: Ingest,
-    /// Its writers'. Other nodes reach them, and its own gateway as one of those.
+    /// The writers' ingest. Other nodes call it, and so does this node's own gateway.
     pub(crate) writing: Ingest,
-    /// Its place among the others, until it leaves.
+    /// The node's membership, until it leaves.
     nodes: Mutex<Option<Nodes>>,
     members: watch::Receiver<Arc<Membership>>,
     gateway: Gateway,
     rtm: Arc<Rtm>,
-    /// Its consumer.
+    /// The node's consumer.
     work: (JobRunner, CancellationToken),
     tasks: TaskTracker,
     stop: CancellationToken,
 }
 
-/// What a life is begun with.
+/// The settings with which a life begins.
 pub(crate) struct Birth {
     pub(crate) plan: Plan,
     pub(crate) number: usize,
@@ -85,7 +85,7 @@ pub(crate) struct Birth {
     pub(crate) clock: SkewedClock,
 }
 
-/// What a machine's clock says. Cheap to clone.
+/// The clock of a machine. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct SkewedClock {
     began: Instant,
@@ -207,22 +207,22 @@ impl Life {
         self.members.clone()
     }
 
-    /// What it writes.
+    /// Returns the partitions that this node writes.
     pub(crate) fn writes(&self) -> Vec<TopicPartition> {
         let directory = self.writing.writes_directory().then_some(TopicPartition::DIRECTORY);
         let events = self.writing.writes().into_iter().map(|number| TopicPartition::events(Partition(number)));
         directory.into_iter().chain(events).collect()
     }
 
-    /// Nothing of it reaches anybody from here on.
+    /// Kills the node: from here on nothing of it reaches any other.
     pub(crate) fn crash(&self) {
         self.wire.set(Link::Dead);
         self.stop.cancel();
         self.nodes.lock().unwrap().take();
     }
 
-    /// Ends in good order: what it wrote is handed over, sessions are told to go on elsewhere, what is in flight is
-    /// drained, and it says goodbye.
+    /// Shuts down cleanly: hands its partitions over, tells sessions to reconnect elsewhere, drains what is in flight, and
+    /// leaves.
     pub(crate) async fn drain(&self) {
         self.take_part(false);
         let handed_over = async {
@@ -355,7 +355,7 @@ pub(crate) struct Socket {
     hear: mpsc::Receiver<Outgoing>,
 }
 
-/// What a client hears.
+/// A frame or a close that a client receives.
 pub(crate) enum Heard {
     Frame(Value),
     Closed(u16),

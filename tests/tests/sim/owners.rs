@@ -20,12 +20,13 @@ use crate::{
     wire::{Link, Lost, Wire},
 };
 
-/// As the link: a host that does not take a connection for so long is away.
+/// A connection that is not accepted for so long marks the host as unavailable, as in the link.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
-/// As the link: a node that was silent for so long is found to be away, by its ping.
+/// A node that is silent for so long is found to be unavailable by the ping, as in the link.
 const SILENCE: Duration = Duration::from_millis(1_500);
 
-/// Who listens where, by address. A life that is over listens on, dead, until the next one does. Cheap to clone.
+/// The listeners of all nodes, by address. A life that has ended keeps its address, dead, until the next one. Cheap to
+/// clone.
 #[derive(Clone, Default)]
 pub(crate) struct Addresses {
     doors: Arc<Mutex<BTreeMap<String, Door>>>,
@@ -38,7 +39,7 @@ struct Door {
 }
 
 impl Addresses {
-    /// From now on this life is the one that is reached there.
+    /// Makes this life the listener at `address`.
     pub(crate) fn listen(&self, address: &str, wire: &Wire, writers: &Arc<dyn Writers>) {
         let door = Door { wire: wire.clone(), writers: writers.clone() };
         self.doors.lock().unwrap().insert(address.to_owned(), door);
@@ -57,13 +58,14 @@ pub(crate) struct Calls {
     pub(crate) rng: Mutex<StdRng>,
 }
 
-/// What one call meets.
+/// The faults of one call.
 struct Luck {
     there: Duration,
     back: Duration,
     refused: bool,
     broken: bool,
-    /// Who is dead is so without a word; and what breaks does so at once, while the call is on its way.
+    /// True if a call to an unreachable node fails only after the timeout, and a broken call fails while it still executes.
+    /// False if the first fails at once, and the second after it was answered.
     silent: bool,
 }
 
@@ -104,7 +106,7 @@ impl Carrier for Calls {
         let Some(door) = self.to.door(address).filter(|door| !luck.refused && door.wire.link() != Link::Dead) else {
             return Err(luck.nobody(CONNECT_TIMEOUT, not_sent()).await);
         };
-        // What was sent arrives, though whoever sent it may have given it up, and asked again meanwhile.
+        // A call that was sent arrives, even if the caller has given up and retried meanwhile.
         let (path, asked) = (path.to_owned(), door.clone());
         let answer = tokio::spawn(async move {
             tokio::time::sleep(luck.there).await;

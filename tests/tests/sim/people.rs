@@ -1,4 +1,4 @@
-//! Those who do something: posting, coming and going, with keys and without, again where they do not know.
+//! People who act: they post, join and leave, with keys and without, and retry when the outcome is unknown.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,7 +19,7 @@ use crate::{
     world::{Crew, Person, REST, World},
 };
 
-/// What somebody wants to do.
+/// An act that a person attempts.
 #[derive(Clone, Debug)]
 enum Deed {
     Post {
@@ -69,14 +69,14 @@ enum Deed {
     },
 }
 
-/// What is known of a deed after all tries.
+/// The known outcome of a deed after all attempts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Known {
-    /// It counts.
+    /// The deed happened and counts.
     Done,
-    /// It surely did not happen.
+    /// The deed certainly did not happen.
     NotDone,
-    /// Nobody knows.
+    /// The outcome is unknown.
     Open,
 }
 
@@ -139,7 +139,7 @@ impl Deed {
     }
 }
 
-/// Makes a team with its people and channels, whatever goes wrong meanwhile.
+/// Makes a team with its people and channels, whatever faults occur meanwhile.
 pub(crate) async fn settle_in(world: &World, number: usize) -> Crew {
     let mut rng = world.rng(&format!("crew {number}"));
     let owner = NewPerson { name: "p0".to_owned(), with_token: true, ..NewPerson::default() };
@@ -220,7 +220,7 @@ async fn until_done(
     world.fail("nobody could settle in")
 }
 
-/// Does one thing after the other until the world is ending.
+/// Does one deed after the other until the world is ending.
 pub(crate) async fn busy(world: World, crew: Arc<Crew>, number: usize) {
     let who = format!("{}/p{number}", crew.team);
     let mut doer = Doer {
@@ -248,9 +248,9 @@ struct Doer {
     number: usize,
     who: String,
     deeds: u32,
-    /// Messages of theirs that count.
+    /// Messages of this person that count.
     said: Vec<(ConversationId, Ts)>,
-    /// Messages for later that were scheduled for certain.
+    /// Scheduled messages that were certainly accepted.
     scheduled: Vec<(ConversationId, ScheduleId)>,
 }
 
@@ -261,7 +261,7 @@ impl Doer {
         let me = self.crew.people[self.number].user;
         let now = self.world.shadow().memberships(self.crew.partition, self.crew.team);
         let (own, others): (Vec<_>, Vec<_>) = self.crew.channels.iter().partition(|channel| now.is_in(**channel, me));
-        // Mostly what can be done, now and then what cannot: memberships are only what they were a moment ago anyway.
+        // Mostly deeds that are allowed, sometimes others. The known memberships may be out of date in either case.
         let fitting = |rng: &mut StdRng, from: &[ConversationId]| {
             if from.is_empty() || rng.random_bool(0.1) { *pick(rng, &self.crew.channels) } else { *pick(rng, from) }
         };
@@ -288,7 +288,7 @@ impl Doer {
         }
     }
 
-    /// Something that is due within seconds; or, so that there is time to delete it, in a minute or two.
+    /// Returns a message that is due within seconds, or in a minute or two, so that there is time to delete it.
     fn for_later(&mut self, conversation: ConversationId) -> Deed {
         if self.rng.random_bool(0.3)
             && let Some((conversation, schedule)) = self.scheduled.pop()
@@ -300,7 +300,7 @@ impl Doer {
         Deed::Schedule { conversation, text: format!("{} for later {}", self.who, self.deeds), due }
     }
 
-    /// Under a key: again and again until it is known what became of it. Without: once.
+    /// Does a deed. With a key it is retried until it was decided, at most eight times; without one it is tried once.
     async fn try_all(&mut self, deed: &Deed) {
         let key = self.rng.random_bool(0.7).then(|| format!("k{}", self.deeds));
         let tries = if key.is_some() { 8 } else { 1 };
@@ -328,7 +328,7 @@ impl Doer {
             if first.is_some() && one.0 == Known::NotDone && one.2 {
                 self.world.fail(&format!("{} was acknowledged, and refused when asked again: {deed:?}", self.who));
             }
-            // Now and then one who knows asks again.
+            // Sometimes a call with a known outcome is repeated.
             let again = if first.is_some() { self.rng.random_bool(0.1) } else { !one.2 };
             if !again {
                 break;
@@ -340,7 +340,7 @@ impl Doer {
         }
     }
 
-    /// What was said not to be done so far does not count.
+    /// Checks that a deed reported as not done does not count in the log so far.
     fn check_denied(&self, deed: &Deed, known: Known) {
         if let (Deed::Post { text, .. }, Known::NotDone) = (deed, known)
             && self.world.shadow().counts(text)
@@ -349,7 +349,7 @@ impl Doer {
         }
     }
 
-    /// What is known of it, its event, and whether it was decided.
+    /// Tries the deed once. Returns the known outcome, its event, and whether it was decided.
     async fn try_once(&mut self, deed: &Deed, key: Option<&str>, number: u32) -> (Known, Option<Arc<Event>>, bool) {
         let life = self.world.any(&mut self.rng).await;
         let deadline = Duration::from_millis(self.rng.random_range(200..8_000));
@@ -397,7 +397,7 @@ impl Doer {
         }
     }
 
-    /// What must have been so for a refusal to be right: any of these.
+    /// Returns the memberships of which at least one must have held for the refusal to be right.
     fn premises(&self, deed: &Deed, refusal: Refusal) -> Vec<(UserId, bool)> {
         let me = self.crew.people[self.number].user;
         match (refusal, deed) {

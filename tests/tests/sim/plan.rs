@@ -1,4 +1,4 @@
-//! What a seed decides before anything happens: how large the world is, and what goes wrong in it.
+//! The plan that a seed determines before the run: the size of the world, and its faults.
 
 use std::{ops::Range, time::Duration};
 
@@ -38,7 +38,7 @@ pub(crate) struct Plan {
     pub(crate) catch_up_bytes_max: usize,
 }
 
-/// What becomes of a call from one node to another.
+/// The faults of calls from one node to another.
 #[derive(Clone, Debug)]
 pub(crate) struct CallFaults {
     /// On its way, each way.

@@ -1,4 +1,4 @@
-//! One seed from beginning to end, in one thread and under paused time.
+//! Runs a seed from beginning to end, in one thread and under paused time.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -16,7 +16,7 @@ use crate::{
     world::{Crew, REST, World},
 };
 
-/// What a run that went well has to say.
+/// The summary of a run that went well.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Outcome {
     /// Lines of the trace, and their hash.

@@ -1,5 +1,5 @@
-//! Those who listen: sockets that come by a fresh start, by a cursor or by a `reconnect_url`, on any node, and go when
-//! they like. Each frame is held against the next one that the shadow model has for them.
+//! The sessions of a run: sockets that connect fresh, by a cursor or by a `reconnect_url`, on any node, and close at random
+//! times. Each frame is compared with the next one that the shadow model has for them.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,10 +14,10 @@ use crate::{
     world::{Crew, Person, REST, World},
 };
 
-/// Frames that come besides those of the log.
+/// Frames that are not of the log.
 const BESIDES: [&str; 4] = ["hello", "goodbye", "reconnect_url", "presence_change"];
 
-/// By what a session comes.
+/// The way in which a session connects.
 #[derive(Clone, Debug)]
 enum By {
     Start,
@@ -31,7 +31,7 @@ struct Listener {
     person: Person,
     who: String,
     rng: StdRng,
-    /// Behind the last frame that came; none before the first session.
+    /// The place after the last frame received; none before the first session.
     at: Option<At>,
     /// The newest of each that was heard.
     cursor: Option<String>,
@@ -41,7 +41,7 @@ struct Listener {
     heard: u64,
 }
 
-/// Comes and goes until the world is ending; then stays until it has heard everything. Says how many frames came.
+/// Connects and disconnects until the world is ending, then stays until all frames have arrived. Returns their number.
 pub(crate) async fn listen(world: World, crew: Arc<Crew>, number: usize) -> u64 {
     let who = format!("{}/s{number}", crew.team);
     let mut rng = world.rng(&format!("listen {who}"));
@@ -132,7 +132,7 @@ impl Listener {
         }
     }
 
-    /// Opens a socket; none if it was told to come again later.
+    /// Opens a socket; none if the client was told to retry later.
     async fn come(&mut self, life: &Arc<Life>, by: &By) -> Option<Socket> {
         let patience = Duration::from_secs(15);
         let (url, place) = match by {
@@ -204,7 +204,7 @@ impl Listener {
         }
     }
 
-    /// Who comes back by a url goes on exactly where they were when it was given.
+    /// Checks that a session that returns by a `reconnect_url` continues exactly where it was when the URL was given.
     fn leads_on(&self, to: At) {
         let shadow = self.world.shadow();
         let next = |at| {

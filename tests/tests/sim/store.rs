@@ -33,7 +33,7 @@ struct Rows {
     position: Position,
     teams: BTreeMap<TeamId, Team>,
     keys: HashMap<WriteKey, Arc<Event>>,
-    /// What facts about messages are made of.
+    /// The events from which facts about messages are built.
     messages: BTreeMap<ConversationId, Vec<Arc<Event>>>,
 }
 
@@ -48,7 +48,7 @@ impl Store {
         Store { committed: Arc::new(Mutex::new((0..partitions).map(|_| empty()).collect())), lag }
     }
 
-    /// What is committed of each partition.
+    /// Returns the committed position of each partition.
     pub(crate) fn positions(&self) -> Vec<Position> {
         self.committed.lock().unwrap().iter().map(|rows| rows.position).collect()
     }

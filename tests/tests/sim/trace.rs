@@ -1,4 +1,4 @@
-//! What happened in a run, as lines, and a hash over them: the same seed gives the same.
+//! The trace of a run: its actions as lines, and a hash over them. Equal seeds give equal traces.
 
 use std::{
     fmt::Arguments,
@@ -30,7 +30,7 @@ impl Trace {
         Trace { inner: Arc::new(Mutex::new(inner)) }
     }
 
-    /// Somebody (a node, a client, the world) did something.
+    /// Adds a line: an actor (a node, a client, the world) did something.
     pub(crate) fn say(&self, who: &str, what: Arguments<'_>) {
         let mut inner = self.inner.lock().unwrap();
         let line = format!("{:>9.3} {who:<9} {what}", inner.began.elapsed().as_secs_f64());
@@ -41,7 +41,7 @@ impl Trace {
         }
     }
 
-    /// So many lines, and their hash.
+    /// Returns the number of lines, and their hash.
     pub(crate) fn sum(&self) -> (u64, u64) {
         let inner = self.inner.lock().unwrap();
         (inner.lines, inner.hash.finish())

@@ -1,4 +1,4 @@
-//! What goes wrong: nodes crash, stop, are cut off or set apart, clocks go off, the log is away; and all heals in the end.
+//! The faults of a run: nodes crash, stop, lose the network, clocks skew, the log is unavailable. At the end all is mended.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,24 +13,24 @@ use crate::{
     world::{REST, World},
 };
 
-/// What happens to one node, or to the log.
+/// A fault of one node, or of the log.
 #[derive(Clone, Copy, Debug)]
 enum Trouble {
-    /// It is killed, and begins anew.
+    /// The node is killed and starts again.
     Crash,
-    /// It is paused, and goes on: the others take over meanwhile, and it finds out.
+    /// The node is paused and continues. Other nodes take over meanwhile, and it must find that out.
     Stop,
-    /// It does not reach the log.
+    /// The node does not reach the log.
     CutOff,
-    /// It ends in good order, and begins anew.
+    /// The node shuts down cleanly and starts again.
     Drain,
-    /// Heartbeats do not pass between it and the others: they take over what it goes on to write.
+    /// No heartbeats pass between the node and the others. They take over the partitions that it continues to write.
     Apart,
-    /// Its clock is minutes off: it claims nothing meanwhile.
+    /// The node's clock is minutes off: it claims nothing meanwhile.
     Clock,
-    /// The log does not answer.
+    /// The log is unavailable.
     LogAway,
-    /// No heartbeat comes into the log: all tables stay as they are.
+    /// No heartbeat is appended to the log: all tables stay as they are.
     NodesAway,
 }
 
@@ -53,7 +53,7 @@ const TROUBLES: [Trouble; 14] = [
 ];
 
 impl World {
-    /// Things go wrong, one after the other, for as long as planned.
+    /// Causes one fault after the other, for as long as planned.
     pub(crate) async fn trouble(&self) {
         let plan = self.plan();
         let mut rng = self.rng("trouble");

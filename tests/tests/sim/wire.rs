@@ -1,4 +1,4 @@
-//! What lies between a node and everybody else: its I/O can be held up, cut off from the log, or be over for ever.
+//! The wire between a node and all others. A node's I/O can be held up, cut off from the log, or ended for ever.
 //!
 //! A node that is dead goes on in memory, but nothing of it reaches anybody and nothing reaches it: to the log and to
 //! its clients that is a `kill -9`. One that is stopped is let go on later where it was, as after SIGSTOP and SIGCONT: what
@@ -18,7 +18,7 @@ use teamlog_log::{
 };
 use tokio::sync::{oneshot, watch};
 
-/// How a node stands to the others.
+/// The state of the link between a node and the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Link {
     /// Everything passes.
@@ -31,7 +31,7 @@ pub(crate) enum Link {
     Dead,
 }
 
-/// The connection to a node broke off.
+/// The error of a broken connection to a node.
 #[derive(Debug)]
 pub(crate) struct Lost;
 
@@ -47,7 +47,7 @@ pub(crate) struct Wire {
 struct Inner {
     log: Arc<FaultyLog>,
     link: watch::Sender<Link>,
-    /// The other nodes do not hear of it, nor it of them, whatever else passes.
+    /// True while heartbeats are dropped in both directions, whatever else passes.
     apart: watch::Sender<bool>,
     state: Mutex<State>,
 }
@@ -55,7 +55,7 @@ struct Inner {
 struct State {
     rng: StdRng,
     next: u64,
-    /// Appends that wait until the log can be reached.
+    /// Appends that wait until the log is available.
     waiting: VecDeque<Waiting>,
 }
 
@@ -95,12 +95,12 @@ impl Wire {
         }
     }
 
-    /// From now on no heartbeat passes, either way, or all do again.
+    /// Stops all heartbeats in both directions, or lets them pass again.
     pub(crate) fn set_apart(&self, apart: bool) {
         self.inner.apart.send_replace(apart);
     }
 
-    /// Ends once the node has been stopped for so long at a time.
+    /// Waits until the node has been stopped for so long without interruption.
     pub(crate) async fn stopped_for(&self, long: Duration) {
         let mut link = self.inner.link.subscribe();
         loop {
@@ -111,26 +111,26 @@ impl Wire {
         }
     }
 
-    /// Ends once clients can reach the node.
+    /// Waits until clients can reach the node.
     pub(crate) async fn reached(&self) -> Result<(), Lost> {
         let mut link = self.inner.link.subscribe();
         let link = link.wait_for(|link| *link != Link::Stopped).await.map(|link| *link);
         if matches!(link, Ok(Link::Open | Link::CutOff)) { Ok(()) } else { Err(Lost) }
     }
 
-    /// Ends when the node dies.
+    /// Waits until the node dies.
     pub(crate) async fn died(&self) {
         let mut link = self.inner.link.subscribe();
         let _ = link.wait_for(|link| *link == Link::Dead).await;
     }
 
-    /// Ends once the node reaches the log; never, if it is dead.
+    /// Waits until the node reaches the log. Never returns if it is dead.
     async fn to_log(&self) {
         let mut link = self.inner.link.subscribe();
         let _ = link.wait_for(|link| *link == Link::Open).await;
     }
 
-    /// Ends once the node hears the others' heartbeats.
+    /// Waits until the node receives the others' heartbeats.
     async fn not_apart(&self) {
         let mut apart = self.inner.apart.subscribe();
         let _ = apart.wait_for(|apart| !*apart).await;
@@ -142,7 +142,7 @@ impl Wire {
         outcomes
     }
 
-    /// Asks the log something that is not an append.
+    /// Makes a call to the log that is not an append.
     async fn ask<T>(&self, ask: impl Future<Output = Result<T, LogError>>) -> Result<T, LogError> {
         let cut_off = || Err(LogError::Unavailable("cut off".to_owned()));
         if self.link() == Link::CutOff {
@@ -192,7 +192,7 @@ impl Log for Wire {
                     let mut outcome = Box::pin(async move {
                         match outcome.await {
                             Ok(outcomes) => outcomes,
-                            // The node is dead, and hears nothing any more.
+                            // The node is dead and receives nothing any more.
                             Err(_) => futures::future::pending().await,
                         }
                     });

@@ -1,4 +1,4 @@
-//! One run: a faulty log, nodes that come and go over it, people who use them, and the shadow model that watches.
+//! A run: a faulty log, nodes that start and stop over it, people who use them, and the shadow model that watches.
 
 use std::{
     fmt::Arguments,
@@ -27,7 +27,7 @@ use crate::{
 /// Everything comes to rest within so long of virtual time once nothing goes wrong any more.
 pub(crate) const REST: Duration = Duration::from_secs(120);
 
-/// What all parts of a run share. Cheap to clone.
+/// The state that all parts of a run share. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct World {
     inner: Arc<Inner>,
@@ -42,16 +42,16 @@ struct Inner {
     nodes: Vec<Mutex<Node>>,
     stores: Vec<Store>,
     shadow: Mutex<Shadow>,
-    /// Nobody begins anything new any more.
+    /// True once no actor may begin anything new.
     ending: AtomicBool,
-    /// Nothing is under way any more.
+    /// True once nothing is in flight.
     at_rest: AtomicBool,
-    /// Texts that were surely not posted.
+    /// Texts that were certainly not posted.
     never: Mutex<Vec<String>>,
 }
 
 struct Node {
-    /// The wire of a life that has not joined the others yet.
+    /// The wire of a life that has not joined the other nodes yet.
     joining: Option<Wire>,
     life: Option<Arc<Life>>,
     lives: u32,
@@ -65,7 +65,7 @@ pub(crate) struct Crew {
     pub(crate) channels: Vec<ConversationId>,
 }
 
-/// Somebody with a token.
+/// A person with a token.
 #[derive(Clone, Debug)]
 pub(crate) struct Person {
     pub(crate) user: UserId,
@@ -122,13 +122,13 @@ impl World {
         self.inner.at_rest.load(Ordering::Relaxed)
     }
 
-    /// What was said to happen later in the log has happened, and nobody does anything any more.
+    /// Marks the run as at rest: everything announced for later in the log has happened, and all actors have stopped.
     pub(crate) fn rest(&self) {
         self.say("world", format_args!("rests"));
         self.inner.at_rest.store(true, Ordering::Relaxed);
     }
 
-    /// Nobody begins anything new from here on.
+    /// Tells all actors to begin nothing new.
     pub(crate) fn end(&self) {
         self.inner.ending.store(true, Ordering::Relaxed);
     }
@@ -137,12 +137,12 @@ impl World {
         self.inner.ending.load(Ordering::Relaxed)
     }
 
-    /// A text was surely not posted, and never will be.
+    /// Records a text that was certainly not posted and never will be.
     pub(crate) fn never(&self, text: String) {
         self.inner.never.lock().unwrap().push(text);
     }
 
-    /// The texts that were surely not posted and count all the same.
+    /// Returns the texts that were certainly not posted and count nevertheless.
     pub(crate) fn wrongly_denied(&self) -> Vec<String> {
         let shadow = self.shadow();
         let never = self.inner.never.lock().unwrap();
@@ -159,12 +159,12 @@ impl World {
         &self.inner.log
     }
 
-    /// The clock of a node's machine.
+    /// Returns the clock of a node's machine.
     pub(crate) fn clock(&self, number: usize) -> &SkewedClock {
         &self.inner.clocks[number]
     }
 
-    /// Everything that a node may own.
+    /// Returns all partitions that a node may own.
     pub(crate) fn sources(&self) -> Vec<TopicPartition> {
         let events = (0..self.inner.plan.partitions).map(|number| TopicPartition::events(Partition(number)));
         [TopicPartition::DIRECTORY].into_iter().chain(events).collect()
@@ -215,7 +215,7 @@ impl World {
         }
     }
 
-    /// Whom a node takes for the owners, each time that it changes.
+    /// Logs the owners by a node's table, each time that they change.
     async fn say_owners(self, life: Arc<Life>) {
         let (mut members, mut said) = (life.members(), Vec::new());
         while members.changed().await.is_ok() {
@@ -229,7 +229,7 @@ impl World {
         }
     }
 
-    /// What a store has committed says how the fence stood there, the closed flag included.
+    /// Checks that each position that a store has committed is the fence's position there, the closed flag included.
     fn is_true(&self, store: &Store) {
         for (partition, position) in (0..).map(Partition).zip(store.positions()) {
             let there = self.shadow().position(partition, position.offset);
@@ -239,12 +239,12 @@ impl World {
         }
     }
 
-    /// The nodes that are up.
+    /// Returns the nodes that are up.
     pub(crate) fn lives(&self) -> Vec<Arc<Life>> {
         self.inner.nodes.iter().filter_map(|node| node.lock().unwrap().life.clone()).collect()
     }
 
-    /// Some node that is up; waits for one.
+    /// Returns a random node that is up. Waits until there is one.
     pub(crate) async fn any(&self, rng: &mut StdRng) -> Arc<Life> {
         loop {
             let lives = self.lives();
@@ -255,7 +255,7 @@ impl World {
         }
     }
 
-    /// A node's life, if it is up.
+    /// Returns a node's life, if it is up.
     pub(crate) fn life(&self, number: usize) -> Option<Arc<Life>> {
         self.inner.nodes[number].lock().unwrap().life.clone()
     }

@@ -25,7 +25,7 @@ pub(crate) use self::{
 /// held to that was on its way, for as long as a node may be stopped.
 const AHEAD_MS_MAX: i64 = 20_000;
 
-/// What is true of all partitions of `events`.
+/// The true state of all partitions of `events`.
 pub(crate) struct Shadow {
     log: Arc<FaultyLog>,
     partitions: Vec<PartitionShadow>,
@@ -239,7 +239,7 @@ impl Shadow {
         before == wanted || meanwhile.into_iter().any(|(_, is_in)| *is_in == wanted)
     }
 
-    /// Who is in what of a team by now.
+    /// Returns the current memberships of a team.
     pub(crate) fn memberships(&self, partition: Partition, team: TeamId) -> Memberships {
         self.partitions[partition.0 as usize].teams.get(&team).map(|team| team.now.clone()).unwrap_or_default()
     }

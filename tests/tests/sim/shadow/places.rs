@@ -1,4 +1,4 @@
-//! Places of sessions: what a cursor and a ticket hold, and which frame is the next one behind a place.
+//! Places of sessions: the content of a cursor and of a ticket, and the next frame after a place.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::Deserialize;
@@ -49,12 +49,12 @@ impl From<Place> for At {
     }
 }
 
-/// The next frame for somebody, and where they stand behind it.
+/// The next frame for a person, and the person's place after it.
 pub(crate) struct NextFrame<'a> {
     pub(crate) shown: &'a Shown,
-    /// It begins here.
+    /// The place at which the frame begins.
     pub(crate) at: At,
-    /// What the cursor behind it must say.
+    /// The place that the cursor after the frame must state.
     pub(crate) behind: Place,
 }
 

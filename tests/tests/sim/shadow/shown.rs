@@ -1,25 +1,25 @@
-//! What an event shows to whom: the frames of `docs/` in their order, and the memberships that decide about them.
+//! The frames of an event and their recipients: in the order of `docs/`, by the memberships that decide about them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use teamlog_schemas::{ConversationId, ConversationKind, Event, UserId};
 
-/// One frame of an event.
+/// A frame of an event.
 #[derive(Clone, Debug)]
 pub(crate) struct Shown {
     /// The frame's `type`.
     pub(crate) kind: &'static str,
-    /// Its `event_ts`.
+    /// The frame's `event_ts`.
     pub(crate) event_ts: String,
     /// A message's text.
     pub(crate) text: Option<String>,
     /// The conversation that it is about, as `channel` names it.
     pub(crate) channel: Option<ConversationId>,
-    /// Whom it is for.
+    /// The recipients of the frame.
     pub(crate) to: BTreeSet<UserId>,
 }
 
-/// Who is in what, in one team, as of some event.
+/// The members of the conversations of one team, as of some event.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Memberships {
     pub(crate) people: BTreeSet<UserId>,
@@ -61,13 +61,13 @@ impl Memberships {
                 }
                 let joined: Vec<_> = e.members.iter().map(|user| (*user, e.created)).collect();
                 all.extend(self.join(e.conversation, &joined));
-                all.extend(self.said(event));
+                all.extend(self.message_frames(event));
                 all
             }
             Event::MembersJoined(e) => {
                 let joined: Vec<_> = e.joined.iter().map(|one| (one.user, one.ts)).collect();
                 let mut all = self.join(e.conversation, &joined);
-                all.extend(self.said(event));
+                all.extend(self.message_frames(event));
                 all
             }
             Event::MemberLeft(e) => {
@@ -76,17 +76,17 @@ impl Memberships {
                     Shown { channel: Some(e.conversation), ..shown(left, e.ts, [e.user].into()) },
                     self.to_members("member_left_channel", e.conversation, e.ts),
                 ];
-                all.extend(self.said(event));
+                all.extend(self.message_frames(event));
                 self.members.entry(e.conversation).or_default().remove(&e.user);
                 all
             }
-            Event::MessagePosted(_) => self.said(event),
+            Event::MessagePosted(_) => self.message_frames(event),
             Event::ReactionAdded(e) => {
                 vec![Shown { channel: None, ..self.to_members("reaction_added", e.conversation, e.meta.at) }]
             }
             Event::MessagePinned(e) => {
                 let pinned = Shown { channel: None, ..self.to_members("pin_added", e.conversation, e.meta.at) };
-                [pinned].into_iter().chain(self.said(event)).collect()
+                [pinned].into_iter().chain(self.message_frames(event)).collect()
             }
             Event::MessageEdited(e) => {
                 let at = e.after.edited.map_or(e.meta.at, |edited| edited.ts);
@@ -132,7 +132,7 @@ impl Memberships {
         whole.chain(heard).collect()
     }
 
-    fn said(&self, event: &Event) -> Vec<Shown> {
+    fn message_frames(&self, event: &Event) -> Vec<Shown> {
         let message = |(conversation, message): (ConversationId, teamlog_schemas::Message)| Shown {
             text: Some(message.text.plain),
             ..self.to_members("message", conversation, message.ts)
