@@ -36,9 +36,9 @@ impl Headline {
 pub struct Pin {
     /// The message.
     pub ts: Ts,
-    /// Who pinned it.
+    /// The person who pinned it.
     pub by: UserId,
-    /// When.
+    /// When it was pinned.
     pub at: Ts,
 }
 

@@ -17,7 +17,7 @@ pub struct Scheduled {
     pub created: Ts,
     /// The message; its `ts` is the time when it is due.
     pub message: Message,
-    /// What the author said about showing links, if anything.
+    /// The author's wishes about showing links, if any.
     pub unfurl: Option<UnfurlFlags>,
 }
 
@@ -32,7 +32,7 @@ pub struct TimerKey {
     pub schedule: ScheduleId,
 }
 
-/// What a partition's owner holds of a message that waits to be posted.
+/// The part of a waiting message that its partition's owner holds in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timer {
     /// When, of which team, and which one.
@@ -77,7 +77,7 @@ pub fn unscheduled_by(event: &Event) -> Option<ScheduleId> {
     }
 }
 
-/// The length of a window of scheduled messages, in seconds: an author may have so many in one conversation.
+/// The length of a window of scheduled messages, in seconds. A conversation takes a limited number of scheduled messages in each.
 pub const SCHEDULE_WINDOW_SECONDS: i64 = 5 * 60;
 
 /// Returns the beginning of the window that a time lies in.

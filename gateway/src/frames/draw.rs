@@ -433,7 +433,7 @@ impl Out<'_> {
         self.push(Audience::Members(conversation), frame);
     }
 
-    /// What `pin_added` and `pin_removed` have in common. `by` and `at` are those of the pin.
+    /// The part that `pin_added` and `pin_removed` have in common. `by` and `at` are those of the pin.
     fn pin(
         &self,
         kind: &str,

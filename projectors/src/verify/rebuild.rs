@@ -1,6 +1,6 @@
 //! Rebuilding a replica as a new generation beside the current one.
 //!
-//! The switch is one step. After a crash before it, the old generation is current; after a crash later, the new one. The
+//! A database's switch is one step; an index's are two, and the second only clears a note. After a crash before the switch, the old generation is current; after a crash later, the new one. The
 //! next rebuild removes a generation that a crash left over. Only a generation that is marked as built can become current,
 //! and it is marked once it is complete.
 
@@ -85,6 +85,15 @@ pub(crate) async fn switch<R: Rebuildable>(
     let Some(generation) = replica.built().await? else {
         return Err(VerifyError::NotBuilt { view: view.to_owned(), replica: replica.name().to_owned() });
     };
+    if generation == before {
+        // A crash came between the two steps of an index's switch: what was to become current is current.
+        replica.mark_built(None).await?;
+        let before = generation.saturating_sub(1);
+        if before < generation {
+            replica.remove(before).await?;
+        }
+        return Ok(Switched { generation, before });
+    }
     to_the_end(feed, replica.sources(), replica.open(generation).await?).await?;
     replica.switch(generation).await?;
     info!(view, replica = replica.name(), generation, "the new one is current");

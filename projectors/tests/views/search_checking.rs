@@ -178,6 +178,11 @@ async fn a_rebuilt_index_is_gone_over_to_while_it_is_asked() {
     assert_eq!((rig.replica.generation().await.unwrap(), rig.replica.built().await.unwrap()), (1, Some(2)));
     soon(rig.replica.switch(&rig.feed)).await.unwrap();
     assert_eq!((rig.replica.generation().await.unwrap(), rig.replica.built().await.unwrap()), (2, None));
+    // As a crash leaves it between the two steps of a switch: it must not take the current generation for the old one.
+    std::fs::write(rig.house.dir.path().join("search/v1.built"), "2").unwrap();
+    let switched = rig.replica.switch(&rig.feed).await.unwrap();
+    assert_eq!((switched.generation, rig.replica.built().await.unwrap()), (2, None));
+    assert_eq!(rig.verified(None).await.differing, 0);
     let nothing = rig.replica.switch(&rig.feed).await;
     assert!(matches!(nothing, Err(VerifyError::NotBuilt { .. })), "{nothing:?}");
     assert_eq!(rig.found("one").await, [10, 20]);

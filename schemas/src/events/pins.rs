@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::{About, ConversationId, Fact, Message, Meta, Reach, Ts, UserId, avro::record, system::by_actor};
 
 record! {
-    /// Somebody pinned a message to its conversation. It implies a message.
+    /// A message was pinned to its conversation. This implies a system message.
     pub struct MessagePinned {
         /// The beginning; the actor is who pinned it.
         pub meta: Meta,
@@ -43,7 +43,7 @@ impl Fact for MessagePinned {
 }
 
 record! {
-    /// Somebody took a pin away. (A message that is deleted loses its pin without this.)
+    /// A pin was taken away. (A message that is deleted loses its pin without this event.)
     pub struct MessageUnpinned {
         /// The beginning; the actor is who took it away.
         pub meta: Meta,
@@ -51,9 +51,9 @@ record! {
         pub conversation: ConversationId,
         /// The message as it was then.
         pub message: Message,
-        /// Who had pinned it.
+        /// The person who had pinned it.
         pub pinned_by: UserId,
-        /// When.
+        /// When it was pinned.
         pub pinned_at: Ts,
         /// The pins that are left in the conversation.
         pub pin_count: i32,

@@ -15,7 +15,7 @@ record! {
         pub due: Ts,
         /// The message. Its `ts` is the time when it is due; it gets its own when it is posted.
         pub message: Message,
-        /// What the author said about showing links, if anything.
+        /// The author's wishes about showing links, if any.
         pub unfurl: Option<UnfurlFlags>,
     }
 }

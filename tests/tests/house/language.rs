@@ -65,20 +65,22 @@ fn declares(line: &str) -> Option<&str> {
 #[test]
 fn it_sees_what_it_looks_for() {
     let text = "
-        /// Who reads.
+        doc Who reads.
         fn reads() {}
-        /// Whole records.
-        /// It goes on.
+        doc Whole records.
+        doc It goes on.
         pub(crate) async fn told() {}
-        //! The same again.
-        /// One's own.
-        /// - What: a list goes on.
+        top The same again.
+        doc One's own.
+        doc - What: a list goes on.
         const SAID: &str = \"\"; // fn said
         // Nobody minds this one.
         fn said_once() {}
-        /// `It` as a name.
-        /// # Errors
-    ";
-    let lines: Vec<_> = wrong_lines(text).map(|(number, _)| number).collect();
+        doc `It` as a name.
+        doc # Errors
+    "
+    .replace("doc ", "/// ")
+    .replace("top ", "//! ");
+    let lines: Vec<_> = wrong_lines(&text).map(|(number, _)| number).collect();
     assert_eq!(lines, [2, 6, 7, 8]);
 }
