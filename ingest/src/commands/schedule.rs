@@ -6,7 +6,7 @@ use teamlog_schemas::{
 };
 use teamlog_state::{FactsWanted, Scheduled, Team, schedule_window};
 
-use super::{Act, NoEvent, Post};
+use super::{Act, NoEvent, post::Post};
 use crate::{Nothing, Refusal, decide::Context};
 
 /// How far ahead a message may be scheduled, in microseconds: 120 days (Slack's `chat.scheduleMessage`).

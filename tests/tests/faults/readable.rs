@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     io::Write,
     path::Path,
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use serde_json::{Value, json};
@@ -46,6 +47,13 @@ async fn write_everything(server: &Server) {
     // A refusal, too, leaves something behind if nothing else does.
     ada.bad("reactions.add", tada.clone(), "already_reacted").await;
     ada.good("reactions.remove", tada).await;
+    let pin = json!({ "channel": here, "timestamp": first });
+    ada.good("pins.add", pin.clone()).await;
+    ada.good("pins.remove", pin).await;
+    let in_an_hour = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() + 3600;
+    let later = json!({ "channel": here, "text": "later", "post_at": in_an_hour });
+    let later = ada.good("chat.scheduleMessage", later).await["scheduled_message_id"].clone();
+    ada.good("chat.deleteScheduledMessage", json!({ "channel": here, "scheduled_message_id": later })).await;
     ada.good("conversations.mark", json!({ "channel": here, "ts": first })).await;
     ada.good("conversations.rename", json!({ "channel": here, "name": "there" })).await;
     ada.good("conversations.archive", channel.clone()).await;

@@ -69,7 +69,7 @@ fn it_sees_what_it_looks_for() {
         fn reads() {}
         doc Whole records.
         doc It goes on.
-        pub(crate) async fn told() {}
+        pub(crate) async f told() {}
         top The same again.
         doc One's own.
         doc - What: a list goes on.
@@ -80,7 +80,8 @@ fn it_sees_what_it_looks_for() {
         doc # Errors
     "
     .replace("doc ", "/// ")
-    .replace("top ", "//! ");
+    .replace("top ", "//! ")
+    .replace(" f ", " fn ");
     let lines: Vec<_> = wrong_lines(&text).map(|(number, _)| number).collect();
     assert_eq!(lines, [2, 6, 7, 8]);
 }

@@ -188,7 +188,18 @@ fn no_modules_of_a_crate_import_each_other_in_a_circle() {
 
 /// Every crate: their comments are in plain English.
 const PLAIN: &[&str] = &[
-    "schemas", "log", "state", "cluster", "live", "ingest", "projectors", "consumers", "gateway", "cli", "bench", "tests",
+    "schemas",
+    "log",
+    "state",
+    "cluster",
+    "live",
+    "ingest",
+    "projectors",
+    "consumers",
+    "gateway",
+    "cli",
+    "bench",
+    "tests",
 ];
 
 #[test]
