@@ -44,7 +44,7 @@ static NETWORK: OnceLock<(Runtime, Network)> = OnceLock::new();
 static IS_ODD: AtomicBool = AtomicBool::new(false);
 
 /// Three brokers, the other servers, and two processes of each role, without rate limits.
-/// One test at a time leases it. All tests share its log, so each test makes teams of its own. A test fails if a role's
+/// Leased by one test at a time. All tests share its log, so each test makes teams of its own. A test fails if a role's
 /// log has a line on level ERROR that the test did not expect.
 pub struct Cluster {
     stack: Stack,

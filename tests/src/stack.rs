@@ -9,7 +9,7 @@ use std::{
 
 use tokio::sync::{Mutex, MutexGuard};
 
-/// The stack. One test at a time leases it, because tests kill its parts. The first lease starts it, and it ends with the
+/// The stack. It is leased by one test at a time, because tests kill its parts. The first lease starts it, and it ends with the
 /// process, even if the process is killed.
 pub struct Stack {
     running: MutexGuard<'static, Option<Running>>,

@@ -89,7 +89,7 @@ async fn new_password(call: &Call<'_>, password: Option<String>) -> Result<Optio
 }
 
 /// Stores the password hash of a person who does not exist yet. It is valid once the event that creates them names its id.
-/// So no person is created whose password is lost, and a failure here has no effect.
+/// No person is thus created whose password is lost, and a failure here has no effect.
 async fn keep_password(
     call: &Call<'_>,
     team: TeamId,
