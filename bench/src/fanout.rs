@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::{
     BenchError, Common, Report,
     figures::{Figures, ratio, rounded},
-    heard::{Heard, Listeners},
+    heard::{Heard, Listeners, Mark},
     http::{Flush, Publication, Stub},
     load::{Worker, closed, paced},
     post::Poster,
@@ -124,7 +124,7 @@ impl Fanout {
     }
 
     async fn spread(&self, sockets: Vec<Socket>, slowly: Vec<Way>, fast: Vec<Way>) -> Result<Spread, BenchError> {
-        let listeners = Listeners::new(sockets, slowly.len().max(fast.len()));
+        let listeners = Listeners::new(sockets, slowly.len().max(fast.len()), Mark::Text);
         let speakers = |ways: Vec<Way>| {
             let speakers = ways.into_iter().enumerate();
             speakers.map(|(number, way)| Speaker { number, heard: listeners.counts(), way }).collect()

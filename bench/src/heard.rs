@@ -15,8 +15,24 @@ use crate::{BenchError, socket::Socket};
 
 /// The longest wait for a post. If some socket has not received it by then, it is lost or the server is stuck.
 const WAIT_MAX: Duration = Duration::from_secs(30);
-/// The text before a slot's number in the frame of a post.
-const MARK: &str = r#""text":"~"#;
+/// Where in a frame the number of its slot is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Mark {
+    /// In the text of a message.
+    Text,
+    /// In the title of a link's preview.
+    Title,
+}
+
+impl Mark {
+    /// Returns what comes before the number.
+    const fn before(self) -> &'static str {
+        match self {
+            Mark::Text => r#""text":"~"#,
+            Mark::Title => r#""title":"~"#,
+        }
+    }
+}
 
 /// The sockets of a run, each read by a task of its own.
 pub(crate) struct Listeners {
@@ -31,6 +47,7 @@ pub(crate) struct Heard {
     frames: AtomicU64,
     broken: CancellationToken,
     why: std::sync::OnceLock<String>,
+    mark: Mark,
 }
 
 /// The post in flight of one poster: the number of sockets that have not received it.
@@ -42,8 +59,8 @@ struct Slot {
 
 impl Listeners {
     /// Starts a task for each socket. The slots of the posts are those of `posters` posters.
-    pub(crate) fn new(sockets: Vec<Socket>, posters: usize) -> Listeners {
-        let heard = Arc::new(Heard::new(u32::try_from(sockets.len()).unwrap_or(u32::MAX), posters));
+    pub(crate) fn new(sockets: Vec<Socket>, posters: usize, mark: Mark) -> Listeners {
+        let heard = Arc::new(Heard::new(u32::try_from(sockets.len()).unwrap_or(u32::MAX), posters, mark));
         let mut tasks = JoinSet::new();
         for mut socket in sockets {
             let heard = heard.clone();
@@ -64,18 +81,23 @@ impl Listeners {
         self.heard.clone()
     }
 
+    /// Returns how many frames of posts the sockets have received.
+    pub(crate) fn frames(&self) -> u64 {
+        self.heard.frames.load(Ordering::Relaxed)
+    }
+
     /// Closes the sockets, and returns how many frames of posts they received.
     pub(crate) async fn end(mut self) -> u64 {
         self.tasks.shutdown().await;
-        self.heard.frames.load(Ordering::Relaxed)
+        self.frames()
     }
 }
 
 impl Heard {
-    fn new(sockets: u32, posters: usize) -> Heard {
+    fn new(sockets: u32, posters: usize, mark: Mark) -> Heard {
         let slots = (0..posters).map(|_| Slot::default()).collect();
         let (frames, broken) = (AtomicU64::new(0), CancellationToken::new());
-        Heard { sockets, slots, frames, broken, why: std::sync::OnceLock::new() }
+        Heard { sockets, slots, frames, broken, why: std::sync::OnceLock::new(), mark }
     }
 
     /// Returns a text of about `bytes` bytes that names the poster, so that [`Heard`] can tell whose post a frame shows.
@@ -109,7 +131,7 @@ impl Heard {
     }
 
     fn on_frame(&self, frame: &str) {
-        let Some(slot) = poster_of(frame).and_then(|poster| self.slots.get(poster)) else { return };
+        let Some(slot) = poster_of(frame, self.mark).and_then(|poster| self.slots.get(poster)) else { return };
         self.frames.fetch_add(1, Ordering::Relaxed);
         if slot.left.fetch_sub(1, Ordering::AcqRel) == 1 {
             slot.all.notify_one();
@@ -123,8 +145,8 @@ impl Heard {
 }
 
 /// Returns the number of the poster whose post the frame shows; none for any other frame.
-fn poster_of(frame: &str) -> Option<usize> {
-    let (_, behind) = frame.split_once(MARK)?;
+fn poster_of(frame: &str, mark: Mark) -> Option<usize> {
+    let (_, behind) = frame.split_once(mark.before())?;
     behind.split_once('~')?.0.parse().ok()
 }
 
@@ -135,17 +157,19 @@ mod tests {
     #[test]
     fn a_poster_is_found_in_a_frame_and_nothing_else_is() {
         let frame = |text: &str| format!(r#"{{"type":"message","channel":"C1","text":"{text}","ts":"1.000001"}}"#);
-        assert_eq!(poster_of(&frame(&Heard::text(17, 80))), Some(17));
+        assert_eq!(poster_of(&frame(&Heard::text(17, 80)), Mark::Text), Some(17));
         assert_eq!(Heard::text(17, 80).len(), 80);
         for other in ["hello", "~x~ hello", "~17"] {
-            assert_eq!(poster_of(&frame(other)), None, "{other}");
+            assert_eq!(poster_of(&frame(other), Mark::Text), None, "{other}");
         }
-        assert_eq!(poster_of(r#"{"type":"reconnect_url","url":"ws://x/~1~"}"#), None);
+        assert_eq!(poster_of(r#"{"type":"reconnect_url","url":"ws://x/~1~"}"#, Mark::Text), None);
+        let changed = r#"{"subtype":"message_changed","message":{"text":"~2~","attachments":[{"title":"~3~"}]}}"#;
+        assert_eq!((poster_of(changed, Mark::Text), poster_of(changed, Mark::Title)), (Some(2), Some(3)));
     }
 
     #[tokio::test]
     async fn a_post_is_over_once_the_last_socket_has_heard_it() {
-        let heard = Heard::new(3, 2);
+        let heard = Heard::new(3, 2, Mark::Text);
         let frame = r#"{"text":"~1~ x"}"#;
         for _ in 0..2 {
             heard.begin(1);

@@ -2,7 +2,7 @@
 //! the machine sets, and gives the server's figure as a ratio to them.
 //!
 //! A bench is an options struct whose `run` takes a server's address and returns a [`Report`]: [`Post`], [`Fanout`],
-//! [`Boot`], [`Reconnect`], [`Idle`], [`Search`]. Two need no server: [`Rebuild`] takes a log and views, [`Start`] runs
+//! [`Boot`], [`Reconnect`], [`Idle`], [`Search`], [`Flood`]. Two need no server: [`Rebuild`] takes a log and views, [`Start`] runs
 //! servers of its own. What they share: [`load`](crate::load) (who calls when, and what is timed), the clients (`caller`,
 //! `socket`), and the limits: stubs that do nothing but transport (`http`) and appends that do nothing but disk (`raw`).
 
@@ -11,6 +11,7 @@ mod caller;
 mod error;
 mod fanout;
 mod figures;
+mod flood;
 mod heard;
 mod http;
 mod idle;
@@ -30,6 +31,7 @@ mod team;
 pub use boot::Boot;
 pub use error::BenchError;
 pub use fanout::Fanout;
+pub use flood::Flood;
 pub use idle::Idle;
 pub use options::{Common, Cpus};
 pub use post::Post;

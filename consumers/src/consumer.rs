@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use teamlog_schemas::Event;
 
-use crate::{Job, JobEnd, RetryPolicy, World};
+use crate::{Job, JobEnd, Rate, RetryPolicy, World};
 
 /// Follows the log and acts on the world. Everything but these functions is the runner's: placement, positions, turns,
 /// retries, dead letters, metrics.
@@ -40,6 +40,10 @@ pub struct JobBudget {
     pub in_flight_max: usize,
     /// Of one team.
     pub team_in_flight_max: usize,
+    /// Pieces of work that begin in this process, tries among them.
+    pub rate: Rate,
+    /// Of one team.
+    pub team_rate: Rate,
     /// Pieces of one team that wait in memory for their turn. What comes after them is read again later.
     pub team_waiting_max: usize,
     /// Events of one partition whose work is not settled. At the bound no more are read.
@@ -53,12 +57,21 @@ pub struct JobBudget {
     pub retry: RetryPolicy,
 }
 
+impl JobBudget {
+    /// The default rate of a kind. A piece of work takes some 2 ms of a core; most of a machine is left to posts and reads.
+    pub const RATE: Rate = Rate::per_second(200);
+    /// The default rate of a team. People ask for less; the work of an import or a busy bot takes its time.
+    pub const TEAM_RATE: Rate = Rate::per_second(20);
+}
+
 impl Default for JobBudget {
     /// For work that waits for other servers: many at a time, of one team few.
     fn default() -> Self {
         JobBudget {
             in_flight_max: 64,
             team_in_flight_max: 8,
+            rate: JobBudget::RATE,
+            team_rate: JobBudget::TEAM_RATE,
             team_waiting_max: 64,
             open_max: 4_096,
             held_max: 1_024,

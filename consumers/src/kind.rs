@@ -6,17 +6,22 @@ use std::{
     time::Duration,
 };
 
+use parking_lot::Mutex;
 use teamlog_cluster::{Clock, Random};
 use teamlog_log::Partition;
-use tokio::sync::{Semaphore, watch};
+use tokio::{
+    sync::{Semaphore, watch},
+    time::Instant,
+};
 
-use crate::{Consumer, JobBudget, World};
+use crate::{Consumer, JobBudget, World, rate::Pace};
 
 pub(crate) struct Kind<C: Consumer> {
     pub(crate) consumer: C,
     pub(crate) world: World,
     pub(crate) budget: JobBudget,
     pub(crate) in_flight: Arc<Semaphore>,
+    pub(crate) pace: Mutex<Pace>,
     pub(crate) clock: Clock,
     pub(crate) random: Random,
     pub(crate) board: Arc<Board>,
@@ -26,6 +31,15 @@ impl<C: Consumer> Kind<C> {
     /// Draws from `[0, 1)`.
     pub(crate) fn dice(&self) -> f64 {
         (self.random.next() >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    /// Waits until one more piece of work may begin within the kind's rate. Each that waits has its turn for good.
+    pub(crate) async fn turn(&self) {
+        let now = Instant::now();
+        let at = self.pace.lock().take(now, self.budget.rate);
+        if at > now {
+            tokio::time::sleep_until(at).await;
+        }
     }
 
     pub(crate) fn failed(&self) {

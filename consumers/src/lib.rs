@@ -5,7 +5,7 @@
 //! lies here: where it runs, how far it has come, how often it tries, and what becomes of work that fails for good.
 //!
 //! Read in this order: [`Consumer`] (what a consumer says of itself) and [`World`] (what it may do inside), `watermark` (how far
-//! it has come), `fair` and `held` (turns and tries), `pool` (what runs), `follow` (one consumer in one partition), [`JobRunner`]
+//! it has come), `fair`, `rate` and `held` (turns, pace and tries), `pool` (what runs), `follow` (one consumer in one partition), [`JobRunner`]
 //! (which of them run here), [`Ledger`] (what the log knows of all that) and [`Letter`] (what failed for good).
 
 mod consumer;
@@ -18,6 +18,7 @@ mod kind;
 mod ledger;
 mod letter;
 mod pool;
+mod rate;
 mod retry;
 mod runner;
 pub mod unfurl;
@@ -29,6 +30,7 @@ pub use job::{Job, JobEnd, JobId, NotAJob};
 pub use kind::KindStatus;
 pub use ledger::Ledger;
 pub use letter::Letter;
+pub use rate::Rate;
 pub use retry::{AfterFailure, RetryPolicy};
 pub use runner::JobRunner;
 pub use world::{Undone, World};

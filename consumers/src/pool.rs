@@ -10,7 +10,12 @@ use tokio::{
 };
 use tokio_util::sync::PollSemaphore;
 
-use crate::{AfterFailure, Consumer, Job, JobEnd, fair::FairQueue, held::HeldWork, kind::Kind};
+use crate::{
+    AfterFailure, Consumer, Job, JobEnd,
+    fair::{FairQueue, LaneBounds},
+    held::HeldWork,
+    kind::Kind,
+};
 
 /// A piece of work that needs no more tries.
 pub(crate) enum Settled<W> {
@@ -39,7 +44,11 @@ impl<C: Consumer> Pool<C> {
     pub(crate) fn new(kind: Arc<Kind<C>>) -> Pool<C> {
         let budget = kind.budget;
         Pool {
-            queue: FairQueue::new(budget.team_waiting_max, budget.team_in_flight_max),
+            queue: FairQueue::new(LaneBounds {
+                waiting_max: budget.team_waiting_max,
+                in_flight_max: budget.team_in_flight_max,
+                rate: budget.team_rate,
+            }),
             held: HeldWork::new(budget.held_max),
             running: JoinSet::new(),
             permits: PollSemaphore::new(kind.in_flight.clone()),
@@ -54,16 +63,18 @@ impl<C: Consumer> Pool<C> {
 
     /// Takes work up.
     pub(crate) fn push(&mut self, job: Job<C::Work>) {
-        self.queue.push(job.team, job);
+        self.queue.push(job.team, job, Instant::now());
     }
 
     /// The next piece of work that is settled; runs what is ready meanwhile. Waits for ever if nothing is left. Cancel safe.
     pub(crate) async fn next(&mut self) -> Settled<C::Work> {
         loop {
-            while let Some(Failed { job, .. }) = self.held.pop_due(Instant::now()) {
-                self.queue.push(job.team, job);
+            let now = Instant::now();
+            while let Some(Failed { job, .. }) = self.held.pop_due(now) {
+                self.queue.push(job.team, job, now);
             }
-            let due = self.held.next_due();
+            self.queue.end_pauses(now);
+            let due = self.held.next_due().into_iter().chain(self.queue.next_due()).min();
             let is_due = async {
                 match due {
                     Some(due) => tokio::time::sleep_until(due).await,
@@ -82,10 +93,11 @@ impl<C: Consumer> Pool<C> {
                     }
                 }
                 Some(permit) = permit, if self.queue.is_ready() => {
-                    if let Some(job) = self.queue.next() {
+                    if let Some(job) = self.queue.next(Instant::now()) {
                         let kind = self.kind.clone();
                         self.running.spawn(async move {
                             let _permit = permit;
+                            kind.turn().await;
                             let end = run(&kind, &job).await;
                             (job, end)
                         });
@@ -111,7 +123,7 @@ impl<C: Consumer> Pool<C> {
     }
 
     fn judge(&mut self, mut job: Job<C::Work>, end: JobEnd) -> Option<Settled<C::Work>> {
-        self.queue.done(job.team);
+        self.queue.done(job.team, Instant::now());
         let (why, wait) = match end {
             JobEnd::Done => return Some(Settled::Done(job)),
             JobEnd::Never(why) => {

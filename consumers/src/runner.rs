@@ -65,6 +65,7 @@ impl JobRunner {
             world,
             budget,
             in_flight: Arc::new(Semaphore::new(budget.in_flight_max)),
+            pace: Mutex::default(),
             clock: inner.clock.clone(),
             random: inner.random.clone(),
             board,

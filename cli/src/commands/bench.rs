@@ -1,7 +1,7 @@
 //! `teamlog bench`: load against a running server, beside the limits of the machine.
 
 use clap::Subcommand;
-use teamlog_bench::{Boot, Fanout, Idle, Post, Rebuild, Reconnect, Report, Search, Start, serve_stub};
+use teamlog_bench::{Boot, Fanout, Flood, Idle, Post, Rebuild, Reconnect, Report, Search, Start, serve_stub};
 use teamlog_log::Topic;
 use teamlog_projectors::View;
 
@@ -26,6 +26,7 @@ pub(crate) enum BenchCommand {
     Reconnect(Reconnect),
     Idle(Idle),
     Search(Search),
+    Flood(Flood),
     Rebuild(Rebuild),
     Start(Start),
     /// The process that `idle` compares a server with. It exits when its stdin is closed.
@@ -52,6 +53,7 @@ impl BenchCommand {
             BenchCommand::Reconnect(bench) => bench.run(&url()?).await,
             BenchCommand::Idle(bench) => bench.run(&url()?, process, &std::env::current_exe()?).await,
             BenchCommand::Search(bench) => bench.run(&url()?).await,
+            BenchCommand::Flood(bench) => bench.run(&url()?).await,
             BenchCommand::Start(bench) => bench.run(&std::env::current_exe()?).await,
             BenchCommand::Rebuild(bench) => Ok(rebuild(&bench, config, data).await?),
             BenchCommand::Stub => {

@@ -8,7 +8,7 @@ use teamlog_ingest::{Link, commands::Unfurl, links};
 use teamlog_schemas::{ConversationId, Event, MessagePosted, Ts};
 
 use super::{Found, Kind, Unfurler};
-use crate::{Consumer, Job, JobBudget, JobEnd, RetryPolicy, World};
+use crate::{Consumer, Job, JobBudget, JobEnd, Rate, RetryPolicy, World};
 
 /// Links of one message that are unfurled; later ones stay plain. Slack shows about as many, and each costs a fetch that
 /// the message's author decides and others' servers pay for.
@@ -103,13 +103,16 @@ impl Consumer for UnfurlLinks {
     }
 
     fn budget(&self) -> JobBudget {
+        let config = self.unfurler.config();
         JobBudget {
+            rate: Rate::per_second(config.per_second.get()),
+            team_rate: Rate::per_second(config.team_per_second.get()),
             // A page, its oEmbed document and the command, each with a bound of 10 s.
             run_max: Duration::from_secs(40),
             retry: RetryPolicy {
                 first: Duration::from_secs(2),
                 last: Duration::from_secs(60),
-                tries_max: self.unfurler.config().tries_max,
+                tries_max: config.tries_max,
                 age_max: Duration::from_secs(600),
             },
             ..JobBudget::default()

@@ -1,5 +1,6 @@
 //! Fetches a page and says what is shown of it, through a cache.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,7 @@ use super::charset;
 use super::oembed::{self, OEMBED_BYTES_MAX, Oembed};
 use super::page::{self, PageFacts};
 use super::preview::Preview;
+use crate::JobBudget;
 use crate::egress::{Egress, EgressError, Fetched, Head};
 
 const ACCEPT_PAGE: &str = "text/html,application/xhtml+xml;q=0.9,image/*;q=0.8,*/*;q=0.1";
@@ -33,6 +35,10 @@ pub struct UnfurlConfig {
     pub cache_bytes_max: u64,
     /// Tries of a page that cannot be reached or answers 5xx; then it is a dead letter.
     pub tries_max: u32,
+    /// Links a second that this process looks at, of all teams.
+    pub per_second: NonZeroU32,
+    /// Links a second that this process looks at, of one team. More wait for their turn, and keep no other team waiting.
+    pub team_per_second: NonZeroU32,
 }
 
 impl Default for UnfurlConfig {
@@ -47,6 +53,8 @@ impl Default for UnfurlConfig {
             cache_bytes_max: 32 * 1024 * 1024,
             // Within half a minute: who reads the message later does not miss what is not there.
             tries_max: 5,
+            per_second: const { NonZeroU32::new(JobBudget::RATE.per_second).unwrap() },
+            team_per_second: const { NonZeroU32::new(JobBudget::TEAM_RATE.per_second).unwrap() },
         }
     }
 }

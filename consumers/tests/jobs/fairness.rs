@@ -3,9 +3,10 @@
 use std::{
     collections::BTreeSet,
     sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
 };
 
-use teamlog_consumers::JobBudget;
+use teamlog_consumers::{JobBudget, Rate};
 use teamlog_log::{Log, testing::FaultyLog};
 
 use crate::house::{Birth, PARTITIONS, echoed, echoes, patient, until};
@@ -21,14 +22,7 @@ async fn a_flood_of_one_team_costs_another_its_turns_only() {
     let node = Birth { gate: 0, ring_bytes_max: 10_000, ..Birth::of(log.clone(), budget) }.start();
     node.begun().await;
     let loud = node.make_team("loud").await;
-    let mut number = 0;
-    let quiet = loop {
-        let crew = node.make_team(&format!("quiet{number}")).await;
-        if crew.partition == loud.partition {
-            break crew;
-        }
-        number += 1;
-    };
+    let quiet = node.make_team_beside(&loud).await;
     let mut said: BTreeSet<String> = (0..FLOOD).map(|number| format!("say {number:03}")).collect();
     for text in &said {
         assert!(node.say(&loud, text).await);
@@ -63,4 +57,43 @@ async fn a_flood_of_one_team_costs_another_its_turns_only() {
     assert_eq!(runs.len(), wanted.len(), "and nothing ran twice");
     let first: Vec<_> = runs.iter().filter(|(text, number)| text != "say quietly" && *number == 0).collect();
     assert!(first.is_sorted(), "a team's work begins in its order");
+}
+
+/// A team that asks for more than its rate waits for itself alone: another team's work of the same partition is done at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_team_at_its_rate_waits_and_others_do_not() {
+    const FLOOD: usize = 8;
+    let team_rate = Rate { per_second: 2, burst: 4 };
+    let log: Arc<dyn Log> = FaultyLog::plain(PARTITIONS);
+    let node = Birth::of(log.clone(), JobBudget { team_rate, ..patient() }).start();
+    node.begun().await;
+    let loud = node.make_team("loud").await;
+    let quiet = node.make_team_beside(&loud).await;
+    let begun = Instant::now();
+    let mut said: BTreeSet<String> = (0..FLOOD).map(|number| format!("say {number:03}")).collect();
+    for text in &said {
+        assert!(node.say(&loud, text).await);
+    }
+    assert!(node.say(&quiet, "say quietly").await);
+    said.insert("say quietly".to_owned());
+
+    let of_flood = || {
+        let count = node.outside.runs.lock().iter().filter(|(text, _)| text != "say quietly").count();
+        (count, begun.elapsed())
+    };
+    until("the quiet team is answered", async || {
+        echoed(&log).await.keys().filter(|one| one.contains("quietly")).count() == 2
+    })
+    .await;
+    let (count, elapsed) = of_flood();
+    assert!(count < 2 * FLOOD, "the quiet team was answered before the flood was");
+    let allowed = |elapsed: Duration| 4.0 + 2.0 * elapsed.as_secs_f64();
+    assert!(count as f64 <= allowed(elapsed), "{count} in {elapsed:?}");
+    let wanted = echoes(&said);
+    until("all are answered", async || echoed(&log).await.len() == wanted.len()).await;
+    let (count, elapsed) = of_flood();
+    assert_eq!(count, 2 * FLOOD);
+    assert!(count as f64 <= allowed(elapsed), "{count} in {elapsed:?}");
+    node.end().await;
+    assert_eq!(echoed(&log).await, wanted, "none twice, none left out");
 }

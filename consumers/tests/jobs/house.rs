@@ -12,7 +12,7 @@ use std::{
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use teamlog_cluster::{Clock, Random, Secrets};
-use teamlog_consumers::{Consumer, Job, JobBudget, JobEnd, JobRunner, Ledger, Letter, RetryPolicy, World};
+use teamlog_consumers::{Consumer, Job, JobBudget, JobEnd, JobRunner, Ledger, Letter, Rate, RetryPolicy, World};
 use teamlog_ingest::{
     Answer, Command, Ingest, IngestConfig, IngestParts, NewPerson, NewTeam, Request, Writing, commands::Post,
 };
@@ -151,13 +151,15 @@ pub(crate) fn quick() -> JobBudget {
         tries_max: 3,
         age_max: Duration::from_secs(60),
     };
-    JobBudget { retry, ..JobBudget::default() }
+    // No test is about how fast its work begins, but the one that says so.
+    let rate = Rate::per_second(1_000_000);
+    JobBudget { retry, rate, team_rate: rate, ..JobBudget::default() }
 }
 
 /// As [`quick`], with tries enough for a log that fails at random.
 pub(crate) fn patient() -> JobBudget {
     let retry = RetryPolicy { tries_max: 1_000, age_max: Duration::from_secs(3_600), ..quick().retry };
-    JobBudget { retry, ..JobBudget::default() }
+    JobBudget { retry, ..quick() }
 }
 
 fn decode(record: &Record) -> Result<Event, Undecodable> {
@@ -287,6 +289,17 @@ impl Node {
                 other => panic!("{other:?}"),
             }
         }
+    }
+
+    /// Makes a team in the partition of another one.
+    pub(crate) async fn make_team_beside(&self, other: &Crew) -> Crew {
+        for number in 0.. {
+            let crew = self.make_team(&format!("beside{number}")).await;
+            if crew.partition == other.partition {
+                return crew;
+            }
+        }
+        unreachable!("teams are spread over the partitions")
     }
 
     /// Posts once, however often that has to be tried; false if this process ended before that was known.
