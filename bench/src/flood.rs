@@ -69,6 +69,9 @@ struct Phase {
     late: Figures,
 }
 
+/// A row of the report: its key, its name, and the figures of a window that it compares.
+type Compared = (&'static str, &'static str, fn(&Phase) -> &Figures);
+
 /// A worker that posts a link and waits until its preview has reached a socket.
 struct Linker {
     number: usize,
@@ -194,7 +197,7 @@ impl Flood {
         report.put("links_per_second", self.links_per_second);
         report.put("scheduled_per_second", self.scheduled_per_second);
         report.say(format!("{} links of another team; {unfurled} of them were unfurled meanwhile", self.links));
-        let all: [(&str, &str, fn(&Phase) -> &Figures); 3] = [
+        let all: [Compared; 3] = [
             ("posts", "posts", |phase| &phase.posts),
             ("unfurls", "from a post to its link's preview", |phase| &phase.unfurls),
             ("late", "scheduled messages late by", |phase| &phase.late),

@@ -31,7 +31,7 @@ pub(crate) struct LaneBounds {
     pub(crate) rate: Rate,
 }
 
-/// One team's work.
+/// The work of a team.
 #[derive(Debug)]
 struct Lane<T> {
     waiting: VecDeque<T>,

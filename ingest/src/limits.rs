@@ -10,6 +10,8 @@ pub(crate) const ATTACHMENTS_MAX: usize = 100;
 pub(crate) const BLOCKS_MAX: usize = 50;
 /// A message with all its parts, in bytes.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 100 * 1024;
+/// A message's content as a client wrote it, in bytes: JSON with spaces and escapes is up to four times as long as without.
+pub(crate) const WRITTEN_BYTES_MAX: usize = 4 * MESSAGE_BYTES_MAX;
 /// The reactions of an imported message, in bytes.
 pub(crate) const REACTIONS_BYTES_MAX: usize = 100 * 1024;
 /// A name of a channel or a person, in characters.

@@ -93,32 +93,45 @@ pub trait Arguments: Sized {
 ///
 /// `channel: ConversationId` must be given, `user: Option<UserId>` may be, `users: Vec<UserId>` and `inclusive: bool` may
 /// and are empty and false without. `missing "CODE"` and `malformed "CODE"` in brackets replace the codes of the type.
+/// A semicolon behind the last field and then `content: Content` add the arguments of another struct, as a field of that
+/// name.
 macro_rules! args {
     ($(
         $(#[$of:meta])*
         $vis:vis struct $name:ident {
             $($(#[doc = $about:literal])+ $field:ident : $type:ty
                 $([$(missing $missing:literal)? $(,)? $(malformed $malformed:literal)?])?),* $(,)?
+            $(; $part:ident : $part_type:ty)?
         }
     )*) => {$(
         $(#[$of])*
-        $vis struct $name { $($(#[doc = $about])+ $vis $field: $type),* }
+        $vis struct $name { $($(#[doc = $about])+ $vis $field: $type,)* $($vis $part: $part_type)? }
 
         impl $crate::args::Arguments for $name {
-            const DECLARED: &'static [$crate::args::Argument] = &[$($crate::args::args!(
-                @one $field, concat!($($about),+), $type $(, [$($missing)?], [$($malformed)?])?
-            )),*];
+            const DECLARED: &'static [$crate::args::Argument] = {
+                const OWN: &[$crate::args::Argument] = &[$($crate::args::args!(
+                    @one $field, concat!($($about),+), $type $(, [$($missing)?], [$($malformed)?])?
+                )),*];
+                const PART: &[$crate::args::Argument] = $crate::args::args!(@part $($part_type)?);
+                const ALL: [$crate::args::Argument; OWN.len() + PART.len()] = $crate::args::joined(OWN, PART);
+                &ALL
+            };
 
             fn parse(args: &$crate::Args) -> Result<Self, $crate::ApiError> {
-                Ok($name { $($field: {
-                    const IT: $crate::args::Argument = $crate::args::args!(
-                        @one $field, concat!($($about),+), $type $(, [$($missing)?], [$($malformed)?])?
-                    );
-                    <$type as $crate::args::Parse>::parse(args, &IT)?
-                }),* })
+                Ok($name {
+                    $($field: {
+                        const IT: $crate::args::Argument = $crate::args::args!(
+                            @one $field, concat!($($about),+), $type $(, [$($missing)?], [$($malformed)?])?
+                        );
+                        <$type as $crate::args::Parse>::parse(args, &IT)?
+                    },)*
+                    $($part: <$part_type as $crate::args::Arguments>::parse(args)?)?
+                })
             }
         }
     )*};
+    (@part) => { &[] };
+    (@part $part:ty) => { <$part as $crate::args::Arguments>::DECLARED };
     (@one $field:ident, $about:expr, $type:ty) => { $crate::args::args!(@one $field, $about, $type, [], []) };
     (@one $field:ident, $about:expr, $type:ty, [$($missing:literal)?], [$($malformed:literal)?]) => {
         $crate::args::Argument {
@@ -135,6 +148,17 @@ macro_rules! args {
     (@malformed $type:ty) => { <$type as $crate::args::Parse>::MALFORMED };
 }
 pub(crate) use args;
+
+/// Returns the declarations of a method followed by those of a struct that it includes.
+pub(crate) const fn joined<const N: usize>(own: &[Argument], part: &[Argument]) -> [Argument; N] {
+    let mut all = [Argument { name: "", about: "", kind: Kind::Text, missing: None, malformed: "" }; N];
+    let mut place = 0;
+    while place < N {
+        all[place] = if place < own.len() { own[place] } else { part[place - own.len()] };
+        place += 1;
+    }
+    all
+}
 
 /// No arguments.
 #[derive(Clone, Copy, Debug)]

@@ -11,7 +11,7 @@ mod raw;
 mod tests;
 mod types;
 
-pub(crate) use argument::args;
 pub use argument::{Argument, Arguments, Kind, NoArgs, Parse};
-pub use raw::Args;
+pub(crate) use argument::{args, joined};
+pub use raw::{Args, Given};
 pub(crate) use types::{Everything, JsonArray, JsonObject, Limit, Moment, Single, Verbatim, one_of, text};

@@ -1,11 +1,12 @@
 //! The types that arguments are parsed into.
 
-use std::{borrow::Cow, str::FromStr};
+use std::str::FromStr;
 
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use teamlog_schemas::{BotId, ConversationId, ScheduleId, TeamId, Ts, UserId};
 
-use super::{Args, Argument, Kind, Parse};
+use super::{Args, Argument, Given, Kind, Parse};
 use crate::{ApiError, limits};
 
 /// A type of a single value. It is parsed as an argument that must be given, and in an `Option` as one that may be.
@@ -14,7 +15,7 @@ pub(crate) trait Single: Sized {
     const MALFORMED: &'static str;
 
     /// Parses a value; none if it counts as absent, as an empty text does.
-    fn single(value: &Value, argument: &Argument) -> Result<Option<Self>, ApiError>;
+    fn single(value: &Given, argument: &Argument) -> Result<Option<Self>, ApiError>;
 }
 
 impl<T: Single> Parse for T {
@@ -41,20 +42,15 @@ impl<T: Single> Parse for Option<T> {
 }
 
 /// The text of a value. JSON's numbers and booleans count as their text; an empty text is none.
-pub(crate) fn text<'a>(value: &'a Value, argument: &Argument) -> Result<Option<Cow<'a, str>>, ApiError> {
-    let text = match value {
-        Value::String(text) => Cow::Borrowed(text.as_str()),
-        Value::Number(number) => Cow::Owned(number.to_string()),
-        Value::Bool(flag) => Cow::Owned(flag.to_string()),
-        Value::Null | Value::Array(_) | Value::Object(_) => {
-            return Err(ApiError::argument(format!("{} must be a string", argument.name)));
-        }
-    };
-    Ok(Some(text).filter(|text| !text.is_empty()))
+pub(crate) fn text<'a>(value: &'a Given, argument: &Argument) -> Result<Option<&'a str>, ApiError> {
+    match value {
+        Given::Text(text) | Given::Scalar(text) => Ok(Some(text.as_str()).filter(|text| !text.is_empty())),
+        Given::Null | Given::Nested(_) => Err(ApiError::argument(format!("{} must be a string", argument.name))),
+    }
 }
 
 /// Parses a text by `FromStr`.
-fn parsed<T: FromStr>(value: &Value, argument: &Argument) -> Result<Option<T>, ApiError> {
+fn parsed<T: FromStr>(value: &Given, argument: &Argument) -> Result<Option<T>, ApiError> {
     let text = text(value, argument)?;
     text.map(|text| text.trim().parse().map_err(|_| argument.is_malformed())).transpose()
 }
@@ -63,8 +59,8 @@ impl Single for String {
     const KIND: Kind = Kind::Text;
     const MALFORMED: &'static str = "invalid_arguments";
 
-    fn single(value: &Value, argument: &Argument) -> Result<Option<String>, ApiError> {
-        Ok(text(value, argument)?.map(Cow::into_owned))
+    fn single(value: &Given, argument: &Argument) -> Result<Option<String>, ApiError> {
+        Ok(text(value, argument)?.map(str::to_owned))
     }
 }
 
@@ -72,7 +68,7 @@ impl Single for u64 {
     const KIND: Kind = Kind::Number;
     const MALFORMED: &'static str = "invalid_arguments";
 
-    fn single(value: &Value, argument: &Argument) -> Result<Option<u64>, ApiError> {
+    fn single(value: &Given, argument: &Argument) -> Result<Option<u64>, ApiError> {
         parsed(value, argument)
     }
 }
@@ -84,7 +80,7 @@ macro_rules! ids {
             /// Also of what is no id at all: an answer tells a stranger nothing of what there is.
             const MALFORMED: &'static str = $code;
 
-            fn single(value: &Value, argument: &Argument) -> Result<Option<$type>, ApiError> {
+            fn single(value: &Given, argument: &Argument) -> Result<Option<$type>, ApiError> {
                 parsed(value, argument)
             }
         }
@@ -102,7 +98,7 @@ impl Single for Ts {
     const KIND: Kind = Kind::Ts;
     const MALFORMED: &'static str = "message_not_found";
 
-    fn single(value: &Value, argument: &Argument) -> Result<Option<Ts>, ApiError> {
+    fn single(value: &Given, argument: &Argument) -> Result<Option<Ts>, ApiError> {
         parsed(value, argument)
     }
 }
@@ -126,7 +122,7 @@ impl Parse for Option<bool> {
 
     fn parse(args: &Args, argument: &Argument) -> Result<Option<bool>, ApiError> {
         let text = args.value(argument.name).map(|value| text(value, argument)).transpose()?.flatten();
-        match text.as_deref() {
+        match text {
             None => Ok(None),
             Some("false" | "0" | "False") => Ok(Some(false)),
             Some("true" | "1" | "True") => Ok(Some(true)),
@@ -143,8 +139,8 @@ impl Single for Verbatim {
     const KIND: Kind = Kind::Text;
     const MALFORMED: &'static str = "invalid_arguments";
 
-    fn single(value: &Value, argument: &Argument) -> Result<Option<Verbatim>, ApiError> {
-        Ok(Some(Verbatim(text(value, argument)?.map(Cow::into_owned).unwrap_or_default())))
+    fn single(value: &Given, argument: &Argument) -> Result<Option<Verbatim>, ApiError> {
+        Ok(Some(Verbatim(text(value, argument)?.unwrap_or_default().to_owned())))
     }
 }
 
@@ -156,7 +152,7 @@ impl Single for Limit {
     const KIND: Kind = Kind::Number;
     const MALFORMED: &'static str = "invalid_limit";
 
-    fn single(value: &Value, argument: &Argument) -> Result<Option<Limit>, ApiError> {
+    fn single(value: &Given, argument: &Argument) -> Result<Option<Limit>, ApiError> {
         let limit = parsed::<u64>(value, argument)?.filter(|limit| *limit > 0);
         Ok(limit.map(|limit| Limit(usize::try_from(limit).unwrap_or(usize::MAX).min(limits::PAGE_MAX))))
     }
@@ -185,7 +181,7 @@ impl Single for Moment {
     const KIND: Kind = Kind::Moment;
     const MALFORMED: &'static str = "invalid_arguments";
 
-    fn single(value: &Value, argument: &Argument) -> Result<Option<Moment>, ApiError> {
+    fn single(value: &Given, argument: &Argument) -> Result<Option<Moment>, ApiError> {
         parsed(value, argument)
     }
 }
@@ -204,10 +200,10 @@ macro_rules! one_of {
             const MALFORMED: &'static str = $code;
 
             fn single(
-                value: &serde_json::Value,
+                value: &$crate::args::Given,
                 argument: &$crate::args::Argument,
             ) -> Result<Option<Self>, $crate::ApiError> {
-                match $crate::args::text(value, argument)?.as_deref() {
+                match $crate::args::text(value, argument)? {
                     None => Ok(None),
                     $(Some($word) => Ok(Some($name::$variant)),)*
                     Some(_) => Err(argument.is_malformed()),
@@ -226,39 +222,47 @@ impl<T: Single> Parse for Vec<T> {
 
     fn parse(args: &Args, argument: &Argument) -> Result<Vec<T>, ApiError> {
         let wrong = || ApiError::refused("invalid_array_arg");
-        let items = match args.value(argument.name) {
+        let items: Vec<Given> = match args.value(argument.name) {
             None => Vec::new(),
-            Some(Value::Array(items)) => items.clone(),
-            Some(Value::String(text)) if text.trim_start().starts_with('[') => {
-                serde_json::from_str(text).map_err(|_| wrong())?
+            Some(Given::Text(text)) if !text.trim_start().starts_with('[') => {
+                text.split(',').map(|item| Given::Text(item.trim().to_owned())).collect()
             }
-            Some(Value::String(text)) => text.split(',').map(|item| Value::from(item.trim())).collect(),
-            Some(_) => return Err(wrong()),
+            Some(Given::Text(text) | Given::Nested(text)) => serde_json::from_str(text).map_err(|_| wrong())?,
+            Some(Given::Null | Given::Scalar(_)) => return Err(wrong()),
         };
         if items.len() > limits::LIST_ARG_MAX {
             return Err(ApiError::argument(format!("{} has more than {} items", argument.name, limits::LIST_ARG_MAX)));
         }
-        let parsed = items.iter().map(|item| if item.is_string() { T::single(item, argument) } else { Err(wrong()) });
+        let parsed = items.iter().map(|item| match item {
+            Given::Text(_) => T::single(item, argument),
+            Given::Null | Given::Scalar(_) | Given::Nested(_) => Err(wrong()),
+        });
         parsed.filter_map(Result::transpose).collect()
     }
 }
 
-/// A JSON array that may come as its text.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct JsonArray(pub(crate) Vec<Value>);
+/// The text of a JSON array, which a form brings as a text as well. It is not parsed here: the command or handler that takes
+/// it parses it, once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct JsonArray(pub(crate) String);
 
-/// A JSON object that may come as its text.
+/// A JSON object, which a form brings as its text.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct JsonObject(pub(crate) Map<String, Value>);
 
-/// The value of a JSON argument. An empty text counts as absent.
-fn json<'a>(value: &'a Value, argument: &Argument) -> Result<Option<Cow<'a, Value>>, ApiError> {
+/// The text of a JSON argument that begins with `open`. An empty text counts as absent.
+fn json<'a>(value: &'a Given, open: char, argument: &Argument) -> Result<Option<&'a str>, ApiError> {
     match value {
-        Value::String(text) if text.trim().is_empty() => Ok(None),
-        Value::String(text) => {
-            serde_json::from_str(text).map(Cow::Owned).map(Some).map_err(|_| argument.is_malformed())
-        }
-        value => Ok(Some(Cow::Borrowed(value))),
+        Given::Text(text) if text.trim().is_empty() => Ok(None),
+        Given::Text(text) | Given::Nested(text) if text.trim_start().starts_with(open) => Ok(Some(text)),
+        _ => Err(argument.is_malformed()),
+    }
+}
+
+impl JsonArray {
+    /// Parses the items; none if they are not JSON, or not of this type.
+    pub(crate) fn items<T: DeserializeOwned>(&self) -> Option<Vec<T>> {
+        serde_json::from_str(&self.0).ok()
     }
 }
 
@@ -266,12 +270,8 @@ impl Single for JsonArray {
     const KIND: Kind = Kind::Objects;
     const MALFORMED: &'static str = "invalid_arguments";
 
-    fn single(value: &Value, argument: &Argument) -> Result<Option<JsonArray>, ApiError> {
-        match json(value, argument)?.map(Cow::into_owned) {
-            None => Ok(None),
-            Some(Value::Array(items)) => Ok(Some(JsonArray(items))),
-            Some(_) => Err(argument.is_malformed()),
-        }
+    fn single(value: &Given, argument: &Argument) -> Result<Option<JsonArray>, ApiError> {
+        Ok(json(value, '[', argument)?.map(|text| JsonArray(text.to_owned())))
     }
 }
 
@@ -279,12 +279,9 @@ impl Single for JsonObject {
     const KIND: Kind = Kind::Object;
     const MALFORMED: &'static str = "invalid_arguments";
 
-    fn single(value: &Value, argument: &Argument) -> Result<Option<JsonObject>, ApiError> {
-        match json(value, argument)?.map(Cow::into_owned) {
-            None => Ok(None),
-            Some(Value::Object(object)) => Ok(Some(JsonObject(object))),
-            Some(_) => Err(argument.is_malformed()),
-        }
+    fn single(value: &Given, argument: &Argument) -> Result<Option<JsonObject>, ApiError> {
+        let text = json(value, '{', argument)?;
+        text.map(|text| serde_json::from_str(text).map(JsonObject).map_err(|_| argument.is_malformed())).transpose()
     }
 }
 
@@ -298,6 +295,6 @@ impl Parse for Everything {
     const MALFORMED: &'static str = "invalid_arguments";
 
     fn parse(args: &Args, _: &Argument) -> Result<Everything, ApiError> {
-        Ok(Everything(args.values().clone()))
+        Ok(Everything(args.to_values()))
     }
 }

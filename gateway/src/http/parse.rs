@@ -5,7 +5,6 @@ use axum::{
     extract::{FromRequest, Multipart, Request},
     http::{HeaderMap, Method, header, request::Parts},
 };
-use serde_json::Value;
 
 use super::form;
 use crate::{
@@ -135,9 +134,11 @@ fn charset_of(declared: &str) -> Option<&str> {
 }
 
 fn json(bytes: &Bytes) -> Result<Args, ApiError> {
-    match serde_json::from_slice(bytes).map_err(|_| ApiError::refused("invalid_json"))? {
-        Value::Object(values) => Ok(Args::new(values)),
-        _ => Err(ApiError::refused("json_not_object")),
+    let is_object = bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
+    match serde_json::from_slice(bytes) {
+        Ok(args) => Ok(args),
+        Err(why) if !is_object && why.is_data() => Err(ApiError::refused("json_not_object")),
+        Err(_) => Err(ApiError::refused("invalid_json")),
     }
 }
 
@@ -171,7 +172,10 @@ fn of_multipart(why: &axum::extract::multipart::MultipartError) -> ApiError {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
+    use crate::args::Given;
 
     async fn post(content_type: Option<&str>, body: impl Into<Body>) -> Result<Parsed, ApiError> {
         let mut built = Request::post("/api/x?from=query&foo=query");
@@ -182,7 +186,7 @@ mod tests {
     }
 
     async fn args(content_type: Option<&str>, body: &str) -> Value {
-        Value::Object(post(content_type, body.to_owned()).await.unwrap().args.values().clone())
+        Value::Object(post(content_type, body.to_owned()).await.unwrap().args.to_values())
     }
 
     async fn code(content_type: Option<&str>, body: impl Into<Body>) -> String {
@@ -204,6 +208,21 @@ mod tests {
         for empty in [None, FORM, JSON, Some("text/plain")] {
             assert_eq!(args(empty, "").await, query, "{empty:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn json_comes_as_it_was_written() {
+        // A number keeps its digits: as a float a message's `ts` would lose some.
+        let parsed = post(JSON, r#"{"ts":1355517523.000008, "none": null, "blocks": [ {"a" : 1.0} ]}"#).await.unwrap();
+        assert_eq!(parsed.args.value("ts"), Some(&Given::Scalar("1355517523.000008".to_owned())));
+        assert_eq!(parsed.args.value("none"), None);
+        assert_eq!(parsed.args.value("blocks"), Some(&Given::Nested(r#"[ {"a" : 1.0} ]"#.to_owned())));
+        // The last value of a name counts, as in a form.
+        assert_eq!(args(JSON, r#"{"foo":"a","foo":"b"}"#).await["foo"], "b");
+        // Deep nesting is left alone until an argument is parsed; half of a surrogate pair names no character.
+        let deep = format!(r#"{{"blocks":{}{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
+        assert_eq!(args(JSON, &deep).await["blocks"], Value::Null);
+        assert_eq!(code(JSON, r#"{"text":"\ud83d"}"#).await, "invalid_json");
     }
 
     #[tokio::test]

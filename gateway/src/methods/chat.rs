@@ -1,11 +1,13 @@
 //! `chat.*`
 
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use teamlog_ingest::commands::{self, Edit, OpenDirect, Post, RemoveAttachment};
-use teamlog_schemas::{ConversationId, Ts, UnfurlFlags, UserId};
+use teamlog_schemas::{ConversationId, Ts, UserId};
 
-use super::{Access, Call, Key, Method, Reply, Retry, Shape, Tier, conversations::members::direct, takes};
+use super::{
+    Access, Call, Key, Method, Reply, Retry, Shape, Tier, content::Content, conversations::members::direct, takes,
+};
 use crate::{
     ApiError,
     args::{JsonArray, Verbatim, args},
@@ -77,46 +79,14 @@ args! {
         /// A conversation, a channel's name with or without `#`, or a person or their `@handle`: with a person a direct
         /// message is opened.
         channel: String [missing "channel_not_found"],
-        /// The text.
-        text: Option<String>,
-        /// Blocks, at most 50.
-        blocks: Option<JsonArray> [malformed "invalid_blocks"],
-        /// Attachments, at most 100.
-        attachments: Option<JsonArray> [malformed "invalid_attachments"],
-        /// The root, for a reply.
-        thread_ts: Option<Ts> [malformed "thread_not_found"],
-        /// True to show a reply in the conversation too.
-        reply_broadcast: bool,
-        /// Whether links to pages of text are shown below the message. Without it they are in a person's message, and not
-        /// in a bot's.
-        unfurl_links: Option<bool>,
-        /// Whether links to images, videos and sounds are shown below the message. Without it they are.
-        unfurl_media: Option<bool>,
-        /// A bot's name for this message.
-        username: Option<String>,
-        /// A bot's icon for this message: an emoji's name.
-        icon_emoji: Option<String>,
-        /// A bot's icon for this message: a picture's url.
-        icon_url: Option<String>,
         /// The client's own name for the message. It is the idempotency key too, unless the header gives one.
-        client_msg_id: Option<String>,
+        client_msg_id: Option<String>;
+        content: Content
     }
 }
 
 async fn post_message(call: &Call<'_>, args: PostMessage) -> Result<Reply, ApiError> {
-    let said = args.unfurl_links.is_some() || args.unfurl_media.is_some();
-    let post = Post {
-        text: args.text.unwrap_or_default(),
-        blocks: args.blocks.map(printed),
-        attachments: args.attachments.map(printed),
-        thread_ts: args.thread_ts,
-        reply_broadcast: args.reply_broadcast,
-        username: args.username,
-        icons: icons(args.icon_emoji.as_deref(), args.icon_url.as_deref()),
-        client_msg_id: args.client_msg_id,
-        unfurl: said.then_some(UnfurlFlags { links: args.unfurl_links, media: args.unfurl_media }),
-        ..Post::default()
-    };
+    let post = Post { client_msg_id: args.client_msg_id, ..args.content.into_post() };
     posted(call, &args.channel, post).await
 }
 
@@ -180,7 +150,7 @@ args! {
 async fn update(call: &Call<'_>, args: Update) -> Result<Reply, ApiError> {
     let (conversation, ts) = (args.channel, args.ts);
     let text = args.text.map(|Verbatim(text)| text);
-    let (blocks, attachments) = (args.blocks.map(printed), args.attachments.map(printed));
+    let [blocks, attachments] = [args.blocks, args.attachments].map(|json| json.map(|JsonArray(text)| text));
     if text.is_none() && blocks.is_none() && attachments.is_none() {
         return Err(ApiError::refused("no_text"));
     }
@@ -295,22 +265,6 @@ pub(super) fn link_to(public_url: &str, conversation: ConversationId, ts: Ts, ro
         link.push_str(&format!("?thread_ts={root}&cid={conversation}"));
     }
     link
-}
-
-/// Blocks or attachments as the text that a command has.
-pub(super) fn printed(JsonArray(items): JsonArray) -> String {
-    Value::Array(items).to_string()
-}
-
-pub(super) fn icons(emoji: Option<&str>, url: Option<&str>) -> Option<String> {
-    let mut icons = Map::new();
-    if let Some(emoji) = emoji {
-        icons.insert("emoji".to_owned(), json!(format!(":{}:", emoji.trim_matches(':'))));
-    }
-    if let Some(url) = url {
-        icons.insert("image_64".to_owned(), json!(url));
-    }
-    (!icons.is_empty()).then(|| Value::Object(icons).to_string())
 }
 
 async fn posted(call: &Call<'_>, channel: &str, mut post: Post) -> Result<Reply, ApiError> {

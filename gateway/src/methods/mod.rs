@@ -5,6 +5,7 @@ mod auth;
 mod bots;
 mod call;
 mod chat;
+mod content;
 mod conversations;
 mod emoji;
 mod legacy;

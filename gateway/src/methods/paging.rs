@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{Key, Shape};
 use crate::{
     ApiError,
-    args::{Argument, Kind, Single, text},
+    args::{Argument, Given, Kind, Single, text},
 };
 
 /// The key of a page's answer that says where the next page begins.
@@ -84,9 +84,9 @@ impl<C: Counted> Single for Cursor<C> {
     const KIND: Kind = Kind::Cursor;
     const MALFORMED: &'static str = "invalid_cursor";
 
-    fn single(value: &Value, argument: &Argument) -> Result<Option<Cursor<C>>, ApiError> {
+    fn single(value: &Given, argument: &Argument) -> Result<Option<Cursor<C>>, ApiError> {
         let text = text(value, argument)?;
-        text.map(|text| Cursor::decoded(&text).ok_or_else(|| argument.is_malformed())).transpose()
+        text.map(|text| Cursor::decoded(text).ok_or_else(|| argument.is_malformed())).transpose()
     }
 }
 

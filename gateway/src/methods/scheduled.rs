@@ -2,19 +2,20 @@
 
 use serde_json::{Map, Value, json};
 use teamlog_ingest::commands::{DeleteScheduled, Post, Schedule};
-use teamlog_schemas::{ConversationId, ScheduleId, Ts, UnfurlFlags};
+use teamlog_schemas::{ConversationId, ScheduleId, Ts};
 use teamlog_state::Scheduled;
 
 use super::{
     Access, Call, Key, Method, Reply, Retry, Shape, Tier,
-    chat::{icons, printed, target},
+    chat::target,
+    content::Content,
     conversations::read::page_size,
     paging::{Cursor, PAGE, Timers},
     takes,
 };
 use crate::{
     ApiError,
-    args::{JsonArray, Limit, Moment, args},
+    args::{Limit, Moment, args},
     read, render,
 };
 
@@ -56,44 +57,14 @@ args! {
         channel: String [missing "channel_not_found"],
         /// When to post it, in seconds since 1970: after now, and within 120 days. A conversation takes 30 messages in five
         /// minutes.
-        post_at: Moment [missing "invalid_time", malformed "invalid_time"],
-        /// The text.
-        text: Option<String>,
-        /// Blocks, at most 50.
-        blocks: Option<JsonArray> [malformed "invalid_blocks"],
-        /// Attachments, at most 100.
-        attachments: Option<JsonArray> [malformed "invalid_attachments"],
-        /// The root, for a reply.
-        thread_ts: Option<Ts> [malformed "thread_not_found"],
-        /// True to show a reply in the conversation too.
-        reply_broadcast: bool,
-        /// Whether links to pages of text are shown below the message, as `chat.postMessage` has it.
-        unfurl_links: Option<bool>,
-        /// Whether links to images, videos and sounds are shown below the message.
-        unfurl_media: Option<bool>,
-        /// A bot's name for this message.
-        username: Option<String>,
-        /// A bot's icon for this message: an emoji's name.
-        icon_emoji: Option<String>,
-        /// A bot's icon for this message: a picture's url.
-        icon_url: Option<String>,
+        post_at: Moment [missing "invalid_time", malformed "invalid_time"];
+        content: Content
     }
 }
 
 async fn schedule(call: &Call<'_>, args: ScheduleMessage) -> Result<Reply, ApiError> {
-    let said = args.unfurl_links.is_some() || args.unfurl_media.is_some();
-    let post = Post {
-        conversation: Some(target(call, &args.channel).await?),
-        text: args.text.unwrap_or_default(),
-        blocks: args.blocks.map(printed),
-        attachments: args.attachments.map(printed),
-        thread_ts: args.thread_ts,
-        reply_broadcast: args.reply_broadcast,
-        username: args.username,
-        icons: icons(args.icon_emoji.as_deref(), args.icon_url.as_deref()),
-        unfurl: said.then_some(UnfurlFlags { links: args.unfurl_links, media: args.unfurl_media }),
-        ..Post::default()
-    };
+    let conversation = Some(target(call, &args.channel).await?);
+    let post = Post { conversation, ..args.content.into_post() };
     let Moment(due) = args.post_at;
     // Whole seconds, as a list of them says.
     let due = Ts::from_micros(due.seconds() * 1_000_000);

@@ -1,7 +1,7 @@
 //! Messages as clients read them.
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value, json, value::RawValue};
 use teamlog_schemas::{ConversationId, ConversationKind, Message, Reaction, Text, Thread, Ts, UserId, subtype_in};
 use teamlog_state::{MessageFact, Team};
 
@@ -109,9 +109,9 @@ impl Serialize for Rendered<'_> {
         object.put("text", message.text.as_str())?;
         object.put_some("client_msg_id", message.client_msg_id.as_ref())?;
         object.put_some("username", message.username.as_ref().map(Text::as_str))?;
-        object.put_some("icons", parsed(message.icons.as_ref()).filter(Value::is_object))?;
-        object.put_some("blocks", list(message.blocks.as_ref()))?;
-        object.put_some("attachments", list(message.attachments.as_ref()).map(numbered))?;
+        object.put_some("icons", message.icons.as_ref().and_then(raw_object))?;
+        object.put_some("blocks", message.blocks.as_ref().and_then(raw_list))?;
+        object.put_some("attachments", message.attachments.as_ref().and_then(list).map(numbered))?;
         object.put_some("thread_ts", message.thread_ts.map(AsText))?;
         let edited = message.edited.map(|edited| json!({ "user": edited.user, "ts": edited.ts.to_string() }));
         object.put_some("edited", edited)?;
@@ -172,15 +172,21 @@ fn tombstone(team: &Team, message: &Message) -> Map<String, Value> {
     }
 }
 
-fn parsed(text: Option<&Text>) -> Option<Value> {
-    serde_json::from_str(text?.as_str()).ok()
+/// The JSON of a text as it is, if it is a list that is not empty.
+fn raw_list(text: &Text) -> Option<&RawValue> {
+    let raw: &RawValue = serde_json::from_str(text.as_str()).ok()?;
+    let inside = raw.get().strip_prefix('[')?;
+    (!inside.trim_start().starts_with(']')).then_some(raw)
 }
 
-fn list(text: Option<&Text>) -> Option<Vec<Value>> {
-    match parsed(text) {
-        Some(Value::Array(items)) if !items.is_empty() => Some(items),
-        _ => None,
-    }
+/// The JSON of a text as it is, if it is an object.
+fn raw_object(text: &Text) -> Option<&RawValue> {
+    let raw: &RawValue = serde_json::from_str(text.as_str()).ok()?;
+    raw.get().starts_with('{').then_some(raw)
+}
+
+fn list(text: &Text) -> Option<Vec<Value>> {
+    serde_json::from_str(text.as_str()).ok().filter(|items: &Vec<Value>| !items.is_empty())
 }
 
 /// Attachments are numbered from 1 by the server, where they do not bring a number.

@@ -195,7 +195,7 @@ impl House {
     pub(crate) async fn connect(&self, who: &Resident, args: Value) -> Result<Value, ApiError> {
         let Value::Object(args) = args else { panic!("{args} is no object") };
         let caller = self.gateway.caller(&who.token).await?;
-        match self.rtm.connect(&self.gateway, &caller, &ConnectArgs::parse(&Args::new(args))?).await? {
+        match self.rtm.connect(&self.gateway, &caller, &ConnectArgs::parse(&Args::new(&args))?).await? {
             Reply::Object(answer) => Ok(Value::Object(answer)),
             Reply::Encoded(_) => panic!("rtm.connect is small"),
         }
@@ -205,7 +205,7 @@ impl House {
     pub(crate) async fn start(&self, who: &Resident, args: Value) -> Value {
         let Value::Object(args) = args else { panic!("{args} is no object") };
         let caller = self.gateway.caller(&who.token).await.unwrap();
-        match self.rtm.start(&self.gateway, &caller, &StartArgs::parse(&Args::new(args)).unwrap()).await.unwrap() {
+        match self.rtm.start(&self.gateway, &caller, &StartArgs::parse(&Args::new(&args)).unwrap()).await.unwrap() {
             Reply::Object(answer) => Value::Object(answer),
             Reply::Encoded(bytes) => serde_json::from_slice(&bytes).unwrap(),
         }

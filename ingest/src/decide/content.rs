@@ -1,11 +1,11 @@
-//! The content of a message: text, blocks and attachments, and whether they fit.
+//! The content of a message: text, blocks and attachments, and whether they fit. Here alone their JSON is parsed.
 
 use serde_json::Value;
 use teamlog_schemas::{Message, Text};
 
 use crate::{
     Refusal,
-    limits::{ATTACHMENTS_MAX, BLOCKS_MAX, MESSAGE_BYTES_MAX, TEXT_CHARS_MAX},
+    limits::{ATTACHMENTS_MAX, BLOCKS_MAX, MESSAGE_BYTES_MAX, TEXT_CHARS_MAX, WRITTEN_BYTES_MAX},
 };
 
 /// The parts of a message that carry content. They fit, and there is at least one.
@@ -17,9 +17,11 @@ pub(crate) struct Content {
 }
 
 impl Content {
-    /// Checks the parts of a message. An empty list counts as none.
+    /// Checks the parts of a message. An empty list counts as none. What is kept of a list is printed anew: without spaces,
+    /// and with one value a key, so that all who read it read the same.
     pub(crate) fn of(text: &str, blocks: Option<&str>, attachments: Option<&str>) -> Result<Content, Refusal> {
-        if text.chars().count() > TEXT_CHARS_MAX {
+        let bytes = [Some(text), blocks, attachments].into_iter().flatten().map(str::len).sum::<usize>();
+        if bytes > WRITTEN_BYTES_MAX || text.chars().count() > TEXT_CHARS_MAX {
             return Err(Refusal::MsgTooLong);
         }
         let read = objects(blocks, Refusal::InvalidBlocks)?;
@@ -33,8 +35,7 @@ impl Content {
         if text.trim().is_empty() && read.is_empty() && attached.is_empty() {
             return Err(Refusal::NoText);
         }
-        let kept = |json: Option<&str>, all: &[Value]| json.filter(|_| !all.is_empty()).map(Text::from);
-        Ok(Content { blocks: kept(blocks, &read), attachments: kept(attachments, &attached), read })
+        Ok(Content { blocks: printed(&read), attachments: printed(&attached), read })
     }
 }
 
@@ -45,6 +46,11 @@ fn objects(json: Option<&str>, refusal: Refusal) -> Result<Vec<Value>, Refusal> 
         Ok(Value::Array(all)) if all.iter().all(Value::is_object) => Ok(all),
         _ => Err(refusal),
     }
+}
+
+fn printed(all: &[Value]) -> Option<Text> {
+    // A list of JSON values is always JSON.
+    (!all.is_empty()).then(|| Text::from(serde_json::to_string(all).unwrap_or_default()))
 }
 
 /// Whether a message fits with all its parts.

@@ -57,6 +57,20 @@ fn what_may_be_posted() {
     rig.check(BOB, attachments(objects(100)), "MessagePosted");
     rig.check(BOB, attachments(objects(101)), "too_many_attachments");
     rig.check(BOB, attachments(Some("nonsense".to_owned())), "invalid_attachments");
+    rig.check(BOB, blocks(Some(format!("{}{}", "[".repeat(200), "]".repeat(200)))), "invalid_blocks");
+    rig.check(BOB, blocks(Some(r#"[{"a":"\ud83d"}]"#.to_owned())), "invalid_blocks");
+    // Spaces do not count against a message's size, but are not read without end.
+    rig.check(BOB, blocks(Some(format!("[{}{{}}]", " ".repeat(300_000)))), "MessagePosted");
+    rig.check(BOB, blocks(Some(format!("[{}{{}}]", " ".repeat(500_000)))), "msg_too_long");
+}
+
+#[test]
+fn a_list_is_kept_without_spaces_and_with_one_value_a_key() {
+    let mut rig = Rig::new();
+    let general = rig.channel("general");
+    let written = r#" [ { "b" : 1.0, "a": "\u00fc", "b": 2 } ] "#;
+    let posted = posted(&mut rig, BOB, posting(general, |post| post.blocks = Some(written.to_owned())));
+    assert_eq!(posted.message.blocks.unwrap().as_str(), r#"[{"b":2,"a":"ü"}]"#);
 }
 
 #[test]

@@ -272,7 +272,7 @@ impl Life {
         let Value::Object(args) = args else { panic!("{args} is no object") };
         let connect = async {
             let caller = self.gateway.caller(token).await?;
-            match self.rtm.connect(&self.gateway, &caller, &ConnectArgs::parse(&Args::new(args))?).await? {
+            match self.rtm.connect(&self.gateway, &caller, &ConnectArgs::parse(&Args::new(&args))?).await? {
                 Reply::Object(answer) => Ok(Value::Object(answer)),
                 Reply::Encoded(_) => panic!("rtm.connect is small"),
             }

@@ -138,7 +138,7 @@ const ITEMS: Method = Method {
 
 async fn items(call: &Call<'_>, args: Items) -> Result<Reply, ApiError> {
     let team = the_team(call, &args.domain).await?;
-    let JsonArray(items) = args.items;
+    let items: Vec<Value> = args.items.items().ok_or(ApiError::refused("invalid_items"))?;
     if items.len() > ITEMS_MAX {
         return Err(ApiError::refused("too_many_items"));
     }
