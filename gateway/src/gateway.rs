@@ -5,15 +5,16 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::Value;
+use teamlog_cluster::Peer;
 use teamlog_ingest::Ingest;
-use teamlog_log::Feed;
+use teamlog_log::{Feed, Partition};
 use teamlog_projectors::{Cache, History, Shards};
 use teamlog_schemas::{Event, TeamId, UserId};
 use teamlog_state::SourceError;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-use crate::{GatewayConfig, Homes, Jobs, Realtime, rates::Rates, read::MessageIndex};
+use crate::{GatewayConfig, Homes, Jobs, Rtm, config::websocket_url, rates::Rates, read::MessageIndex};
 
 /// The state of the parts, for `/readyz`.
 #[async_trait]
@@ -59,7 +60,7 @@ pub struct GatewayParts {
     /// The tail of what rows have not seen yet.
     pub feed: Feed<Event>,
     /// The websocket half.
-    pub realtime: Arc<dyn Realtime>,
+    pub rtm: Arc<Rtm>,
     /// Which gateway serves a team; none: this one serves them all.
     pub homes: Option<Homes>,
     /// Search, where there is any.
@@ -119,8 +120,8 @@ impl Gateway {
         &self.inner.parts.feed
     }
     /// The websocket half.
-    pub fn realtime(&self) -> &Arc<dyn Realtime> {
-        &self.inner.parts.realtime
+    pub(crate) fn rtm(&self) -> &Arc<Rtm> {
+        &self.inner.parts.rtm
     }
     /// Search.
     pub fn search(&self) -> Option<&Arc<dyn MessageIndex>> {
@@ -147,5 +148,24 @@ impl Gateway {
     /// Held while a password is hashed or checked.
     pub(crate) fn passwords(&self) -> &Semaphore {
         &self.inner.passwords
+    }
+}
+
+impl Gateway {
+    /// The home of a team, if that is another gateway.
+    pub(crate) fn home_elsewhere(&self, team: TeamId) -> Option<Arc<Peer>> {
+        let homes = self.homes()?;
+        homes.elsewhere(self.partition_of(team)?)
+    }
+
+    /// Where a team's clients should open their next websocket: `ws://` or `wss://`.
+    pub(crate) fn websocket_url_for(&self, team: TeamId) -> String {
+        let home = self.home_elsewhere(team).and_then(|home| home.url.as_deref().map(websocket_url));
+        home.unwrap_or_else(|| self.config().websocket_url())
+    }
+
+    /// The partition that a team lives in.
+    pub(crate) fn partition_of(&self, team: TeamId) -> Option<Partition> {
+        self.ingest().directory().with(|directory| directory.by_team(team).map(|entry| Partition(entry.partition)))
     }
 }

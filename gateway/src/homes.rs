@@ -8,10 +8,7 @@ use std::sync::Arc;
 
 use teamlog_cluster::{Link, Membership, Peer};
 use teamlog_log::Partition;
-use teamlog_schemas::TeamId;
 use tokio::sync::watch;
-
-use crate::{Gateway, config::websocket_url};
 
 /// The table of nodes as a gateway sees it, and the way to the others.
 #[derive(Clone)]
@@ -39,24 +36,5 @@ impl Homes {
     pub(crate) fn elsewhere(&self, partition: Partition) -> Option<Arc<Peer>> {
         let members = self.members.borrow();
         members.home(partition).filter(|home| home.node != members.me()).cloned()
-    }
-}
-
-impl Gateway {
-    /// The home of a team, if that is another gateway.
-    pub(crate) fn home_elsewhere(&self, team: TeamId) -> Option<Arc<Peer>> {
-        let homes = self.homes()?;
-        homes.elsewhere(self.partition_of(team)?)
-    }
-
-    /// Where a team's clients should open their next websocket: `ws://` or `wss://`.
-    pub(crate) fn websocket_url_for(&self, team: TeamId) -> String {
-        let home = self.home_elsewhere(team).and_then(|home| home.url.as_deref().map(websocket_url));
-        home.unwrap_or_else(|| self.config().websocket_url())
-    }
-
-    /// The partition that a team lives in.
-    pub(crate) fn partition_of(&self, team: TeamId) -> Option<Partition> {
-        self.ingest().directory().with(|directory| directory.by_team(team).map(|entry| Partition(entry.partition)))
     }
 }

@@ -1,8 +1,8 @@
 //! The public edge: the Web API, RTM, and the reads behind them.
 //!
 //! The transport ([`router`]) turns a request into a call; a method turns the call into a command for the write path
-//! or into a read (view at X plus tail); the renderers turn the result into the JSON that clients know. The websocket half
-//! is behind the trait [`Realtime`].
+//! or into a read (view at X plus tail); the renderers turn the result into the JSON that clients know. [`rtm`] is the
+//! websocket half.
 
 pub mod args;
 mod auth;
@@ -17,9 +17,9 @@ pub mod limits;
 pub mod methods;
 mod rates;
 pub mod read;
-mod realtime;
 pub mod render;
-mod rtm;
+pub mod rtm;
+mod sockets;
 mod vault;
 
 pub use args::Args;
@@ -31,8 +31,6 @@ pub use homes::Homes;
 pub use http::{internal, ops, router, search_service, serve, serve_waiting};
 pub use jobs::{DeadJob, Jobs, JobsError};
 pub use methods::Reply;
-pub use realtime::{
-    ConnectArgs, Incoming, Mark, Outgoing, Presence, Realtime, SocketError, SocketSink, SocketStream, StartArgs,
-};
 pub use rtm::{Rtm, RtmConfig};
+pub use sockets::{Incoming, Outgoing, SocketError, SocketSink, SocketStream};
 pub use vault::Vault;

@@ -16,10 +16,38 @@ use governor::{
 };
 use teamlog_schemas::{TeamId, UserId};
 
-use crate::{
-    ApiError, config, limits,
-    methods::{Method, Tier},
-};
+use crate::{ApiError, config, limits};
+
+/// The rate tier that Slack publishes for a method. `docs/methods.md` says what a tier means here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tier {
+    /// Slack: 1 call a minute and more.
+    One,
+    /// Slack: 20 calls a minute and more.
+    Two,
+    /// Slack: 50 calls a minute and more.
+    Three,
+    /// Slack: 100 calls a minute and more.
+    Four,
+    /// Slack: a rule of the method's own.
+    Special,
+}
+
+impl Tier {
+    /// All tiers.
+    pub const ALL: &[Tier] = &[Tier::One, Tier::Two, Tier::Three, Tier::Four, Tier::Special];
+
+    /// The part of a user's overall rate that calls of one method of this tier may take, in percent; none if they may take
+    /// all of it.
+    pub const fn percent(self) -> Option<u32> {
+        match self {
+            Tier::One => Some(10),
+            Tier::Two => Some(20),
+            Tier::Three => Some(50),
+            Tier::Four | Tier::Special => None,
+        }
+    }
+}
 
 /// Whose bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -70,13 +98,13 @@ impl Rates {
     ///
     /// # Errors
     /// As [`Rates::call`].
-    pub(crate) fn user(&self, team: TeamId, user: UserId, method: &Method) -> Result<(), ApiError> {
+    pub(crate) fn user(&self, team: TeamId, user: UserId, method: &'static str, tier: Tier) -> Result<(), ApiError> {
         if !self.enabled {
             return Ok(());
         }
         self.calls.take(&Who::User(team, user))?;
-        match self.tiers.iter().find(|(tier, _)| *tier == method.tier) {
-            Some((_, buckets)) => buckets.take(&(team, user, method.name)),
+        match self.tiers.iter().find(|(of, _)| *of == tier) {
+            Some((_, buckets)) => buckets.take(&(team, user, method)),
             None => Ok(()),
         }
     }
@@ -151,12 +179,12 @@ mod tests {
         let began = std::time::Instant::now();
         let mut passed = 0_u128;
         while began.elapsed() < std::time::Duration::from_millis(100) {
-            passed += u128::from(rates.user(team, user, connect).is_ok());
+            passed += u128::from(rates.user(team, user, connect.name, connect.tier).is_ok());
         }
         // 20 at once, then one in 10 ms.
         assert!(passed <= 21 + began.elapsed().as_millis() / 10, "{passed}");
         // Whatever the slow one has used up, another method is not refused for long.
-        while let Err(why) = rates.user(team, user, post) {
+        while let Err(why) = rates.user(team, user, post.name, post.tier) {
             assert_eq!(why.retry_after(), Some(1));
         }
     }

@@ -160,7 +160,7 @@ impl Node {
                 shards: shards.clone(),
                 cache: cache(&start.config.cache.servers, LOCAL_CACHE_BYTES),
                 feed: feed.clone(),
-                realtime: Arc::new(rtm.clone()),
+                rtm: rtm.clone(),
                 homes: (role == Role::Gateway).then(|| Homes::new(members.clone(), link)),
                 search: index.clone(),
                 credentials: Some(Vault::new(ingest.clone(), shards.clone(), feed.clone())),

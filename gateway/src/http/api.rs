@@ -152,7 +152,7 @@ async fn serve(
     };
     so_far.authed = caller.is_some();
     if let Some(caller) = &caller {
-        gateway.rates().user(caller.team.id(), caller.user, method)?;
+        gateway.rates().user(caller.team.id(), caller.user, method.name, method.tier)?;
     }
     so_far.begun = true;
     let after_a_loss = so_far.elsewhere;

@@ -13,8 +13,8 @@ use tokio_tungstenite::tungstenite;
 use tracing::debug;
 
 use crate::{
-    Gateway, limits,
-    realtime::{Incoming, Outgoing, SocketError},
+    Gateway, limits, rtm,
+    sockets::{Incoming, Outgoing, SocketError},
 };
 
 /// Upgrades any ticket. A bad one is rejected in a frame, as clients expect.
@@ -32,7 +32,7 @@ pub(super) async fn upgrade(
         .on_failed_upgrade(|why| debug!(%why, "a websocket could not be upgraded"))
         .on_upgrade(move |socket| async move {
             let (sink, stream) = split(socket);
-            gateway.realtime().clone().serve(gateway, ticket, Box::pin(stream), Box::pin(sink)).await;
+            rtm::serve(gateway, ticket, Box::pin(stream), Box::pin(sink)).await;
         })
 }
 

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     ApiError,
-    args::{JsonArray, Verbatim, args},
+    args::{JsonArray, Moment, Verbatim, args},
     read,
     render::{AsText, Rendered},
 };
@@ -128,7 +128,7 @@ const UPDATE: Method = Method {
     tier: Tier::Three,
     takes: takes!(Update => update),
     answers: &[CHANNEL, TS, Key::always("text", Shape::Text, "The new text."), MESSAGE],
-    errors: &["cant_update_message", "is_archived", "no_text", "msg_too_long", "too_many_attachments"],
+    errors: &["cant_update_message", "edit_conflict", "is_archived", "msg_too_long", "no_text", "too_many_attachments"],
     examples: &[|| json!({ "channel": "C0ENGINES", "ts": "1700000000.000100", "text": "Hello again" })],
 };
 
@@ -144,6 +144,9 @@ args! {
         blocks: Option<JsonArray> [malformed "invalid_blocks"],
         /// The new attachments.
         attachments: Option<JsonArray> [malformed "invalid_attachments"],
+        /// The version that is edited, by its `edited.ts`; 0 for a message that was never edited. The call is refused if the
+        /// message was edited since. Without it the last edit wins.
+        expected_edited_ts: Option<Moment> [malformed "bad_timestamp"],
     }
 }
 
@@ -154,7 +157,8 @@ async fn update(call: &Call<'_>, args: Update) -> Result<Reply, ApiError> {
     if text.is_none() && blocks.is_none() && attachments.is_none() {
         return Err(ApiError::refused("no_text"));
     }
-    let edit = Edit { conversation, ts, text, blocks, attachments, expected_edited_ts: None };
+    let expected_edited_ts = args.expected_edited_ts.map(|Moment(ts)| ts);
+    let edit = Edit { conversation, ts, text, blocks, attachments, expected_edited_ts };
     let edited = call.make(edit).await?;
     let (team, conversation, message) = (call.caller()?.team.read(), edited.conversation, &edited.after);
     let message = Rendered { team: &team, conversation, message };

@@ -7,6 +7,7 @@ use super::{Call, Reply};
 use crate::{
     ApiError,
     args::{Args, Argument},
+    rates::Tier,
 };
 
 /// The credentials that a method asks for.
@@ -29,37 +30,6 @@ pub enum Retry {
     Repeatable,
     /// Not safe to send again: the method appends events, and the lost call may have appended some.
     Once,
-}
-
-/// The rate tier that Slack publishes for a method. `docs/methods.md` says what a tier means here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tier {
-    /// Slack: 1 call a minute and more.
-    One,
-    /// Slack: 20 calls a minute and more.
-    Two,
-    /// Slack: 50 calls a minute and more.
-    Three,
-    /// Slack: 100 calls a minute and more.
-    Four,
-    /// Slack: a rule of the method's own.
-    Special,
-}
-
-impl Tier {
-    /// All tiers.
-    pub const ALL: &[Tier] = &[Tier::One, Tier::Two, Tier::Three, Tier::Four, Tier::Special];
-
-    /// The part of a user's overall rate that calls of one method of this tier may take, in percent; none if they may take
-    /// all of it.
-    pub const fn percent(self) -> Option<u32> {
-        match self {
-            Tier::One => Some(10),
-            Tier::Two => Some(20),
-            Tier::Three => Some(50),
-            Tier::Four | Tier::Special => None,
-        }
-    }
 }
 
 /// The type of an answer's key.

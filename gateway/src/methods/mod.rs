@@ -25,9 +25,10 @@ mod write;
 
 use std::{collections::HashMap, sync::LazyLock};
 
+pub use crate::rates::Tier;
 pub(crate) use call::{Call, ClientAddr};
 use method::takes;
-pub use method::{Access, COMMON_ERRORS, Example, Key, Method, Retry, Shape, TOKEN_ERRORS, Takes, Tier, WRITE_ERRORS};
+pub use method::{Access, COMMON_ERRORS, Example, Key, Method, Retry, Shape, TOKEN_ERRORS, Takes, WRITE_ERRORS};
 pub(crate) use openapi::openapi;
 pub use reply::Reply;
 

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{Access, Call, Key, Method, Reply, Retry, Shape, Tier, takes, teamlog::enter_general};
 use crate::{
     ApiError,
-    realtime::{ConnectArgs, StartArgs},
+    rtm::{self, ConnectArgs, StartArgs},
 };
 
 pub(super) const METHODS: &[Method] = &[CONNECT, START];
@@ -34,7 +34,7 @@ const CONNECT: Method = Method {
 async fn connect(call: &Call<'_>, args: ConnectArgs) -> Result<Reply, ApiError> {
     let caller = call.caller()?;
     enter_general(call, &caller.team, caller.user).await;
-    call.gateway.realtime().connect(call.gateway, caller, &args).await
+    rtm::connect(call.gateway, caller, &args).await
 }
 
 const START: Method = Method {
@@ -76,5 +76,5 @@ const START: Method = Method {
 async fn start(call: &Call<'_>, args: StartArgs) -> Result<Reply, ApiError> {
     let caller = call.caller()?;
     enter_general(call, &caller.team, caller.user).await;
-    call.gateway.realtime().start(call.gateway, caller, &args).await
+    rtm::start(call.gateway, caller, &args).await
 }

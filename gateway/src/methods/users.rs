@@ -184,7 +184,7 @@ const GET_PRESENCE: Method = Method {
 async fn get_presence(call: &Call<'_>, args: Whom) -> Result<Reply, ApiError> {
     let user = args.of(call)?;
     let caller = call.caller()?;
-    let found = call.gateway.realtime().presence(caller.team.id(), user);
+    let found = call.gateway.rtm().presence(caller.team.id(), user);
     let mut reply = Map::new();
     reply.insert("presence".to_owned(), json!(if found.active { "active" } else { "away" }));
     if user == caller.user {
@@ -232,7 +232,7 @@ async fn set_presence(call: &Call<'_>, args: SetPresence) -> Result<Reply, ApiEr
         Wanted::Auto | Wanted::Active => false,
     };
     let caller = call.caller()?;
-    call.gateway.realtime().set_presence(caller.team.id(), caller.user, away);
+    call.gateway.rtm().set_presence(caller.team.id(), caller.user, away);
     Ok(Reply::empty())
 }
 

@@ -1,33 +1,64 @@
-//! Limits on joining clients, so that a reconnecting office cannot starve other teams.
+//! Limits on open sessions and on joining clients, so that a reconnecting office cannot starve other teams.
 
-use std::{collections::HashMap, sync::atomic::Ordering, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::atomic::{AtomicU64, AtomicUsize, Ordering},
+    time::Duration,
+};
 
+use parking_lot::Mutex;
 use rand::Rng;
 use teamlog_schemas::TeamId;
 
-use super::{service::Rtm, ticket::Ticket};
+use super::{config::RtmConfig, ticket::Ticket};
 use crate::ApiError;
 
-/// A guard that counts a joining client (a call of `rtm.*`, or a session that is not live yet) until it is dropped.
-pub(super) struct Joining<'a> {
-    rtm: &'a Rtm,
-    team: TeamId,
+/// The sessions that are open, and the clients that join.
+pub(super) struct Admission {
+    sessions_max: usize,
+    joining_max: usize,
+    joining_team_max: usize,
+    next_session: AtomicU64,
+    open: AtomicUsize,
+    joining: Mutex<HashMap<TeamId, usize>>,
 }
 
-impl<'a> Joining<'a> {
+impl Admission {
+    /// Takes the limits.
+    pub(super) fn new(config: &RtmConfig) -> Admission {
+        Admission {
+            sessions_max: config.sessions_max,
+            joining_max: config.joining_max,
+            joining_team_max: config.joining_team_max,
+            next_session: AtomicU64::new(1),
+            open: AtomicUsize::new(0),
+            joining: Mutex::default(),
+        }
+    }
+
+    /// Counts an open socket until the guard is dropped.
+    pub(super) fn open(&self) -> Open<'_> {
+        self.open.fetch_add(1, Ordering::Relaxed);
+        metrics::gauge!("teamlog_rtm_sessions").increment(1);
+        Open { admission: self, session: self.next_session.fetch_add(1, Ordering::Relaxed) }
+    }
+
+    /// How many sockets are open.
+    pub(super) fn open_len(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    /// Returns true if no more sockets are open than there may be.
+    pub(super) fn has_room(&self) -> bool {
+        self.open_len() <= self.sessions_max
+    }
+
     /// Admits a socket with a valid ticket; none if there is no room. The socket itself is already counted as open. A ticket
     /// of `rtm.*` was admitted when it was issued, so it does not compete with clients that use a `reconnect_url`, as all
     /// do at once when a gateway stops.
-    pub(super) fn of_socket(rtm: &'a Rtm, ticket: &Ticket) -> Option<Self> {
-        let mut joining = rtm.joining.lock();
+    pub(super) fn admit_socket(&self, ticket: &Ticket) -> Option<Joining<'_>> {
         let was_admitted = ticket.once.is_some();
-        let room = rtm.open.load(Ordering::Relaxed) <= rtm.config.sessions_max;
-        if room && (was_admitted || has_room(rtm, &joining, ticket.team)) {
-            *joining.entry(ticket.team).or_default() += 1;
-            return Some(Joining { rtm, team: ticket.team });
-        }
-        metrics::counter!("teamlog_rtm_not_admitted_total").increment(1);
-        None
+        self.join(ticket.team, self.has_room(), was_admitted)
     }
 
     /// Admits a call of `rtm.*`.
@@ -35,26 +66,47 @@ impl<'a> Joining<'a> {
     /// # Errors
     /// `ratelimited` if too many are joining, or too many sessions are open. The wait is jittered, so that they do not
     /// come back all at once.
-    pub(super) fn admit(rtm: &'a Rtm, team: TeamId) -> Result<Self, ApiError> {
-        let mut joining = rtm.joining.lock();
-        let open = rtm.open.load(Ordering::Relaxed);
-        if open < rtm.config.sessions_max && has_room(rtm, &joining, team) {
+    pub(super) fn admit_call(&self, team: TeamId) -> Result<Joining<'_>, ApiError> {
+        let later = || ApiError::rate_limited(Duration::from_secs(rand::rng().random_range(1..=10)));
+        self.join(team, self.open_len() < self.sessions_max, false).ok_or_else(later)
+    }
+
+    fn join(&self, team: TeamId, has_room: bool, was_admitted: bool) -> Option<Joining<'_>> {
+        let mut joining = self.joining.lock();
+        let (own, all) = (joining.get(&team).copied().unwrap_or(0), joining.values().sum::<usize>());
+        let may_join = was_admitted || (own < self.joining_team_max && all < self.joining_max);
+        if has_room && may_join {
             *joining.entry(team).or_default() += 1;
-            return Ok(Joining { rtm, team });
+            return Some(Joining { admission: self, team });
         }
         metrics::counter!("teamlog_rtm_not_admitted_total").increment(1);
-        Err(ApiError::rate_limited(Duration::from_secs(rand::rng().random_range(1..=10))))
+        None
     }
 }
 
-fn has_room(rtm: &Rtm, joining: &HashMap<TeamId, usize>, team: TeamId) -> bool {
-    let (own, all) = (joining.get(&team).copied().unwrap_or(0), joining.values().sum::<usize>());
-    own < rtm.config.joining_team_max && all < rtm.config.joining_max
+/// A guard that counts an open socket until it is dropped.
+pub(super) struct Open<'a> {
+    admission: &'a Admission,
+    /// The session's number. No other one of this process has it.
+    pub(super) session: u64,
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        metrics::gauge!("teamlog_rtm_sessions").decrement(1);
+        self.admission.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A guard that counts a joining client (a call of `rtm.*`, or a session that is not live yet) until it is dropped.
+pub(super) struct Joining<'a> {
+    admission: &'a Admission,
+    team: TeamId,
 }
 
 impl Drop for Joining<'_> {
     fn drop(&mut self) {
-        let mut joining = self.rtm.joining.lock();
+        let mut joining = self.admission.joining.lock();
         if let Some(count) = joining.get_mut(&self.team) {
             *count -= 1;
             if *count == 0 {
@@ -66,43 +118,44 @@ impl Drop for Joining<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use uuid::Uuid;
 
-    use crate::{RtmConfig, frames::Place, rtm::ticket::Once};
+    use super::*;
+    use crate::{frames::Place, rtm::ticket::Once};
 
     #[test]
     fn one_team_that_comes_all_at_once_leaves_room_for_others() {
         let config = RtmConfig { joining_team_max: 2, joining_max: 3, ..RtmConfig::default() };
-        let rtm = Rtm::new(config);
+        let admission = Admission::new(&config);
         let (office, other): (TeamId, TeamId) = ("T1".parse().unwrap(), "T2".parse().unwrap());
-        let first = Joining::admit(&rtm, office).unwrap();
-        let _second = Joining::admit(&rtm, office).unwrap();
-        let refused = Joining::admit(&rtm, office).err().unwrap();
+        let first = admission.admit_call(office).unwrap();
+        let _second = admission.admit_call(office).unwrap();
+        let refused = admission.admit_call(office).err().unwrap();
         assert_eq!((refused.status(), refused.code()), (429, "ratelimited"));
         assert!((1..=10).contains(&refused.retry_after().unwrap()));
-        let third = Joining::admit(&rtm, other).unwrap();
-        assert!(Joining::admit(&rtm, other).is_err(), "the bound of all teams");
+        let third = admission.admit_call(other).unwrap();
+        assert!(admission.admit_call(other).is_err(), "the bound of all teams");
         drop(first);
-        assert!(Joining::admit(&rtm, office).is_ok());
+        assert!(admission.admit_call(office).is_ok());
         drop(third);
         // A socket that was admitted before is let in whatever the counts are; one that comes back is not.
-        let sessions: Vec<_> = (0..5).map(|_| Joining::of_socket(&rtm, &ticket(office, Some(1))).unwrap()).collect();
-        assert!(Joining::of_socket(&rtm, &ticket(other, None)).is_none());
-        assert!(Joining::admit(&rtm, other).is_err());
+        let sessions: Vec<_> = (0..5).map(|_| admission.admit_socket(&ticket(office, Some(1))).unwrap()).collect();
+        assert!(admission.admit_socket(&ticket(other, None)).is_none());
+        assert!(admission.admit_call(other).is_err());
         drop(sessions);
-        assert!(Joining::of_socket(&rtm, &ticket(other, None)).is_some());
-        assert!(Joining::admit(&rtm, other).is_ok());
+        assert!(admission.admit_socket(&ticket(other, None)).is_some());
+        assert!(admission.admit_call(other).is_ok());
     }
 
     #[test]
     fn no_ticket_opens_more_sockets_than_there_may_be() {
-        let rtm = Rtm::new(RtmConfig { sessions_max: 2, ..RtmConfig::default() });
+        let admission = Admission::new(&RtmConfig { sessions_max: 2, ..RtmConfig::default() });
         let team = "T1".parse().unwrap();
-        for (open, room) in [(1, true), (2, true), (3, false)] {
-            rtm.open.store(open, Ordering::Relaxed);
+        let mut open = Vec::new();
+        for room in [true, true, false] {
+            open.push(admission.open());
             for nonce in [None, Some(1)] {
-                assert_eq!(Joining::of_socket(&rtm, &ticket(team, nonce)).is_some(), room, "{open} {nonce:?}");
+                assert_eq!(admission.admit_socket(&ticket(team, nonce)).is_some(), room, "{} {nonce:?}", open.len());
             }
         }
     }

@@ -1,9 +1,6 @@
 //! `rtm.connect` and `rtm.start`: the place at which a session begins, and the state that its client is given.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 use rand::Rng;
@@ -15,26 +12,62 @@ use teamlog_state::{Team, UserState};
 use tracing::debug;
 
 use super::{
-    admission::Joining,
     people::{Encoded, Version},
     replay::{self, ReplayError},
-    service::{Rtm, now_ms},
+    state::{Rtm, now_ms},
     ticket::{Once, Ticket},
 };
 use crate::{
-    ApiError, Caller, ConnectArgs, Gateway, Reply, StartArgs,
+    ApiError, Caller, Gateway, Reply,
+    args::args,
     frames::{Cursor, Place},
     limits, read,
     render::{self, Reader},
 };
 
-pub(super) async fn connect(
-    rtm: &Arc<Rtm>,
-    gateway: &Gateway,
-    caller: &Caller,
-    args: &ConnectArgs,
-) -> Result<Reply, ApiError> {
-    let _joining = Joining::admit(rtm, caller.team.id())?;
+args! {
+    /// The arguments of `rtm.connect`.
+    #[derive(Clone, Debug, Default)]
+    pub struct ConnectArgs {
+        /// The place from which the socket goes on: the cursor of a frame or of an earlier answer.
+        cursor: Option<String> [malformed "cursor_invalid"],
+        /// True if each frame should carry its cursor.
+        cursors: bool,
+        /// True for a client that takes presence changes of many people in one frame.
+        batch_presence_aware: bool,
+    }
+
+    /// The arguments of `rtm.start`.
+    #[derive(Clone, Debug, Default)]
+    pub struct StartArgs {
+        /// The place from which the socket goes on: the cursor of a frame or of an earlier answer.
+        cursor: Option<String> [malformed "cursor_invalid"],
+        /// True if each frame should carry its cursor.
+        cursors: bool,
+        /// True for a client that takes presence changes of many people in one frame.
+        batch_presence_aware: bool,
+        /// True to leave out how much is unread.
+        no_unreads: bool,
+        /// True to get a large team whole too.
+        full: bool,
+    }
+}
+
+impl StartArgs {
+    /// Returns the arguments that say how the socket is opened.
+    pub(crate) fn of_the_socket(&self) -> ConnectArgs {
+        let StartArgs { cursor, cursors, batch_presence_aware, no_unreads: _, full: _ } = self;
+        ConnectArgs { cursor: cursor.clone(), cursors: *cursors, batch_presence_aware: *batch_presence_aware }
+    }
+}
+
+/// `rtm.connect`.
+///
+/// # Errors
+/// `ratelimited` if too many clients are joining; `cursor_invalid` and `cursor_expired`; an error that may pass if the log
+/// cannot be read now.
+pub async fn connect(gateway: &Gateway, caller: &Caller, args: &ConnectArgs) -> Result<Reply, ApiError> {
+    let _joining = gateway.rtm().admission.admit_call(caller.team.id())?;
     let resumed = resumed(gateway, &caller.team, args).await?;
     let team = caller.team.read();
     let place = resumed.unwrap_or(Place::at(team.position()));
@@ -46,20 +79,20 @@ pub(super) async fn connect(
     Ok(answer.into())
 }
 
-pub(super) async fn start(
-    rtm: &Arc<Rtm>,
-    gateway: &Gateway,
-    caller: &Caller,
-    args: &StartArgs,
-) -> Result<Reply, ApiError> {
-    let _joining = Joining::admit(rtm, caller.team.id())?;
+/// `rtm.start`.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn start(gateway: &Gateway, caller: &Caller, args: &StartArgs) -> Result<Reply, ApiError> {
+    let rtm = gateway.rtm();
+    let _joining = rtm.admission.admit_call(caller.team.id())?;
     let socket = args.of_the_socket();
     let resumed = resumed(gateway, &caller.team, &socket).await?;
     let own = gateway.ingest().marks().user(caller.team.id(), caller.user).await?;
     let with_unread = !args.no_unreads;
     // A client with a cursor counts from there itself: the current counts would include messages that are still to be sent.
     let (unread, seen) = match with_unread && resumed.is_none() {
-        true => unread(rtm, gateway, caller, &own).await,
+        true => unread(gateway, caller, &own).await,
         false => (None, Seen::of(rtm, &caller.team.read())),
     };
     let Seen { team, position, people } = seen;
@@ -126,7 +159,8 @@ type Counts = HashMap<ConversationId, u64>;
 
 /// Returns the caller's unread counts, and the team at the position of these counts. Events after that position are sent
 /// over the socket. If the rows are unavailable, there are no counts, but the caller can still connect.
-async fn unread(rtm: &Rtm, gateway: &Gateway, caller: &Caller, own: &UserState) -> (Option<Counts>, Seen) {
+async fn unread(gateway: &Gateway, caller: &Caller, own: &UserState) -> (Option<Counts>, Seen) {
+    let rtm = gateway.rtm();
     // Ask only for conversations that may have unread messages. If another one gets some meanwhile, ask for all.
     for all in [false, true] {
         let marks = marks(&caller.team.read(), caller, own, all);

@@ -1,8 +1,7 @@
 //! Moves sessions whose team has another home: they are told to resume there.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use super::service::Rtm;
 use crate::{Gateway, Homes};
 
 /// The pause after a change of the node table: other nodes need to see it too, and it may change back.
@@ -14,15 +13,16 @@ const BURST_PAUSE: Duration = Duration::from_millis(100);
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
 /// Tells sessions whose team has another home to resume there, until the process ends.
-pub(super) async fn follow(rtm: Arc<Rtm>, gateway: Gateway, homes: Homes) {
+pub(super) async fn follow(gateway: Gateway, homes: Homes) {
+    let hub = &gateway.rtm().hub;
     let mut members = homes.members();
     loop {
         let _ = tokio::time::timeout(SWEEP_EVERY, members.changed()).await;
         tokio::time::sleep(SETTLE).await;
         loop {
             let elsewhere: Vec<_> =
-                rtm.hub.teams().into_iter().filter(|team| gateway.home_elsewhere(*team).is_some()).collect();
-            let told = elsewhere.into_iter().fold(0, |told, team| told + rtm.hub.send_home(team, BURST - told));
+                hub.teams().into_iter().filter(|team| gateway.home_elsewhere(*team).is_some()).collect();
+            let told = elsewhere.into_iter().fold(0, |told, team| told + hub.send_home(team, BURST - told));
             if told == 0 {
                 break;
             }

@@ -2,17 +2,17 @@
 
 use std::collections::HashSet;
 
-use futures::FutureExt;
 use serde_json::{Map, Value, json};
-use teamlog_ingest::{Answer, Command, NotAccepted, Request, commands::Post};
+use teamlog_ingest::{Answer, Command, Request, commands::Post};
 use teamlog_schemas::{ConversationId, UserId};
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
+    own::{Outcome, Unanswered},
     pace::Verdict,
     presence::changes,
-    session::{End, Outcome, Session, Unanswered, acknowledged},
+    session::{End, Session, acknowledged},
 };
 use crate::{Incoming, SocketError, frames::encode, limits};
 
@@ -32,12 +32,13 @@ mod code {
 
 impl Session<'_> {
     pub(super) async fn hear(&mut self, incoming: Option<Result<Incoming, SocketError>>) -> Result<(), End> {
-        self.heard = Instant::now();
+        let now = Instant::now();
+        self.pace.alive(now);
         match incoming {
             None | Some(Ok(Incoming::Close) | Err(SocketError::Broken(_))) => Err(End::Gone),
             Some(Err(SocketError::TooLarge)) => Err(End::TooLarge),
             Some(Ok(Incoming::Ping(_) | Incoming::Pong(_))) => Ok(()),
-            Some(Ok(Incoming::Text(text))) => match self.pace.frame(self.heard) {
+            Some(Ok(Incoming::Text(text))) => match self.pace.frame(now) {
                 Verdict::Heard => self.understand(&text).await,
                 Verdict::TooFast => {
                     self.feed(error(None, code::TOO_FAST, "slow down, too many frames: some were dropped")).await
@@ -72,8 +73,8 @@ impl Session<'_> {
             }
             "presence_sub" => {
                 let ids = users(&frame);
-                let watcher = (self.ticket.team, self.session);
-                let new = self.rtm.presences.watch(watcher, &self.notes, self.ticket.batches, ids);
+                let watcher = (self.holder.ticket.team, self.number);
+                let new = self.rtm().presences.watch(watcher, &self.notes, self.holder.ticket.batches, ids);
                 self.feed_presences(new).await
             }
             "presence_query" => self.feed_presences(users(&frame).into_iter().collect()).await,
@@ -99,61 +100,39 @@ impl Session<'_> {
         let Ok(thread_ts) = text("thread_ts").filter(|ts| !ts.is_empty()).map(|ts| ts.parse()).transpose() else {
             return self.feed(error(id, code::REFUSED, "thread_not_found")).await;
         };
-        if !self.rtm.may_send(self.ticket.team, self.ticket.user) {
+        if !self.rtm().messages.may_send(self.holder.ticket.team, self.holder.ticket.user) {
             return self.feed(error(id, code::TOO_FAST, "slow down, too many messages...")).await;
         }
         // Each message has a name, so that this session recognizes its own message in the log. A message that is sent again
         // while the first one is in flight appears in the log once and is answered twice.
-        let fresh = || Uuid::new_v4().to_string();
-        let client_msg_id = key.clone().unwrap_or_else(fresh);
-        let name = if self.unanswered.contains_key(&client_msg_id) { fresh() } else { client_msg_id.clone() };
+        let client_msg_id = key.clone().unwrap_or_else(|| Uuid::new_v4().to_string());
         let post = Post {
             conversation: Some(conversation),
             text: words.clone(),
             thread_ts,
             reply_broadcast: frame.get("reply_broadcast").and_then(Value::as_bool).unwrap_or(false),
-            client_msg_id: Some(client_msg_id),
+            client_msg_id: Some(client_msg_id.clone()),
             ..Post::default()
         };
         let request = Request {
-            team: self.ticket.team,
-            actor: Some(self.ticket.user),
+            team: self.holder.ticket.team,
+            actor: Some(self.holder.ticket.user),
             method: "chat.postMessage".into(),
             key,
             deadline: Instant::now() + self.gateway.config().write_deadline,
             traceparent: None,
             command: Command::from(post),
         };
-        let (ingest, turns) = (self.gateway.ingest().clone(), self.turns.clone());
-        let partition = self.team.partition();
-        self.unanswered.insert(name.clone(), Unanswered { id, text: words });
-        self.own.insert(name.clone());
-        // The first poll submits the command, or queues it: so commands are decided in the order in which they came.
-        let mut submit = async move {
-            let Some(turns) = turns else { return (name, ingest.submit(partition, request).await) };
-            let _turn = turns.lock().await;
-            let is_late = Instant::now() >= request.deadline;
-            (
-                name,
-                if is_late { Answer::not_accepted(NotAccepted::Late) } else { ingest.submit(partition, request).await },
-            )
-        }
-        .boxed();
-        match (&mut submit).now_or_never() {
-            Some(outcome) => self.under_way.push_back(futures::future::ready(outcome).boxed()),
-            None => self.under_way.push_back(submit),
-        }
+        let (ingest, partition, deadline) =
+            (self.gateway.ingest().clone(), self.holder.team.partition(), request.deadline);
+        let answer = async move { ingest.submit(partition, request).await };
+        self.own.submit(&client_msg_id, Unanswered { id, text: words }, deadline, answer);
         Ok(())
     }
 
     /// Answers a message of this socket, unless it was answered when it was read from the log.
     pub(super) async fn settle(&mut self, (name, answer): Outcome) -> Result<(), End> {
-        let came_by = !self.unanswered.contains_key(&name);
-        let will_come_by = matches!(&answer, Answer::Acked(acked) if !acked.repeated) && !came_by;
-        if !will_come_by {
-            self.own.remove(&name);
-        }
-        let Some(unanswered) = self.unanswered.remove(&name) else { return Ok(()) };
+        let Some(unanswered) = self.own.answered(&name, &answer) else { return Ok(()) };
         let failed = |code, message: &str| error(unanswered.id.clone(), code, message);
         let frame = match answer {
             Answer::Acked(acked) => acknowledged(&unanswered, acked.event.given_ts()),
@@ -168,20 +147,20 @@ impl Session<'_> {
     fn typing(&mut self, frame: &Map<String, Value>) {
         let channel = frame.get("channel").and_then(Value::as_str).and_then(|channel| channel.parse().ok());
         let Some(conversation): Option<ConversationId> = channel else { return };
-        let (user, team) = (self.ticket.user, self.team.read());
+        let (user, team) = (self.holder.ticket.user, self.holder.team.read());
         if let (true, Some(person)) = (team.is_member(user, conversation), team.person_index(user))
-            && self.pace.may_type(conversation, self.heard)
+            && self.pace.may_type(conversation, Instant::now())
         {
             let frame = encode(&json!({ "type": "user_typing", "channel": conversation, "user": user }));
-            self.rtm.hub.tell_members(&team, conversation, person, &frame);
+            self.rtm().hub.tell_members(&team, conversation, person, &frame);
         }
     }
 
     async fn feed_presences(&mut self, users: Vec<UserId>) -> Result<(), End> {
-        let (team, now) = (self.ticket.team, Instant::now());
+        let (team, now) = (self.holder.ticket.team, Instant::now());
         let people: Vec<(UserId, bool)> =
-            users.into_iter().map(|user| (user, self.rtm.presences.of(team, user, now).active)).collect();
-        for frame in changes(&people, self.ticket.batches) {
+            users.into_iter().map(|user| (user, self.rtm().presences.of(team, user, now).active)).collect();
+        for frame in changes(&people, self.holder.ticket.batches) {
             self.feed(frame).await?;
         }
         Ok(())

@@ -14,7 +14,18 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::hub::Note;
-use crate::{Presence, frames::encode};
+use crate::frames::encode;
+
+/// A person's presence.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Presence {
+    /// `active` rather than `away`.
+    pub(crate) active: bool,
+    /// True if the person has set themselves away.
+    pub(crate) manual_away: bool,
+    /// Sockets open here.
+    pub(crate) connections: usize,
+}
 
 /// Changes that one session is told a second; the rest waits, and only its latest state.
 const CHANGES_A_SECOND: usize = 64;

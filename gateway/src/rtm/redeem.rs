@@ -1,6 +1,6 @@
 //! The check of a ticket, and the frames for a socket that is turned away.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::Arc;
 
 use futures::SinkExt;
 use rand::Rng;
@@ -10,8 +10,8 @@ use teamlog_state::PersonIndex;
 use tracing::debug;
 
 use super::{
-    service::{Rtm, now_ms},
-    session::WRITE_MAX,
+    outbox::WRITE_MAX,
+    state::now_ms,
     ticket::{Once, Ticket},
 };
 use crate::{
@@ -22,8 +22,9 @@ use crate::{
 /// Tells a socket for which there is no room to reconnect. Up to `sessions_max` open sockets, the rejection is delayed by
 /// a random `hold_off`, so that a whole office does not reconnect in a tight loop. A delayed socket counts as open; past
 /// `sessions_max` there is no delay.
-pub(super) async fn turn_away(rtm: &Rtm, gateway: &Gateway, ticket: &Ticket, sink: SocketSink) {
-    if rtm.open.load(Ordering::Relaxed) <= rtm.config.sessions_max {
+pub(super) async fn turn_away(gateway: &Gateway, ticket: &Ticket, sink: SocketSink) {
+    let rtm = gateway.rtm();
+    if rtm.admission.has_room() {
         let moment = rand::rng().random_range(rtm.config.hold_off.clone());
         let _ = rtm.stop.run_until_cancelled(tokio::time::sleep(moment)).await;
     }
@@ -57,15 +58,25 @@ pub(super) enum NotRedeemed {
     Away(Box<Ticket>),
 }
 
+/// The holder of a ticket that was redeemed.
+pub(super) struct Holder {
+    pub(super) ticket: Ticket,
+    pub(super) team: Arc<LiveTeam>,
+    pub(super) person: PersonIndex,
+}
+
+impl Holder {
+    /// Returns true if the token of the ticket is still valid.
+    pub(super) fn is_good(&self) -> bool {
+        person(&self.team, &self.ticket).is_some()
+    }
+}
+
 /// Redeems a ticket that is valid and unused and whose token is still valid.
-pub(super) async fn redeem(
-    rtm: &Rtm,
-    gateway: &Gateway,
-    text: &str,
-) -> Result<(Ticket, Arc<LiveTeam>, PersonIndex), NotRedeemed> {
+pub(super) async fn redeem(gateway: &Gateway, text: &str) -> Result<Holder, NotRedeemed> {
     let ticket = Ticket::verify(gateway.ingest().secrets(), text, now_ms()).ok_or(NotRedeemed::Expired)?;
     if let Some(Once { gateway: issuer, nonce }) = ticket.once
-        && (issuer != gateway.config().node || !rtm.used.entry(nonce).or_insert(()).is_fresh())
+        && (issuer != gateway.config().node || !gateway.rtm().used.entry(nonce).or_insert(()).is_fresh())
     {
         return Err(NotRedeemed::Expired);
     }
@@ -85,11 +96,11 @@ pub(super) async fn redeem(
         return Err(NotRedeemed::Away(Box::new(ticket)));
     }
     let person = person(&team, &ticket).ok_or(NotRedeemed::Expired)?;
-    Ok((ticket, team, person))
+    Ok(Holder { ticket, team, person })
 }
 
 /// Returns the person of a ticket, if their token is valid now.
-pub(super) fn person(team: &LiveTeam, ticket: &Ticket) -> Option<PersonIndex> {
+fn person(team: &LiveTeam, ticket: &Ticket) -> Option<PersonIndex> {
     let team = team.read();
     let good = team.token(&ticket.token).is_some_and(|state| !state.revoked && state.user == ticket.user);
     team.person_index(ticket.user).filter(|_| good)

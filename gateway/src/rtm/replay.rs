@@ -3,14 +3,14 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use teamlog_live::{LiveTeam, TeamsError};
-use teamlog_log::{Entry, FeedError, Offset, Partition, Position, TopicPartition};
+use teamlog_log::{Entry, FeedError, Partition, Position, TopicPartition};
 use teamlog_schemas::{Event, UserId};
 use teamlog_state::Team;
 
-use super::{room::Held, service::Rtm};
+use super::{room::Held, state::Rtm};
 use crate::{
     Gateway,
-    frames::{Addressed, Frame, Inside, Place},
+    frames::{Frame, Inside, Place},
 };
 
 /// Entries that are handled before the team's lock is released.
@@ -80,27 +80,15 @@ struct Kept {
     entry: Arc<Entry<Event>>,
 }
 
-/// A cache of frames rendered for sessions that catch up: a whole office misses the same events.
-pub(super) type Rendered = moka::sync::Cache<(Partition, Offset), Arc<Addressed>>;
-
-/// At most so many bytes of `frames` are kept.
-pub(super) fn rendered(bytes_max: u64) -> Rendered {
-    let weigh = |_: &(Partition, Offset), frames: &Arc<Addressed>| {
-        let bytes: usize = frames.iter().map(|(_, frame)| frame.cost()).sum();
-        u32::try_from(bytes + 64).unwrap_or(u32::MAX)
-    };
-    moka::sync::Cache::builder().max_capacity(bytes_max).weigher(weigh).build()
-}
-
 impl Replay {
     /// Reads the events between `place` and the team's position, once the memory budget allows.
     pub(super) async fn read(
-        rtm: Arc<Rtm>,
         gateway: Gateway,
         live: Arc<LiveTeam>,
         user: UserId,
         place: Place,
     ) -> Result<Box<Replay>, ReplayError> {
+        let rtm = gateway.rtm();
         catch_up_to(&gateway, live.partition(), place).await?;
         let mut room: Option<Held> = None;
         loop {
@@ -214,7 +202,7 @@ fn cost(entry: &Entry<Event>) -> usize {
 mod tests {
     use std::collections::HashSet;
 
-    use teamlog_log::Body;
+    use teamlog_log::{Body, Offset};
     use teamlog_schemas::{ConversationId, Message, MessagePosted, Meta, TeamId, Ts};
     use uuid::Uuid;
 

@@ -12,50 +12,34 @@
 //! In each state the socket is read and answered, and notes (which are in no log) are sent. A session that is told to
 //! resume on another node reads no more frames, and ends once its own messages are settled.
 
-use std::{
-    collections::{HashMap, HashSet},
-    pin::pin,
-    sync::{Arc, atomic::Ordering},
-    task::Poll,
-    time::Duration,
-};
+use std::{pin::pin, sync::Arc};
 
 use bytes::Bytes;
-use futures::{FutureExt, SinkExt, StreamExt, future::BoxFuture, stream::FuturesOrdered};
-use serde_json::{Value, json};
-use teamlog_ingest::Answer;
-use teamlog_live::LiveTeam;
-use teamlog_state::PersonIndex;
+use futures::{FutureExt, StreamExt, future::BoxFuture};
+use serde_json::json;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, Interval, interval_at};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::{
     admission::Joining,
     hub::{Note, Seat},
+    outbox::{Gone, Outbox},
+    own::{OwnMessages, Unanswered},
     pace::Pace,
-    redeem::{NotRedeemed, close, person, reconnect_url, redeem, turn_away},
+    redeem::{Holder, NotRedeemed, close, reconnect_url, redeem, turn_away},
     replay::{Replay, ReplayError},
-    service::Rtm,
-    ticket::Ticket,
+    state::{Rtm, SETTLE_MAX},
+    upkeep,
 };
 use crate::{
-    Gateway, Outgoing, SocketError, SocketSink, SocketStream,
+    Gateway, Outgoing, SocketSink, SocketStream,
     frames::{Frame, Place, encode},
 };
 
-/// Messages of one socket that are in flight. Past it, no more frames are read from the socket.
-const UNDER_WAY_MAX: usize = 64;
 /// Notes (which are in no log) that wait for one session. Past it, they are dropped.
 const NOTES_MAX: usize = 128;
-/// The time after which a client that reads nothing is disconnected. It loses nothing: it knows its place in the log.
-pub(super) const WRITE_MAX: Duration = Duration::from_secs(30);
-
-/// How long a session that ends waits for the outcomes of its messages. If a writer takes longer, the outcome is unknown
-/// anyway: the log or the partition's owner is unavailable; the latter is noticed sooner.
-pub(super) const SETTLE_MAX: Duration = Duration::from_secs(4);
-
 /// Why a session ends.
 pub(super) enum End {
     /// The client closed, or the socket broke.
@@ -70,45 +54,24 @@ pub(super) enum End {
     TooLarge,
 }
 
-/// A message of this socket whose answer has not been sent.
-pub(super) struct Unanswered {
-    /// The client's number for it.
-    pub(super) id: Option<Value>,
-    pub(super) text: String,
+impl From<Gone> for End {
+    fn from(_: Gone) -> End {
+        End::Gone
+    }
 }
 
-/// A message's own name, and what became of it.
-pub(super) type Outcome = (String, Answer);
-
 pub(super) struct Session<'a> {
-    pub(super) rtm: &'a Arc<Rtm>,
     pub(super) gateway: &'a Gateway,
-    pub(super) team: Arc<LiveTeam>,
-    pub(super) ticket: Ticket,
-    pub(super) session: u64,
-    person: PersonIndex,
+    pub(super) holder: Holder,
+    pub(super) number: u64,
     /// Every visible event below was sent.
     place: Place,
-    sink: SocketSink,
+    outbox: Outbox,
     pub(super) notes: mpsc::Sender<Note>,
+    pub(super) pace: Pace,
+    pub(super) own: OwnMessages,
     /// Its token was revoked, or the node stops.
     over: CancellationToken,
-    /// Fed since the last flush.
-    frames: u64,
-    sent_since_url: bool,
-    /// When the next url is due, if anything was sent since the last one.
-    url_due: Interval,
-    pub(super) heard: Instant,
-    pub(super) pace: Pace,
-    /// Messages of this socket that were not answered yet, by name. The name is the `client_msg_id` in the log, or a fresh
-    /// one if another message in flight has the same.
-    pub(super) unanswered: HashMap<String, Unanswered>,
-    /// The names of messages that were not read back from the log yet.
-    pub(super) own: HashSet<String>,
-    pub(super) under_way: FuturesOrdered<BoxFuture<'static, Outcome>>,
-    /// Set if the writers do not keep the order of commands in flight. Then one message of this socket is in flight at a
-    /// time, and the others wait here. The lock is fair.
-    pub(super) turns: Option<Arc<tokio::sync::Mutex<()>>>,
     /// The latest end of the session, set once it is told to resume on another node.
     leaves_by: Option<Instant>,
 }
@@ -141,73 +104,68 @@ impl State {
     }
 }
 
-/// Serves one socket to its end.
-pub(super) async fn serve(rtm: &Arc<Rtm>, gateway: Gateway, ticket: &str, mut stream: SocketStream, sink: SocketSink) {
-    let (ticket, team, index) = match redeem(rtm, &gateway, ticket).await {
-        Ok(redeemed) => redeemed,
+/// Serves a socket that came with `ticket` (the last part of the url's path), to its end.
+pub async fn serve(gateway: Gateway, ticket: String, mut stream: SocketStream, sink: SocketSink) {
+    upkeep::begin(&gateway);
+    let rtm = gateway.rtm();
+    let open = rtm.admission.open();
+    let holder = match redeem(&gateway, &ticket).await {
+        Ok(holder) => holder,
         Err(NotRedeemed::Expired) => {
             let error = json!({ "type": "error", "error": { "code": 1, "msg": "Socket URL has expired" } });
             return close(sink, vec![error], (1008, "Socket URL has expired")).await;
         }
-        Err(NotRedeemed::Away(ticket)) => return turn_away(rtm, &gateway, &ticket, sink).await,
+        Err(NotRedeemed::Away(ticket)) => return turn_away(&gateway, &ticket, sink).await,
     };
-    let Some(joining) = Joining::of_socket(rtm, &ticket) else {
-        return turn_away(rtm, &gateway, &ticket, sink).await;
+    let Some(joining) = rtm.admission.admit_socket(&holder.ticket) else {
+        return turn_away(&gateway, &holder.ticket, sink).await;
     };
-    let session = rtm.next_session.fetch_add(1, Ordering::Relaxed);
     let (notes, mut heard_of) = mpsc::channel(NOTES_MAX);
     let over = rtm.stop.child_token();
-    let (team_id, user) = (ticket.team, ticket.user);
+    let (team, user, person, number) = (holder.ticket.team, holder.ticket.user, holder.person, open.session);
     let seat = Seat {
-        session,
+        session: number,
         user,
-        token: ticket.token,
+        token: holder.ticket.token,
         notes: notes.clone(),
         over: over.clone(),
         is_sent_home: false,
         queue: None,
     };
-    rtm.hub.enter(team_id, index, seat);
-    rtm.presences.arrived(team_id, user);
+    rtm.hub.enter(team, person, seat);
+    rtm.presences.arrived(team, user);
     // A token that was revoked before the session was registered ends no session. So check it once more after that.
-    let is_good = person(&team, &ticket).is_some();
-    let now = Instant::now();
+    let is_good = holder.is_good();
     let mut served = Session {
-        rtm,
         gateway: &gateway,
-        team,
-        session,
-        person: index,
-        place: ticket.place,
-        sink,
+        number,
+        place: holder.ticket.place,
+        holder,
+        outbox: Outbox::new(sink, rtm.config.reconnect_url_every, rtm.counts.frames.clone()),
         notes,
+        pace: Pace::new(rtm.config.frames, Instant::now()),
+        own: OwnMessages::new(gateway.ingest().writers().in_order()),
         over,
-        frames: 0,
-        sent_since_url: true,
-        url_due: interval_at(now + rtm.config.reconnect_url_every, rtm.config.reconnect_url_every),
-        heard: now,
-        pace: Pace::new(rtm.config.frames),
-        unanswered: HashMap::new(),
-        own: HashSet::new(),
-        under_way: FuturesOrdered::new(),
         leaves_by: None,
-        turns: (!gateway.ingest().writers().in_order()).then(Arc::default),
-        ticket,
     };
     let end = match is_good {
         true => served.run(&mut stream, &mut heard_of, joining).await.err().unwrap_or(End::Gone),
         false => End::Revoked,
     };
-    rtm.hub.leave(team_id, index, session);
-    rtm.presences.departed(team_id, user, session, Instant::now());
+    rtm.hub.leave(team, person, number);
+    rtm.presences.departed(team, user, number, Instant::now());
     if matches!(end, End::Gone) {
         // A message counts even if the client closes right after it, and even if it still waits for its turn.
-        let _ = tokio::time::timeout(SETTLE_MAX, served.under_way.by_ref().for_each(|_| async {})).await;
+        let _ = tokio::time::timeout(SETTLE_MAX, served.own.finish()).await;
     }
     served.say_goodbye(end).await;
 }
 
 impl Session<'_> {
+    pub(super) fn rtm(&self) -> &Arc<Rtm> {
+        self.gateway.rtm()
+    }
+
     async fn run(
         &mut self,
         stream: &mut SocketStream,
@@ -216,23 +174,23 @@ impl Session<'_> {
     ) -> Result<(), End> {
         let mut joining = Some(joining);
         self.feed(encode(&json!({ "type": "hello", "fast_reconnect": false }))).await?;
-        self.flush().await?;
+        self.outbox.flush().await?;
         let mut over = pin!(self.over.clone().cancelled_owned());
-        let mut tick = tokio::time::interval(self.rtm.config.dead_after / 3);
+        let mut tick = tokio::time::interval(self.rtm().config.dead_after / 3);
         tick.tick().await;
         let mut state = self.read();
         loop {
             let is_over = self.over.is_cancelled();
             if is_over {
-                if person(&self.team, &self.ticket).is_none() {
+                if !self.holder.is_good() {
                     return Err(End::Revoked);
                 }
                 self.leave();
             }
-            if self.leaves_by.is_some() && self.is_settled() {
+            if self.leaves_by.is_some() && self.own.are_settled() {
                 return Err(End::Resume);
             }
-            let room = self.under_way.len() < UNDER_WAY_MAX && self.leaves_by.is_none();
+            let room = self.own.has_room() && self.leaves_by.is_none();
             tokio::select! {
                 step = state.step() => {
                     state = self.go_on(state, step, heard_of).await?;
@@ -242,21 +200,21 @@ impl Session<'_> {
                     }
                 }
                 note = heard_of.recv() => self.pass_on(note).await?,
-                Some(outcome) = self.under_way.next(), if !self.under_way.is_empty() => self.settle(outcome).await?,
+                outcome = self.own.outcome() => self.settle(outcome).await?,
                 incoming = stream.next(), if room => self.hear(incoming).await?,
-                _ = self.url_due.tick(), if self.sent_since_url => self.feed_reconnect_url().await?,
+                () = self.outbox.url_is_due() => self.feed_reconnect_url().await?,
                 _ = tick.tick() => {
                     // A session that leaves reads nothing more, and has its own deadline.
-                    if self.leaves_by.is_none() && self.heard.elapsed() > self.rtm.config.dead_after {
+                    if self.leaves_by.is_none() && self.pace.silent_for() > self.rtm().config.dead_after {
                         return Err(End::Gone);
                     }
                     self.move_place(&state);
-                    self.send(Outgoing::Ping(Bytes::new())).await?;
+                    self.outbox.send(Outgoing::Ping(Bytes::new())).await?;
                 }
                 () = &mut over, if !is_over => continue,
                 () = moment(self.leaves_by) => return Err(End::Resume),
             }
-            self.flush().await?;
+            self.outbox.flush().await?;
         }
     }
 
@@ -265,7 +223,7 @@ impl Session<'_> {
         match (state, step) {
             (_, Step::Read(Ok(replay))) => Ok(State::Replaying(replay, tokio::time::Instant::now())),
             (_, Step::Read(Err(why))) => {
-                debug!(team = %self.ticket.team, user = %self.ticket.user, %why, "a session cannot be caught up");
+                debug!(team = %self.holder.ticket.team, user = %self.holder.ticket.user, %why, "a session cannot be caught up");
                 Err(match why {
                     ReplayError::Away(_) => End::Resume,
                     ReplayError::Gone(_) => End::StartOver,
@@ -273,14 +231,14 @@ impl Session<'_> {
             }
             (State::Replaying(mut replay, _), Step::Burst) => {
                 if self.replay(&mut replay).await? {
-                    let pause = tokio::time::Instant::now() + self.rtm.config.burst_pause;
+                    let pause = tokio::time::Instant::now() + self.rtm().config.burst_pause;
                     return Ok(State::Replaying(replay, pause));
                 }
-                self.rtm.counts.catch_ups.increment(1);
+                self.rtm().counts.catch_ups.increment(1);
                 Ok(self.go_live().map_or_else(|| self.read(), State::Live))
             }
             (State::Live(mut frames), Step::Event(Some(frame))) => {
-                self.rtm.counts.queue_depth.record(frames.len() as f64 + 1.0);
+                self.rtm().counts.queue_depth.record(frames.len() as f64 + 1.0);
                 self.feed_event(&frame).await?;
                 // Feed what is queued, flush once.
                 while let Ok(frame) = frames.try_recv() {
@@ -299,16 +257,15 @@ impl Session<'_> {
 
     /// Begins to read the events between its place and the team's position.
     fn read(&self) -> State {
-        let read =
-            Replay::read(self.rtm.clone(), self.gateway.clone(), self.team.clone(), self.ticket.user, self.place);
+        let read = Replay::read(self.gateway.clone(), self.holder.team.clone(), self.holder.ticket.user, self.place);
         State::Reading(read.boxed())
     }
 
     /// Sends a burst of what was missed; true if there is more.
     async fn replay(&mut self, replay: &mut Replay) -> Result<bool, End> {
         let mut sent = 0;
-        while sent < self.rtm.config.burst_frames {
-            let next = replay.next(&self.team.read(), self.rtm);
+        while sent < self.rtm().config.burst_frames {
+            let next = replay.next(&self.holder.team.read(), self.rtm());
             let Some(frames) = next else {
                 self.place = replay.place();
                 return Ok(false);
@@ -327,9 +284,9 @@ impl Session<'_> {
 
     /// The switch, in one step: registered at exactly its place, or not at all.
     fn go_live(&self) -> Option<mpsc::Receiver<Arc<Frame>>> {
-        let partition = self.team.partition();
-        let who = (self.ticket.team, self.person, self.session);
-        let (hub, queue_max) = (&self.rtm.hub, self.rtm.config.queue_max);
+        let partition = self.holder.team.partition();
+        let who = (self.holder.ticket.team, self.holder.person, self.number);
+        let (hub, queue_max) = (&self.rtm().hub, self.rtm().config.queue_max);
         self.gateway.ingest().teams().join(partition, |position| {
             let is_there = self.place.skip == 0 && position.offset == self.place.position.offset;
             is_there.then(|| hub.go_live(who, (partition, position), queue_max)).flatten()
@@ -342,7 +299,7 @@ impl Session<'_> {
         if let State::Live(frames) = state
             && !frames.is_closed()
         {
-            let place = self.gateway.ingest().teams().join(self.team.partition(), |position| {
+            let place = self.gateway.ingest().teams().join(self.holder.team.partition(), |position| {
                 // No event passes here, so nothing is on its way into the queue.
                 (frames.is_empty() && !frames.is_closed()).then_some(Place::at(position))
             });
@@ -357,13 +314,14 @@ impl Session<'_> {
     /// do not expect their own words back, and a bot that answers what it hears would talk to itself.
     async fn feed_event(&mut self, frame: &Frame) -> Result<(), End> {
         let mut is_own = false;
-        if let Some(posted) = frame.posted.as_ref().filter(|posted| posted.user == self.ticket.user) {
-            is_own = self.own.remove(&posted.client_msg_id);
-            if let Some(unanswered) = self.unanswered.remove(&posted.client_msg_id) {
+        if let Some(posted) = frame.posted.as_ref().filter(|posted| posted.user == self.holder.ticket.user) {
+            let (came_here, unanswered) = self.own.read_back(&posted.client_msg_id);
+            is_own = came_here;
+            if let Some(unanswered) = unanswered {
                 self.feed(acknowledged(&unanswered, posted.ts)).await?;
             }
         }
-        if self.ticket.cursors {
+        if self.holder.ticket.cursors {
             self.feed(frame.with_cursor(self.gateway.ingest().secrets())).await?;
         } else if !is_own {
             self.feed(frame.json()).await?;
@@ -389,34 +347,13 @@ impl Session<'_> {
         self.leaves_by.get_or_insert_with(|| Instant::now() + SETTLE_MAX);
     }
 
-    /// Returns true if all messages of this socket are answered, and those in the log were read back, so that its place is
-    /// after them.
-    fn is_settled(&self) -> bool {
-        self.under_way.is_empty() && self.own.is_empty()
-    }
-
     async fn feed_reconnect_url(&mut self) -> Result<(), End> {
-        self.feed(encode(&reconnect_url(self.gateway, &self.ticket, self.place))).await?;
-        self.url_due.reset();
-        self.sent_since_url = false;
-        Ok(())
+        let url = encode(&reconnect_url(self.gateway, &self.holder.ticket, self.place));
+        Ok(self.outbox.feed_url(url).await?)
     }
 
     pub(super) async fn feed(&mut self, frame: Bytes) -> Result<(), End> {
-        self.sent_since_url = true;
-        self.frames += 1;
-        self.send(Outgoing::Text(frame)).await
-    }
-
-    async fn send(&mut self, message: Outgoing) -> Result<(), End> {
-        in_time(self.sink.feed(message)).await
-    }
-
-    async fn flush(&mut self) -> Result<(), End> {
-        if self.frames > 0 {
-            self.rtm.counts.frames.increment(std::mem::take(&mut self.frames));
-        }
-        in_time(self.sink.flush()).await
+        Ok(self.outbox.feed(frame).await?)
     }
 
     async fn say_goodbye(&mut self, end: End) {
@@ -431,8 +368,8 @@ impl Session<'_> {
             let _ = self.feed_reconnect_url().await;
         }
         let _ = self.feed(encode(&json!({ "type": "goodbye" }))).await;
-        let _ = self.send(Outgoing::Close(code, reason)).await;
-        let _ = self.flush().await;
+        let _ = self.outbox.send(Outgoing::Close(code, reason)).await;
+        let _ = self.outbox.flush().await;
     }
 }
 
@@ -442,16 +379,6 @@ async fn moment(at: Option<Instant>) {
         Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
     }
-}
-
-/// Waits until the client takes what is sent. What it takes at once, as it nearly always does, needs no timer.
-async fn in_time(taken: impl Future<Output = Result<(), SocketError>>) -> Result<(), End> {
-    let mut taken = pin!(taken);
-    let ended = match futures::poll!(&mut taken) {
-        Poll::Ready(ended) => ended,
-        Poll::Pending => tokio::time::timeout(WRITE_MAX, taken).await.map_err(|_| End::Gone)?,
-    };
-    ended.map_err(|_| End::Gone)
 }
 
 /// Builds the frame that tells a socket that its message is in the log.

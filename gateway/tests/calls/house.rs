@@ -1,4 +1,4 @@
-//! A whole gateway in this process: the embedded log, a shard on SQLite, and nobody at the sockets.
+//! A whole gateway in this process: the embedded log, a shard on SQLite, and sockets that are channels.
 
 use std::{
     net::SocketAddr,
@@ -15,8 +15,7 @@ use axum::{
     extract::ConnectInfo,
     http::{Request, Response},
 };
-use futures::future::BoxFuture;
-use parking_lot::Mutex;
+use futures::{SinkExt, StreamExt, channel::mpsc, future::BoxFuture};
 use serde_json::{Value, json};
 use teamlog_cluster::{Clock, Random, Secrets};
 use teamlog_gateway::*;
@@ -26,7 +25,7 @@ use teamlog_log::{
     Reader, Topic, TopicPartition, decoder,
 };
 use teamlog_projectors::{LocalCache, Runner, Search, ShardConfig, Shards};
-use teamlog_schemas::{Event, TeamId, UserId};
+use teamlog_schemas::Event;
 use teamlog_state::DirectoryRows;
 use tempfile::TempDir;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -37,40 +36,6 @@ use crate::{elsewhere, homes::Burdened, signup::Vault};
 
 const PARTITIONS: u32 = 2;
 pub(crate) const ADMIN_KEY: &str = "an operator's key";
-
-/// Remembers what it is told.
-#[derive(Default)]
-pub(crate) struct Nobody {
-    pub(crate) marks: Mutex<Vec<(UserId, Mark)>>,
-}
-
-#[async_trait::async_trait]
-impl Realtime for Nobody {
-    async fn connect(&self, gateway: &Gateway, caller: &Caller, _: &ConnectArgs) -> Result<Reply, ApiError> {
-        let url = format!("{}/ws/{}", gateway.config().websocket_url(), caller.user);
-        Ok(Reply::from(json!({ "url": url })))
-    }
-
-    async fn start(&self, _: &Gateway, _: &Caller, _: &StartArgs) -> Result<Reply, ApiError> {
-        panic!("nobody starts here")
-    }
-
-    async fn serve(&self, _: Gateway, _: String, _: SocketStream, _: SocketSink) {}
-
-    fn presence(&self, _: TeamId, _: UserId) -> Presence {
-        Presence::default()
-    }
-
-    fn set_presence(&self, _: TeamId, _: UserId, _: bool) {}
-
-    fn marked(&self, _: &Gateway, _: TeamId, user: UserId, mark: Mark) {
-        self.marks.lock().push((user, mark));
-    }
-
-    fn sessions(&self, _: TeamId) -> usize {
-        0
-    }
-}
 
 /// Counts how often it is asked for an end.
 struct Counted {
@@ -109,7 +74,7 @@ impl Health for Well {
 
 pub(crate) struct House {
     pub(crate) router: Router,
-    pub(crate) sockets: Arc<Nobody>,
+    gateway: Gateway,
     /// How often the log was asked where a partition ends.
     pub(crate) ends: Arc<AtomicUsize>,
     feed: Feed<Event>,
@@ -123,6 +88,26 @@ pub(crate) struct House {
 impl Drop for House {
     fn drop(&mut self) {
         self.stop.cancel();
+    }
+}
+
+/// The client's end of a socket.
+pub(crate) struct Socket {
+    hear: mpsc::Receiver<Outgoing>,
+    _say: mpsc::UnboundedSender<Result<Incoming, SocketError>>,
+}
+
+impl Socket {
+    /// Returns the next frame of a type.
+    pub(crate) async fn up_to(&mut self, kind: &str) -> Value {
+        loop {
+            let next = tokio::time::timeout(Duration::from_secs(30), self.hear.next()).await.expect("a frame in time");
+            let Outgoing::Text(bytes) = next.expect("an open socket") else { continue };
+            let frame: Value = serde_json::from_slice(&bytes).unwrap();
+            if frame["type"] == kind {
+                return frame;
+            }
+        }
     }
 }
 
@@ -140,8 +125,6 @@ pub(crate) enum Shard {
 struct Plan {
     credentials: Option<Arc<dyn Credentials>>,
     searches_elsewhere: bool,
-    /// A websocket half that is there, instead of [`Nobody`].
-    rtm: Option<Arc<Rtm>>,
     /// Set if the house is one of several gateways: the writers and the homes that it uses.
     among: Option<(Arc<Burdened>, Homes)>,
 }
@@ -178,8 +161,7 @@ impl House {
     pub(crate) async fn whole() -> House {
         let rates = Rates { enabled: false, signins_per_minute: 10_000, ..Rates::default() };
         let config = GatewayConfig { rates, ..with_operators() };
-        let rtm = Some(Rtm::new(RtmConfig::default()));
-        House::built(Shard::Follows, config, Plan { credentials: Some(Vault::new()), rtm, ..Plan::default() }).await
+        House::built(Shard::Follows, config, Plan { credentials: Some(Vault::new()), ..Plan::default() }).await
     }
 
     /// Builds a house that is one of several gateways.
@@ -210,7 +192,8 @@ impl House {
             runner.start(search.projector((0..PARTITIONS).map(Partition)));
             shards.projectors().into_iter().for_each(|projector| runner.start(projector));
         }
-        let Plan { credentials, searches_elsewhere, rtm, among } = plan;
+        let Plan { credentials, searches_elsewhere, among } = plan;
+        let rtm = Rtm::new(RtmConfig::default());
         let parts = |writing| IngestParts {
             feed: feed.clone(),
             source: Arc::new(shards.clone()),
@@ -222,7 +205,7 @@ impl House {
             clock: Clock::system(),
             random: Random::system(),
             writing,
-            observer: rtm.clone().map(|rtm| rtm as Arc<dyn teamlog_live::Observer>),
+            observer: Some(rtm.clone()),
             config: IngestConfig::default(),
         };
         let (mut writing, mut homes) = (Writing::alone(Uuid::nil()), None);
@@ -231,7 +214,6 @@ impl House {
             (writing, homes) = (Writing::Elsewhere(writers), Some(table));
         }
         let ingest = Ingest::start(parts(writing), &tasks, &stop);
-        let sockets = Arc::new(Nobody::default());
         let index: Arc<dyn read::MessageIndex> = if searches_elsewhere {
             Arc::new(elsewhere::searched_by(read::LocalIndex::new(search, follow())).await)
         } else {
@@ -242,7 +224,7 @@ impl House {
             shards,
             cache: Arc::new(LocalCache::new(1 << 20)),
             feed: feed.clone(),
-            realtime: rtm.map_or(sockets.clone() as Arc<dyn Realtime>, |rtm| Arc::new(rtm)),
+            rtm,
             homes,
             search: Some(index),
             credentials,
@@ -251,7 +233,20 @@ impl House {
             metrics: None,
             config,
         });
-        House { router: router(gateway), sockets, ends, ingest, feed, runner, stop_views, stop, _dir: dir }
+        House { router: router(gateway.clone()), gateway, ends, ingest, feed, runner, stop_views, stop, _dir: dir }
+    }
+
+    /// Opens a socket, and ends once it is registered.
+    pub(crate) async fn socket(&self, token: &str) -> Socket {
+        let url = self.good("rtm.connect", token, json!({})).await["url"].as_str().unwrap().to_owned();
+        let ticket = url.rsplit('/').next().unwrap().to_owned();
+        let (say, incoming) = mpsc::unbounded();
+        let (outgoing, hear) = mpsc::channel::<Outgoing>(16);
+        let sink = outgoing.sink_map_err(|why| SocketError::Broken(why.to_string()));
+        tokio::spawn(rtm::serve(self.gateway.clone(), ticket, Box::pin(incoming), Box::pin(sink)));
+        let mut socket = Socket { hear, _say: say };
+        socket.up_to("hello").await;
+        socket
     }
 
     /// Ends once the rows have all that is in the log.

@@ -9,6 +9,9 @@ use teamlog_schemas::{TeamId, Ts};
 
 use crate::house::*;
 
+/// The kind at whose dead letters a call panics.
+pub(crate) const PANICS: &str = "panics";
+
 /// Dead letters that a test may look at.
 pub(crate) struct Letters(Mutex<Vec<DeadJob>>);
 
@@ -33,6 +36,7 @@ impl Default for Letters {
 #[async_trait]
 impl Jobs for Letters {
     fn dead(&self, kind: Option<&str>, team: Option<TeamId>) -> Vec<DeadJob> {
+        assert_ne!(kind, Some(PANICS), "a desk that panics");
         let letters = self.0.lock().unwrap();
         let is_wanted = |letter: &&DeadJob| {
             kind.is_none_or(|kind| letter.kind == kind) && team.is_none_or(|team| letter.team == team)

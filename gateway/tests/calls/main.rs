@@ -29,6 +29,22 @@ fn texts(page: &Value) -> Vec<String> {
 }
 
 #[tokio::test]
+async fn an_edit_of_another_version_than_it_names_is_refused() {
+    let house = House::new(Shard::Follows).await;
+    let Team { ada, .. } = Team::new(&house).await;
+    let channel = text(&house.good("conversations.create", &ada, json!({"name": "engines"})).await["channel"]["id"]);
+    let ts = text(&house.good("chat.postMessage", &ada, json!({"channel": channel, "text": "page"})).await["ts"]);
+    let edit =
+        |expected: Value| json!({"channel": channel, "ts": ts, "text": "edited", "expected_edited_ts": expected});
+    house.bad("chat.update", &ada, edit(json!("yesterday")), "bad_timestamp").await;
+    house.bad("chat.update", &ada, edit(json!(ts)), "edit_conflict").await;
+    let first = house.good("chat.update", &ada, edit(json!(0))).await;
+    house.bad("chat.update", &ada, edit(json!(0)), "edit_conflict").await;
+    house.good("chat.update", &ada, edit(first["message"]["edited"]["ts"].clone())).await;
+    house.good("chat.update", &ada, json!({"channel": channel, "ts": ts, "text": "the last edit wins"})).await;
+}
+
+#[tokio::test]
 async fn a_caller_sees_their_own_writes_at_once() {
     for shard in [Shard::Follows, Shard::StandsStill] {
         let house = House::new(shard).await;
@@ -168,6 +184,7 @@ async fn marks_move_and_the_sessions_hear_of_it() {
     let house = House::new(Shard::Follows).await;
     let Team { ada, bob, bob_id, .. } = Team::new(&house).await;
     let general = text(&house.good("conversations.list", &ada, json!({"limit": 1})).await["channels"][0]["id"]);
+    let mut socket = house.socket(&bob).await;
     let mut posted = Vec::new();
     for n in 0..3 {
         let args = json!({"channel": general, "text": format!("hello <@{bob_id}> {n}")});
@@ -176,8 +193,9 @@ async fn marks_move_and_the_sessions_hear_of_it() {
     house.good("conversations.mark", &bob, json!({"channel": general, "ts": posted[0]})).await;
     let info = house.good("conversations.info", &bob, json!({"channel": general})).await;
     assert_eq!((&info["channel"]["last_read"], &info["channel"]["unread_count"]), (&json!(posted[0]), &json!(2)));
-    let (who, mark) = house.sockets.marks.lock()[0];
-    assert_eq!((who.to_string(), mark.ts.to_string(), mark.unread, mark.mentions), (bob_id, posted[0].clone(), 2, 2));
+    let mark = socket.up_to("channel_marked").await;
+    assert_eq!((&mark["channel"], &mark["ts"]), (&json!(general), &json!(posted[0])));
+    assert_eq!((&mark["unread_count"], &mark["mention_count"]), (&json!(2), &json!(2)));
     house.bad("conversations.mark", &bob, json!({"channel": general, "ts": "soon"}), "invalid_timestamp").await;
 }
 
@@ -229,7 +247,8 @@ async fn whoever_calls_too_fast_is_told_when_to_come_again() {
 async fn a_call_that_panics_is_answered() {
     let house = House::new(Shard::Follows).await;
     let Team { ada, .. } = Team::new(&house).await;
-    let built = Request::get("/api/rtm.start").header("authorization", format!("Bearer {ada}"));
+    let path = format!("/api/teamlog.jobs.list?kind={}", jobs::PANICS);
+    let built = Request::get(path).header("authorization", format!("Bearer {ADMIN_KEY}"));
     let answer = house.send(built.body(Body::empty()).unwrap()).await;
     assert_eq!(answer.status(), 500);
     assert_eq!(body(answer).await, json!({"ok": false, "error": "internal_error"}));

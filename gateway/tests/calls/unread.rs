@@ -49,13 +49,14 @@ async fn rows_and_tail_count_what_is_unread_alike() {
         if lies == Lies::Rows {
             house.rows_follow().await;
         }
-        let count = async |channel: &str, ts: &str| {
+        let mut socket = house.socket(&bob).await;
+        let mut count = async |channel: &str, ts: &str, frame: &str| {
             house.good("conversations.mark", &bob, json!({ "channel": channel, "ts": ts })).await;
-            let (_, mark) = house.sockets.marks.lock().pop().unwrap();
-            (mark.unread, mark.mentions)
+            let mark = socket.up_to(frame).await;
+            (mark["unread_count"].clone(), mark["mention_count"].clone())
         };
-        assert_eq!(count(&general, &read).await, (3, 2), "{lies:?}");
-        assert_eq!(count(&direct, &read_directly).await, (2, 2), "{lies:?}");
+        assert_eq!(count(&general, &read, "channel_marked").await, (json!(3), json!(2)), "{lies:?}");
+        assert_eq!(count(&direct, &read_directly, "im_marked").await, (json!(2), json!(2)), "{lies:?}");
         let info = house.good("conversations.info", &bob, json!({ "channel": general })).await;
         assert_eq!(info["channel"]["unread_count"], Value::from(3), "{lies:?}");
     }

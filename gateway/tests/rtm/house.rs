@@ -111,7 +111,7 @@ impl House {
             shards,
             cache: Arc::new(LocalCache::new(1 << 20)),
             feed: feed.clone(),
-            realtime: Arc::new(rtm.clone()),
+            rtm: rtm.clone(),
             homes,
             search: None,
             credentials: None,
@@ -195,7 +195,7 @@ impl House {
     pub(crate) async fn connect(&self, who: &Resident, args: Value) -> Result<Value, ApiError> {
         let Value::Object(args) = args else { panic!("{args} is no object") };
         let caller = self.gateway.caller(&who.token).await?;
-        match self.rtm.connect(&self.gateway, &caller, &ConnectArgs::parse(&Args::new(&args))?).await? {
+        match rtm::connect(&self.gateway, &caller, &rtm::ConnectArgs::parse(&Args::new(&args))?).await? {
             Reply::Object(answer) => Ok(Value::Object(answer)),
             Reply::Encoded(_) => panic!("rtm.connect is small"),
         }
@@ -205,7 +205,7 @@ impl House {
     pub(crate) async fn start(&self, who: &Resident, args: Value) -> Value {
         let Value::Object(args) = args else { panic!("{args} is no object") };
         let caller = self.gateway.caller(&who.token).await.unwrap();
-        match self.rtm.start(&self.gateway, &caller, &StartArgs::parse(&Args::new(&args)).unwrap()).await.unwrap() {
+        match rtm::start(&self.gateway, &caller, &rtm::StartArgs::parse(&Args::new(&args)).unwrap()).await.unwrap() {
             Reply::Object(answer) => Value::Object(answer),
             Reply::Encoded(bytes) => serde_json::from_slice(&bytes).unwrap(),
         }
@@ -222,8 +222,7 @@ impl House {
         let (say, incoming) = mpsc::unbounded();
         let (outgoing, hear) = mpsc::channel::<Outgoing>(1);
         let sink = outgoing.sink_map_err(|why| SocketError::Broken(why.to_string()));
-        let (gateway, rtm) = (self.gateway.clone(), self.rtm.clone());
-        tokio::spawn(async move { rtm.serve(gateway, ticket, Box::pin(incoming), Box::pin(sink)).await });
+        tokio::spawn(rtm::serve(self.gateway.clone(), ticket, Box::pin(incoming), Box::pin(sink)));
         Socket { say, hear, closed: None }
     }
 }

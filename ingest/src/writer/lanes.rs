@@ -6,7 +6,6 @@ use std::{
     time::Duration,
 };
 
-use teamlog_log::Position;
 use teamlog_schemas::UserId;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -25,8 +24,8 @@ pub(super) struct Pending<R, F> {
     /// `None` once the command was answered. For a record in flight that may be at its
     /// deadline, before the outcome is known.
     pub(super) reply: Option<oneshot::Sender<Answer>>,
-    /// The facts that it needs, and the position that they reflect.
-    pub(super) facts: Option<(F, Position)>,
+    /// The facts that it needs, once they were read: as of all events written so far.
+    pub(super) facts: Option<F>,
     /// True if an event of its key, from an earlier try, was seen in flight. Its outcome must then not be reported as "not
     /// accepted".
     pub(super) may_be_done: bool,

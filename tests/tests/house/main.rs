@@ -167,8 +167,6 @@ const STILL_IN_CIRCLES: &[(&str, &str)] = &[
     ("teamlog-state", "facts"),
     ("teamlog-ingest", "decide"),
     ("teamlog-projectors", "shards"),
-    ("teamlog-gateway", "auth"),
-    ("teamlog-gateway", "rtm"),
 ];
 
 #[test]

@@ -17,8 +17,8 @@ use serde_json::{Value, json};
 use teamlog_cluster::{Clock, Membership, NodeParts, Nodes, Random, Role, Secrets};
 use teamlog_consumers::{JobRunner, Ledger, World as Inside};
 use teamlog_gateway::{
-    ApiError, Args, ConnectArgs, Gateway, GatewayConfig, GatewayParts, Health, HealthReport, Incoming, Outgoing, Rates,
-    Realtime, Reply, Rtm, RtmConfig, SocketError, args::Arguments,
+    ApiError, Args, Gateway, GatewayConfig, GatewayParts, Health, HealthReport, Incoming, Outgoing, Rates, Reply, Rtm,
+    RtmConfig, SocketError, args::Arguments, rtm,
 };
 use teamlog_ingest::{Answer, Ingest, IngestConfig, IngestParts, NewTeam, Request, Writing, http::RemoteWriters};
 use teamlog_live::Observer;
@@ -181,7 +181,7 @@ impl Life {
             shards,
             cache: Arc::new(LocalCache::new(1 << 20)),
             feed,
-            realtime: Arc::new(rtm.clone()),
+            rtm: rtm.clone(),
             homes: None,
             search: None,
             credentials: None,
@@ -272,7 +272,7 @@ impl Life {
         let Value::Object(args) = args else { panic!("{args} is no object") };
         let connect = async {
             let caller = self.gateway.caller(token).await?;
-            match self.rtm.connect(&self.gateway, &caller, &ConnectArgs::parse(&Args::new(&args))?).await? {
+            match rtm::connect(&self.gateway, &caller, &rtm::ConnectArgs::parse(&Args::new(&args))?).await? {
                 Reply::Object(answer) => Ok(Value::Object(answer)),
                 Reply::Encoded(_) => panic!("rtm.connect is small"),
             }
@@ -287,8 +287,7 @@ impl Life {
         let (outgoing, mut sent) = mpsc::channel::<Outgoing>(1);
         let (mut deliver, hear) = mpsc::channel::<Outgoing>(4);
         let sink = ToClient(outgoing);
-        let (gateway, rtm) = (self.gateway.clone(), self.rtm.clone());
-        tokio::spawn(async move { rtm.serve(gateway, ticket, Box::pin(incoming), Box::pin(sink)).await });
+        tokio::spawn(rtm::serve(self.gateway.clone(), ticket, Box::pin(incoming), Box::pin(sink)));
         let wire = self.wire.clone();
         tokio::spawn(async move {
             let carry = async {

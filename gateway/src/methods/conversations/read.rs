@@ -12,9 +12,8 @@ use super::{
 use crate::{
     ApiError,
     args::{Limit, Moment, args, one_of},
-    limits, read,
-    realtime::Mark,
-    render,
+    limits, read, render,
+    rtm::{self, Mark},
 };
 
 const CHANNELS: Key = Key::always("channels", Shape::List, "The conversations.");
@@ -311,6 +310,6 @@ async fn mark(call: &Call<'_>, args: MarkAt) -> Result<Reply, ApiError> {
         .and_then(|counts| counts.into_iter().next());
     let (unread, mentions) = counts.map_or((0, 0), |counts| (counts.count, counts.mentions));
     let mark = Mark { conversation, ts, unread, mentions };
-    call.gateway.realtime().marked(call.gateway, caller.team.id(), caller.user, mark);
+    rtm::marked(call.gateway, caller.team.id(), caller.user, mark);
     Ok(Reply::empty())
 }

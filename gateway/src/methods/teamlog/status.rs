@@ -40,7 +40,7 @@ async fn status(call: &Call<'_>, _: NoArgs) -> Result<Reply, ApiError> {
     let partition = caller.team.partition();
     let counted = call.gateway.ingest().teams().position(partition);
     let read = call.gateway.feed().position(TopicPartition::events(partition));
-    let sessions = call.gateway.realtime().sessions(caller.team.id());
+    let sessions = call.gateway.rtm().sessions(caller.team.id());
     let report = call.gateway.health().report().await;
     let team = caller.team.read();
     Ok(Reply::from(json!({

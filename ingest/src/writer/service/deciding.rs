@@ -107,7 +107,7 @@ impl<F: Fold> Service<F> {
                     continue;
                 }
             }
-            let facts = pending.facts.take().map(|(facts, _)| facts).unwrap_or_default();
+            let facts = pending.facts.take().unwrap_or_default();
             if let Some(event) = self.fold.written(state, &facts, &pending.request) {
                 let under_way = self.sent.in_flight.holds(lane, &event);
                 let answer = self.acked(event, self.position, true);
@@ -142,7 +142,7 @@ impl<F: Fold> Service<F> {
                         warn!(partition = %self.source, ahead_seconds = ahead / 1_000_000, "messages of this partition have a ts ahead of the clock; new ones go on behind them, a microsecond each");
                     }
                     for other in it.queue.iter_mut() {
-                        if let Some((facts, _)) = &mut other.facts {
+                        if let Some(facts) = &mut other.facts {
                             self.fold.apply_facts(facts, &event);
                         }
                     }
@@ -241,7 +241,7 @@ impl<F: Fold> Service<F> {
             for event in self.sent.in_flight.uncounted(lane) {
                 self.fold.apply_facts(&mut facts, event);
             }
-            pending.facts = Some((facts, self.position));
+            pending.facts = Some(facts);
             ready.push(pending);
         }
         for pending in ready.into_iter().rev() {
