@@ -12,7 +12,7 @@
 //! wait for another.
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     time::Duration,
@@ -20,10 +20,7 @@ use std::{
 
 use teamlog_log::{Body, Entry, Feed, FeedError, LogError, Offset, Partition, Position, Subscriber, TopicPartition};
 use teamlog_schemas::{Event, TeamId, Ts};
-use tokio::{
-    task::JoinSet,
-    time::{MissedTickBehavior, timeout},
-};
+use tokio::time::{MissedTickBehavior, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -31,21 +28,17 @@ use crate::{
     Consumer, Job, JobId, Letter,
     kind::{Kind, PartitionStatus},
     ledger::{Ledger, LedgerError, Progress},
-    letter::LETTERS_MAX,
     pool::{Pool, Settled},
+    records::{Recorded, Records},
     watermark::{AHEAD_MAX, Watermark},
 };
 
 /// Between two records of how far it has come: after a crash so much is done again.
 const WRITE_EVERY: Duration = Duration::from_secs(1);
-/// Before a failed write to the log is tried again.
-const WRITE_AGAIN: Duration = Duration::from_secs(1);
 /// Before the log is asked again for what it could not give.
 const READ_AGAIN: Duration = Duration::from_millis(200);
 /// How long work that runs may take to end at a stop, and what it ends with to be written down.
 const LAST_WAIT: Duration = Duration::from_secs(5);
-/// Dead letters that are tried again at one time in a partition. The others wait in the log.
-const REVIVED_MAX: usize = 16;
 /// Between two looks for dead letters that were kept for long enough, in writes of the position.
 const EXPIRE_EVERY: u32 = 60;
 
@@ -60,32 +53,16 @@ pub(crate) enum FollowError {
     Log(#[from] LogError),
 }
 
-/// The outcome of a write to the log, or of a read from it that bypasses the feed.
-enum Answered {
-    Advanced(Progress, Result<(), LedgerError>),
-    /// With the event whose work is settled by it; none if the work was a dead letter before.
-    Buried(Option<Offset>, Letter, Result<(), LogError>),
-    Removed(Letter, Result<(), LogError>),
-    Fetched(Letter, Result<Option<Box<Event>>, LogError>),
-}
-
 /// The state with which a consumer follows one partition.
 pub(crate) struct Follow<C: Consumer> {
     kind: Arc<Kind<C>>,
     feed: Feed<Event>,
-    ledger: Ledger,
     partition: Partition,
     mark: Watermark,
     pool: Pool<C>,
     front: Subscriber<Event>,
     back: Option<Back>,
-    asked: JoinSet<Answered>,
-    /// The newest progress that is known to be in the log.
-    written: Option<Progress>,
-    is_writing: bool,
-    is_failing: bool,
-    /// Dead letters that are tried again here.
-    revived: HashSet<JobId>,
+    records: Records,
     ticks: u32,
 }
 
@@ -100,7 +77,7 @@ struct Back {
 
 enum Step<W> {
     Settled(Settled<W>),
-    Answered(Option<Answered>),
+    Recorded(Recorded),
     Front(Result<Vec<Arc<Entry<Event>>>, FeedError>),
     Back(Result<Vec<Arc<Entry<Event>>>, FeedError>),
     Changed,
@@ -135,16 +112,11 @@ impl<C: Consumer> Follow<C> {
             pool: Pool::new(kind.clone()),
             front: feed.subscribe(source, progress.mark),
             back: None,
-            asked: JoinSet::new(),
             // What it began with is written once more: another process may have begun it elsewhere a moment later.
-            written: known,
-            is_writing: false,
-            is_failing: false,
-            revived: HashSet::new(),
+            records: Records::new(C::NAME, ledger, partition, known),
             ticks: 0,
             kind,
             feed,
-            ledger,
             partition,
         })
     }
@@ -153,14 +125,14 @@ impl<C: Consumer> Follow<C> {
     pub(crate) async fn run(mut self, stop: &CancellationToken) -> Result<(), FollowError> {
         let mut ticks = tokio::time::interval(WRITE_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut changed = self.ledger.changed();
-        self.revive();
+        let mut changed = self.records.changed();
+        self.records.revive();
         loop {
             let has_room = self.mark.open_len() < self.kind.budget.open_max;
             let step = async {
                 tokio::select! {
                     settled = self.pool.next() => Step::Settled(settled),
-                    Some(answered) = self.asked.join_next() => Step::Answered(answered.ok()),
+                    Some(recorded) = self.records.next() => Step::Recorded(recorded),
                     entries = read_on(&mut self.front), if has_room => Step::Front(entries),
                     entries = next_of(&mut self.back), if has_room => Step::Back(entries),
                     Ok(()) = changed.changed() => Step::Changed,
@@ -174,7 +146,7 @@ impl<C: Consumer> Follow<C> {
             };
             match step {
                 Step::Settled(settled) => self.on_settled(settled),
-                Step::Answered(answered) => answered.into_iter().for_each(|answered| self.on_answered(answered)),
+                Step::Recorded(recorded) => self.on_recorded(recorded),
                 Step::Front(entries) => self.take(&entries?),
                 Step::Back(entries) => {
                     let entries = entries?;
@@ -183,7 +155,7 @@ impl<C: Consumer> Follow<C> {
                 }
                 Step::Changed => {
                     changed.borrow_and_update();
-                    self.revive();
+                    self.records.revive();
                 }
                 Step::Tick => self.on_tick(),
             }
@@ -262,7 +234,7 @@ impl<C: Consumer> Follow<C> {
             let id = JobId { consumer: C::NAME.to_owned(), event_id, number };
             match work {
                 // It was given up in an earlier life, which ended before it wrote how far it had come.
-                _ if self.ledger.letter_in(self.partition, &id).is_some() => self.mark.settle(entry.offset),
+                _ if self.records.is_dead(&id) => self.mark.settle(entry.offset),
                 Some(work) => self.pool.push(Job {
                     id,
                     team,
@@ -277,7 +249,7 @@ impl<C: Consumer> Follow<C> {
                 None => {
                     let why = "the consumer panics at this event".to_owned();
                     let letter = self.letter(id, team, entry.offset, 0, why);
-                    self.bury(Some(entry.offset), letter);
+                    self.records.bury(Some(entry.offset), letter);
                 }
             }
         }
@@ -294,100 +266,24 @@ impl<C: Consumer> Follow<C> {
                 metrics::counter!("teamlog_jobs_done_total", "kind" => C::NAME).increment(1);
                 if !job.is_revived {
                     self.mark.settle(job.offset);
-                } else if let Some(letter) = self.ledger.letter_in(self.partition, &job.id) {
-                    self.remove(letter);
                 } else {
-                    self.revived.remove(&job.id);
+                    self.records.done_again(&job.id);
                 }
             }
             Settled::Dead(job, why) => {
                 metrics::counter!("teamlog_jobs_dead_total", "kind" => C::NAME).increment(1);
                 warn!(job = %job.id, team = %job.team, tries = job.tries, why, "work failed for good");
                 let letter = self.letter(job.id.clone(), job.team, job.offset, job.tries, why);
-                self.bury((!job.is_revived).then_some(job.offset), letter);
+                self.records.bury((!job.is_revived).then_some(job.offset), letter);
             }
         }
         self.take_again();
     }
 
-    /// Writes a dead letter; what it settles is settled once it is in the log.
-    fn bury(&mut self, settles: Option<Offset>, letter: Letter) {
-        let ledger = self.ledger.clone();
-        self.asked.spawn(async move {
-            let put = ledger.put(&letter).await;
-            pause_after(&put).await;
-            Answered::Buried(settles, letter, put)
-        });
-    }
-
-    fn remove(&mut self, letter: Letter) {
-        let ledger = self.ledger.clone();
-        self.asked.spawn(async move {
-            let removed = ledger.remove(&letter).await;
-            pause_after(&removed).await;
-            Answered::Removed(letter, removed)
-        });
-    }
-
-    fn fetch(&mut self, letter: Letter) {
-        let ledger = self.ledger.clone();
-        self.asked.spawn(async move {
-            let fetched = ledger.event_of(&letter).await.map(|event| event.map(Box::new));
-            pause_after(&fetched).await;
-            Answered::Fetched(letter, fetched)
-        });
-    }
-
-    fn on_answered(&mut self, answered: Answered) {
-        match answered {
-            Answered::Advanced(progress, Ok(())) => {
-                self.is_writing = false;
-                self.is_failing = false;
-                self.written = Some(progress);
-            }
-            Answered::Advanced(_, Err(why)) => {
-                self.is_writing = false;
-                self.complain(&why);
-            }
-            Answered::Buried(settles, letter, Ok(())) => {
-                self.revived.remove(&letter.id);
-                settles.into_iter().for_each(|offset| self.mark.settle(offset));
-            }
-            Answered::Buried(settles, letter, Err(why)) => {
-                self.complain(&why);
-                self.bury(settles, letter);
-            }
-            Answered::Removed(letter, Ok(())) => {
-                self.revived.remove(&letter.id);
-            }
-            Answered::Removed(letter, Err(why)) => {
-                self.complain(&why);
-                self.remove(letter);
-            }
-            Answered::Fetched(letter, Ok(event)) => self.take_up(letter, event.as_deref()),
-            Answered::Fetched(letter, Err(why)) => {
-                self.complain(&why);
-                self.fetch(letter);
-            }
-        }
-    }
-
-    /// Says once that the log takes nothing.
-    fn complain(&mut self, why: &dyn std::fmt::Display) {
-        if !std::mem::replace(&mut self.is_failing, true) {
-            warn!(kind = C::NAME, partition = %self.partition, %why, "a consumer's progress does not come into the log");
-        }
-    }
-
-    /// Looks for dead letters that are to be tried again.
-    fn revive(&mut self) {
-        for letter in self.ledger.retried(C::NAME, self.partition) {
-            if self.revived.len() >= REVIVED_MAX {
-                return;
-            }
-            if self.revived.insert(letter.id.clone()) {
-                self.fetch(letter);
-            }
+    fn on_recorded(&mut self, recorded: Recorded) {
+        match recorded {
+            Recorded::Buried(offset) => self.mark.settle(offset),
+            Recorded::Fetched(letter, event) => self.take_up(letter, event.as_deref()),
         }
     }
 
@@ -413,21 +309,22 @@ impl<C: Consumer> Follow<C> {
             None => {
                 let why = "no such work follows from its event any more".to_owned();
                 let letter = self.letter(letter.id, letter.team, letter.offset, letter.tries, why);
-                self.bury(None, letter);
+                self.records.bury(None, letter);
             }
         }
     }
 
     fn on_tick(&mut self) {
         self.give_way();
-        self.write();
+        let now = self.kind.clock.now();
+        self.records.advance(self.progress(), now);
         if self.ticks.is_multiple_of(EXPIRE_EVERY) {
-            self.expire();
+            self.records.expire(now);
         }
         self.ticks = self.ticks.wrapping_add(1);
         self.kind.board.put(self.partition, self.standing());
         // What is dropped at the bound of dead letters, or did not find room among the revived, is seen to now.
-        self.revive();
+        self.records.revive();
     }
 
     /// Gives up work that fails where as much was done after it as may be remembered: the mark moves, and little is done again
@@ -444,33 +341,6 @@ impl<C: Consumer> Follow<C> {
         Progress { mark: self.mark.mark(), ahead: self.mark.ahead().collect() }
     }
 
-    /// Writes how far it has come, if that is news.
-    fn write(&mut self) {
-        let progress = self.progress();
-        if self.is_writing || self.written.as_ref() == Some(&progress) {
-            return;
-        }
-        self.is_writing = true;
-        let (ledger, partition, now) = (self.ledger.clone(), self.partition, self.kind.clock.now());
-        self.asked.spawn(async move {
-            let advanced = ledger.advance(C::NAME, partition, &progress, now).await;
-            Answered::Advanced(progress, advanced)
-        });
-    }
-
-    /// Drops dead letters that were kept for long enough, and the oldest where there are too many.
-    fn expire(&mut self) {
-        let letters = self.ledger.letters_in(C::NAME, self.partition);
-        let (now, too_many) = (self.kind.clock.now(), letters.len().saturating_sub(LETTERS_MAX));
-        for (place, letter) in letters.into_iter().enumerate() {
-            if (place < too_many || letter.is_over(now)) && self.revived.insert(letter.id.clone()) {
-                metrics::counter!("teamlog_jobs_dead_dropped_total", "kind" => C::NAME).increment(1);
-                warn!(job = %letter.id, "a dead letter is dropped: it is too old, or there are too many");
-                self.remove(letter);
-            }
-        }
-    }
-
     fn standing(&self) -> PartitionStatus {
         let end = self.feed.position(TopicPartition::events(self.partition)).offset.0;
         let age = self.mark.oldest().map_or(0, |at| self.kind.clock.now().micros() - at.micros());
@@ -481,7 +351,7 @@ impl<C: Consumer> Follow<C> {
             in_flight: self.pool.running(),
             held: self.pool.held(),
             parked: self.mark.parked_len(),
-            dead: self.ledger.count(C::NAME, self.partition),
+            dead: self.records.dead(),
             oldest: Duration::from_micros(u64::try_from(age).unwrap_or(0)),
             failing: None,
         }
@@ -496,13 +366,11 @@ impl<C: Consumer> Follow<C> {
         });
         let _ = ended.await;
         let written = timeout(LAST_WAIT, async {
-            while let Some(answered) = self.asked.join_next().await {
-                answered.into_iter().for_each(|answered| self.on_answered(answered));
+            while let Some(recorded) = self.records.next().await {
+                self.on_recorded(recorded);
             }
             let (progress, now) = (self.progress(), self.kind.clock.now());
-            if self.written.as_ref() != Some(&progress) {
-                let _ = self.ledger.advance(C::NAME, self.partition, &progress, now).await;
-            }
+            self.records.close(&progress, now).await;
         });
         if written.await.is_err() {
             info!(kind = C::NAME, partition = %self.partition, "how far a consumer came was not written in time: some is done again");
@@ -546,10 +414,4 @@ fn of_a_team(entry: &Entry<Event>) -> Option<(&Event, TeamId, Ts)> {
     let Body::Event(event) = &entry.body else { return None };
     let meta = event.meta()?;
     Some((event, meta.team, meta.at))
-}
-
-async fn pause_after<T>(outcome: &Result<T, LogError>) {
-    if outcome.is_err() {
-        tokio::time::sleep(WRITE_AGAIN).await;
-    }
 }

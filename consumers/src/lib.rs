@@ -19,6 +19,7 @@ mod ledger;
 mod letter;
 mod pool;
 mod rate;
+mod records;
 mod retry;
 mod runner;
 pub mod unfurl;

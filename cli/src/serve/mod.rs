@@ -12,6 +12,7 @@ mod health;
 mod node;
 mod part;
 mod place;
+mod servers;
 mod settings;
 mod signals;
 mod work;

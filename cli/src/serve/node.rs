@@ -6,7 +6,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use teamlog_cluster::{Clock, Internal, Link, Membership, Random, Role};
 use teamlog_consumers::World;
 use teamlog_gateway::{
-    Gateway, GatewayParts, Homes, Rtm, Vault,
+    Gateway, GatewayParts, Homes, Vault,
     read::{LocalIndex, MessageIndex, RemoteIndex, Searchers},
 };
 use teamlog_ingest::{Ingest, IngestParts, Writing, http::RemoteWriters};
@@ -14,15 +14,16 @@ use teamlog_log::{Feed, Partition, Position, TopicPartition};
 use teamlog_projectors::{Mains, Projector, Runner, Shards, cache, lowest_positions, names};
 use teamlog_schemas::Event;
 use teamlog_state::{At, DirectoryRows};
-use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::{error, warn};
+use tracing::warn;
 
 use super::{
     door::{Joined, Ports},
     founding::{found, known, ours_if_founded},
     health::Parts,
     place::Place,
+    servers::Servers,
     settings::Start,
     work::Work,
 };
@@ -30,8 +31,6 @@ use crate::parts::{feed, sources, views};
 
 /// How long a view's database may take to say where it stands before the start goes on without it.
 const VIEWS_WAIT: Duration = Duration::from_secs(3);
-/// How long calls under way may take at a stop.
-const CALLS_WAIT: Duration = Duration::from_secs(5);
 /// How long drains may take at a stop.
 const STOP_WAIT: Duration = Duration::from_secs(20);
 /// How long others may take to take over what this node did before it stops all the same.
@@ -47,7 +46,6 @@ const LOCAL_CACHE_BYTES: u64 = 64 << 20;
 pub(super) struct Node {
     role: Role,
     place: Place,
-    rtm: Arc<Rtm>,
     feed: Feed<Event>,
     shards: Shards,
     runner: Runner,
@@ -55,14 +53,7 @@ pub(super) struct Node {
     tasks: TaskTracker,
     ingest: Ingest,
     clock: Clock,
-    gateway: Option<Gateway>,
-    internal: Option<Internal>,
-    /// Answers clients.
-    public_server: Option<JoinHandle<()>>,
-    /// Answers other nodes.
-    internal_server: Option<JoinHandle<()>>,
-    stop_serving: CancellationToken,
-    stop_internal: CancellationToken,
+    servers: Servers,
     stop_all: CancellationToken,
     stop_feed: CancellationToken,
 }
@@ -77,7 +68,7 @@ impl Node {
         let role = start.role();
         let place = Place::new(nodes, start.node_id);
         let members = place.members();
-        let [stop_serving, stop_internal, stop_all, stop_feed] = std::array::from_fn(|_| CancellationToken::new());
+        let (stop_all, stop_feed) = (CancellationToken::new(), CancellationToken::new());
         let (shards, mains) = views(start.config, start.data, partitions)?;
         let mut projectors = shards.projectors();
         projectors.extend(mains.projectors());
@@ -180,7 +171,6 @@ impl Node {
         Ok(Node {
             role,
             place,
-            rtm,
             feed,
             shards,
             runner,
@@ -188,12 +178,7 @@ impl Node {
             tasks,
             ingest,
             clock: start.clock,
-            gateway,
-            internal,
-            public_server: None,
-            internal_server: None,
-            stop_serving,
-            stop_internal,
+            servers: Servers::new(gateway, internal, rtm),
             stop_all,
             stop_feed,
         })
@@ -217,19 +202,7 @@ impl Node {
             let world = World::new(self.ingest.clone(), self.shards.clone());
             work.begin(&world, self.role, &self.place.members()).await;
         }
-        if let (Some(listener), Some(gateway)) = (ports.public, &self.gateway) {
-            let listener = TcpListener::from_std(listener)?;
-            let serving = teamlog_gateway::serve(listener, gateway.clone(), self.stop_serving.clone());
-            self.public_server = Some(tokio::spawn(async move {
-                if let Err(why) = serving.await {
-                    error!(%why, "clients are not served any more");
-                }
-            }));
-        }
-        if let (Some(listener), Some(internal)) = (ports.internal, self.internal.take()) {
-            let listener = TcpListener::from_std(listener)?;
-            self.internal_server = Some(tokio::spawn(internal.serve(listener, self.stop_internal.clone())));
-        }
+        self.servers.start(ports)?;
         if matches!(self.role, Role::Gateway | Role::Project | Role::Work) {
             self.take_part().await;
         }
@@ -271,16 +244,8 @@ impl Node {
                 warn!("nobody took over all that this node did; it stops all the same");
             }
         }
-        self.stop_serving.cancel();
-        if self.role == Role::Gateway {
-            self.stop_internal.cancel();
-        }
-        self.rtm.shutdown().await;
         // What calls under way need is there until they have ended: clients', and those that other gateways passed on.
-        ended(self.public_server.take()).await;
-        if self.role == Role::Gateway {
-            ended(self.internal_server.take()).await;
-        }
+        self.servers.end_clients(self.role == Role::Gateway).await;
         // What they hand in is the writers' to carry out, here or elsewhere.
         if let Some(work) = &self.work
             && tokio::time::timeout(STOP_WAIT, work.end()).await.is_err()
@@ -297,8 +262,7 @@ impl Node {
             warn!("not everything was drained in time; what was acknowledged is in the log");
         }
         // Until here this node answers forwarded commands, so that their senders retry at another node.
-        self.stop_internal.cancel();
-        ended(self.internal_server.take()).await;
+        self.servers.end_nodes().await;
         self.place.leave().await;
         self.stop_feed.cancel();
         // Else it would take the log's closing for a failure of the log.
@@ -318,13 +282,6 @@ impl Node {
         while others && (self.ingest.writes_directory() || !self.ingest.writes().is_empty()) {
             tokio::time::sleep(LOOK_AGAIN).await;
         }
-    }
-}
-
-/// Waits for a server that is shutting down, at most for the time that calls in flight may take.
-async fn ended(server: Option<JoinHandle<()>>) {
-    if let Some(server) = server {
-        let _ = tokio::time::timeout(CALLS_WAIT, server).await;
     }
 }
 

@@ -1,25 +1,20 @@
 //! The heartbeats of one process, and the state that it derives from all nodes' heartbeats.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
 };
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use teamlog_log::{Appended, Log, NewRecord, Offset, Record, Stamp, TopicPartition};
-use teamlog_schemas::{Event, NodeBeat, Ts, schemas};
+use teamlog_log::{Appended, Log, NewRecord, Record, Stamp, TopicPartition};
+use teamlog_schemas::{Event, NodeBeat, schemas};
 use tokio::{sync::watch, time::Instant};
-use tracing::{error, info, warn};
+use tracing::{error, info};
 use uuid::Uuid;
 
-use super::{Clock, JoinError, Membership, Peer, Role, Seen, Standing, clock::Echo, standing};
+use super::{Clock, JoinError, Membership, Peer, Role, Seen, Standing, beats::Beats, standing};
 
-/// Heartbeats that may be on their way; more of them than a log that is away leaves open.
-const SENT_MAX: usize = 256;
 /// How long a process that says nothing any more is remembered, in milliseconds.
 const FORGET_MS: i64 = 60_000;
 /// Two heartbeats of one node missing, in milliseconds: where nobody at all said anything for longer, it was the log that was
@@ -51,12 +46,7 @@ pub struct NodeParts {
 pub(super) struct Member {
     parts: NodeParts,
     life: Uuid,
-    /// Heartbeats that were sent and not yet read back, oldest first.
-    sent: VecDeque<(Ts, Instant)>,
-    /// The stamps of this process's first and newest heartbeat.
-    span_ms: Option<(i64, i64)>,
-    /// Where the first one lies.
-    first_at: Option<Offset>,
+    beats: Beats,
     /// Other processes, by their life.
     others: BTreeMap<Uuid, Seen>,
     /// The lives of other processes that an error was already logged for.
@@ -68,9 +58,6 @@ pub(super) struct Member {
     /// This node takes part in placement.
     serving: bool,
     table: watch::Sender<Arc<Membership>>,
-    clock_was_good: bool,
-    /// The newest heartbeat is not known to be in the log; said once.
-    failing: Arc<AtomicBool>,
 }
 
 impl Member {
@@ -81,17 +68,13 @@ impl Member {
         Member {
             parts,
             life,
-            sent: VecDeque::new(),
-            span_ms: None,
-            first_at: None,
+            beats: Beats::default(),
             others: BTreeMap::new(),
             named: BTreeSet::new(),
             is_in: false,
             newest_ms: i64::MIN,
             serving: false,
             table,
-            clock_was_good: true,
-            failing: Arc::default(),
         }
     }
 
@@ -133,23 +116,10 @@ impl Member {
         let beat = Event::from(beat).encode_what_is_known(|schema_id| self.table.borrow().all_know(schema_id));
         match beat {
             Ok(value) => {
-                let (appended, failing) = (self.append(Some(value)), self.failing.clone());
-                tokio::spawn(async move {
-                    match appended.await.pop() {
-                        Some(Appended::Failed(why) | Appended::Unknown(why)) => {
-                            if !failing.swap(true, Ordering::Relaxed) {
-                                warn!(%why, "this node's heartbeats do not come into the log");
-                            }
-                        }
-                        Some(Appended::At(_)) | None => failing.store(false, Ordering::Relaxed),
-                    }
-                });
+                let appended = self.append(Some(value));
+                self.beats.sent(at, sent, appended);
             }
-            Err(why) => return error!(%why, "a heartbeat cannot be written"),
-        }
-        self.sent.push_back((at, sent));
-        if self.sent.len() > SENT_MAX {
-            self.sent.pop_front();
+            Err(why) => error!(%why, "a heartbeat cannot be written"),
         }
     }
 
@@ -178,8 +148,10 @@ impl Member {
         };
         match Event::decode(value) {
             Ok(Event::NodeBeat(beat)) if beat.life == self.life => {
-                self.first_at.get_or_insert(record.offset);
-                self.on_own(&beat, record.timestamp_ms);
+                let stamp_ms = record.timestamp_ms;
+                self.beats.read_back(beat.at, record.offset, stamp_ms, &self.parts.clock);
+                self.others.retain(|_, seen| stamp_ms - seen.stamp_ms < FORGET_MS);
+                self.named.retain(|life| self.others.contains_key(life));
             }
             Ok(Event::NodeBeat(beat)) => {
                 let life = beat.life;
@@ -191,38 +163,12 @@ impl Member {
         }
     }
 
-    fn on_own(&mut self, beat: &NodeBeat, stamp_ms: i64) {
-        let first = self.span_ms.map_or(stamp_ms, |(first, _)| first);
-        self.span_ms = Some((first, stamp_ms));
-        self.others.retain(|_, seen| stamp_ms - seen.stamp_ms < FORGET_MS);
-        self.named.retain(|life| self.others.contains_key(life));
-        // A heartbeat that the log has twice was taken out the first time.
-        let Some(place) = self.sent.iter().position(|(at, _)| *at == beat.at) else { return };
-        let Some((at, sent)) = self.sent.drain(..=place).next_back() else { return };
-        let stamp = Ts::from_micros(stamp_ms.saturating_mul(1_000));
-        let clock = &self.parts.clock;
-        clock.observe(Echo { at, sent, stamp, read: Instant::now() });
-        let off_seconds = clock.off_micros() as f64 / 1e6;
-        metrics::gauge!("teamlog_clock_off_seconds").set(off_seconds);
-        let good = clock.may_claim();
-        if good != std::mem::replace(&mut self.clock_was_good, good) {
-            if good {
-                info!("this node's clock is right again");
-            } else {
-                error!(
-                    off_seconds,
-                    "this node's clock is not the brokers': it claims no partition until it is set right"
-                );
-            }
-        }
-    }
-
     fn on_other(&mut self, record: &Record, life: Uuid, node: Uuid, address: String, peer: Option<Arc<Peer>>) {
         let stamp_ms = record.timestamp_ms;
         let known = self.others.get(&life).map(|seen| (seen.first_ms, seen.behind_ms, seen.before));
-        let (first_ms, behind_ms, before) = known.unwrap_or((stamp_ms, None, self.span_ms.is_none()));
+        let (first_ms, behind_ms, before) = known.unwrap_or((stamp_ms, None, self.beats.span_ms().is_none()));
         // By its place: after a failure it may be read a second time.
-        let is_behind = self.first_at.is_some_and(|first| first < record.offset);
+        let is_behind = self.beats.began_before(record.offset);
         let behind_ms = behind_ms.or(is_behind.then_some(stamp_ms));
         self.others.insert(life, Seen { node, address, stamp_ms, first_ms, behind_ms, peer, before });
     }
@@ -246,7 +192,7 @@ impl Member {
 
     /// None as long as no heartbeat of this process has come back.
     pub(super) fn standing(&self) -> Option<Standing<'_>> {
-        let (first, newest) = self.span_ms?;
+        let (first, newest) = self.beats.span_ms()?;
         // The lock on the data directory proves that a former life of this node is dead.
         let others = self.others.values().filter(|seen| seen.node != self.parts.node);
         Some(standing(self.parts.role, first, newest, others))
@@ -283,7 +229,7 @@ impl Member {
 
     /// How much older that heartbeat is than the newest of this process, in milliseconds.
     pub(super) fn age_ms(&self, seen: &Seen) -> i64 {
-        self.span_ms.map_or(0, |(_, newest)| newest - seen.stamp_ms).max(0)
+        self.beats.span_ms().map_or(0, |(_, newest)| newest - seen.stamp_ms).max(0)
     }
 }
 

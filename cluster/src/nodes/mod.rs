@@ -4,6 +4,7 @@
 //! second server from taking partitions from the first by mistake, and a wrong clock from writing wrong `ts` of messages.
 //! They are compared by the broker's stamps alone, never by the clocks of their senders.
 
+mod beats;
 mod clock;
 mod error;
 mod gone;
