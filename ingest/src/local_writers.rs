@@ -14,7 +14,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     Answer, DirectoryRequest, NotAccepted, Refusal, Request, WriterConfig, WriterHandle, Writers,
-    directory_fold::DirectoryFold, team_fold::TeamFold, timers::Timers, writer,
+    directory_decider::DirectoryDecider, team_decider::TeamDecider, timers::Timers, writer,
 };
 
 /// The membership table, as it changes.
@@ -54,11 +54,11 @@ impl LocalWriters {
         let choice = |of| follow(members.clone(), of, stop.child_token());
         let writers = from.iter().zip(0..).map(|(position, number)| {
             let partition = Partition(number);
-            let fold = TeamFold { partition, teams: teams.clone(), source: source.clone() };
+            let decider = TeamDecider { partition, teams: teams.clone(), source: source.clone() };
             let events = TopicPartition::events(partition);
             let (config, clock, timers_stop) = (config.clone(), config.clock.clone(), stop.child_token());
             let stop = stop.child_token();
-            let writer = writer::start(fold, feed.clone(), events, *position, config, choice(events), tasks, stop);
+            let writer = writer::start(decider, feed.clone(), events, *position, config, choice(events), tasks, stop);
             let (feed, source, shard, writer_of_timers) =
                 (feed.clone(), source.clone(), shard_of(number), writer.clone());
             let timers = Timers { partition, feed, source, shard, writer: writer_of_timers, clock };
@@ -66,10 +66,10 @@ impl LocalWriters {
             writer
         });
         let writers = writers.collect();
-        let fold = DirectoryFold { directory: directory.clone(), teams, partitions, shard_of };
+        let decider = DirectoryDecider { directory: directory.clone(), teams, partitions, shard_of };
         let config = WriterConfig { lane_max: directory_lane_max, ..config };
         let of = TopicPartition::DIRECTORY;
-        let registrar = writer::start(fold, feed, of, directory_from, config, choice(of), tasks, stop.child_token());
+        let registrar = writer::start(decider, feed, of, directory_from, config, choice(of), tasks, stop.child_token());
         LocalWriters { directory, writers, registrar }
     }
 

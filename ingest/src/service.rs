@@ -14,9 +14,9 @@ use uuid::Uuid;
 use crate::{
     Acked, Answer, DirectoryRequest, NewTeam, NotAccepted, Refusal, Request, WriterConfig, Writers,
     commands::BeginTeam,
-    directory_fold::registration,
-    doubts::Doubts,
+    directory_decider::registration,
     local_writers::{LocalParts, LocalWriters},
+    unresolved::UnresolvedWrites,
 };
 
 /// Sizes of the writers and of the live teams.
@@ -118,7 +118,7 @@ struct Inner {
     writers: Arc<dyn Writers>,
     /// The writers as local ones; `None` if commands go elsewhere.
     local: Option<Arc<LocalWriters>>,
-    doubts: Doubts,
+    unresolved: UnresolvedWrites,
     /// Of `events`.
     partitions: u32,
 }
@@ -184,8 +184,8 @@ impl Ingest {
             }
         };
         let marks = Marks::start(teams.clone(), directory.clone(), source, clock, tasks, stop.child_token());
-        let doubts = Doubts::default();
-        Ingest { inner: Arc::new(Inner { teams, directory, marks, secrets, writers, local, doubts, partitions }) }
+        let unresolved = UnresolvedWrites::default();
+        Ingest { inner: Arc::new(Inner { teams, directory, marks, secrets, writers, local, unresolved, partitions }) }
     }
 
     /// Submits a command and waits for its answer, at most until its deadline. If the command has an idempotency key, the
@@ -211,17 +211,17 @@ impl Ingest {
 
     async fn tried(&self, partition: Partition, request: Request, after_a_loss: bool) -> Answer {
         let keyed = request.key.as_ref().map(|key| (request.team, request.actor, &request.method, key));
-        let this = self.inner.doubts.begin(keyed, after_a_loss);
+        let this = self.inner.unresolved.begin(keyed, after_a_loss);
         let answer = self.inner.writers.submit(partition, request).await;
-        self.inner.doubts.resolve(this, answer)
+        self.inner.unresolved.resolve(this, answer)
     }
 
     /// Makes a team, in two steps: the directory gives out the domain, then the team begins. The answer's event is the
     /// team's registration, now or at an earlier try with the same key.
     pub async fn create_team(&self, new: NewTeam) -> Answer {
-        let this = self.inner.doubts.begin(new.key.as_ref().map(|key| (&new.domain, key)), false);
+        let this = self.inner.unresolved.begin(new.key.as_ref().map(|key| (&new.domain, key)), false);
         let answer = self.make_team(new).await;
-        self.inner.doubts.resolve(this, answer)
+        self.inner.unresolved.resolve(this, answer)
     }
 
     async fn make_team(&self, new: NewTeam) -> Answer {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use teamlog_schemas::{ConversationId, EVENTS, Event, is_system};
+use teamlog_schemas::{EVENTS, Event};
 
 use crate::{Team, begun_conversations, change_conversation, closings, issued_token, new_bot, newcomer, revoked_token};
 
@@ -28,7 +28,7 @@ impl Team {
             return;
         }
         if let Some((person, since)) = newcomer(event) {
-            self.add_person(person.clone(), since);
+            self.people.add(person.clone(), since);
         }
         if let Some(bot) = new_bot(event) {
             Arc::make_mut(&mut self.bots).insert(bot.bot, bot);
@@ -46,7 +46,7 @@ impl Team {
 
     fn fold_conversations(&mut self, event: &Event) {
         for row in begun_conversations(event) {
-            self.add_conversation(row.into());
+            self.conversations.add(row.into());
         }
         for change in event.memberships() {
             self.set_member(change.conversation, change.user, change.joined);
@@ -54,13 +54,13 @@ impl Team {
         if let Event::ConversationCreated(e) = event
             && let Some(index) = self.conversation_index(e.conversation)
         {
-            self.index_direct(index);
+            self.conversations.index_direct(index);
         }
         for (conversation, user, is_closed) in closings(event) {
             self.set_closed(conversation, user, is_closed);
         }
         if let Event::ConversationRenamed(e) = event {
-            self.index_new_name(e.conversation, &e.old_name, &e.name);
+            self.conversations.index_new_name(e.conversation, &e.old_name, &e.name);
         }
         change_conversation(event, |conversation, change| {
             if let Some(index) = self.conversation_index(conversation)
@@ -70,19 +70,4 @@ impl Team {
             }
         });
     }
-
-    fn index_new_name(&mut self, conversation: ConversationId, old: &str, new: &str) {
-        let Some(index) = self.conversation_index(conversation) else { return };
-        let names = Arc::make_mut(&mut self.channels_by_name);
-        if names.get(old) == Some(&index) {
-            names.remove(old);
-        }
-        names.insert(new.to_owned(), index);
-    }
-}
-
-/// Whether a posted message counts as unread: not a system message, and a reply only if it is shown in the
-/// conversation too.
-pub fn is_countable(message: &teamlog_schemas::Message) -> bool {
-    !is_system(message.subtype.as_deref()) && (!message.is_reply() || message.reply_broadcast)
 }

@@ -4,9 +4,9 @@ use std::ops::{Deref, DerefMut};
 
 use roaring::RoaringBitmap;
 use serde::{Deserialize, Serialize};
-use teamlog_schemas::{ConversationCreated, ConversationId, ConversationKind, Event, FirstChannel, Text, Ts, UserId};
-
-use crate::is_countable;
+use teamlog_schemas::{
+    ConversationCreated, ConversationId, ConversationKind, Event, FirstChannel, Message, Text, Ts, UserId, is_system,
+};
 
 /// A topic or a purpose.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -137,6 +137,12 @@ impl ConversationRow {
             extra: None,
         }
     }
+}
+
+/// Returns whether a posted message counts as unread: not a system message, and a reply only if it is shown in the
+/// conversation too.
+pub fn is_countable(message: &Message) -> bool {
+    !is_system(message.subtype.as_deref()) && (!message.is_reply() || message.reply_broadcast)
 }
 
 /// Finds the conversation whose row an event changes, and hands `with` what becomes of the row. An event that changes none

@@ -6,12 +6,12 @@ use std::{
     sync::Arc,
 };
 
-use serde::{Deserialize, Serialize};
-use teamlog_schemas::{
-    Changed, ConversationId, Deletion, Event, Message, MessageChange, Reaction, ScheduleId, Thread, Ts, UserId,
-};
+use teamlog_schemas::{Changed, ConversationId, Deletion, Event, MessageChange, Reaction, ScheduleId, Ts, UserId};
 
-use crate::{ReplyHead, Scheduled, WriteKey, schedule_window, scheduled_by, thread_left, thread_with, unscheduled_by};
+use crate::{
+    MessageFact, ReplyHead, Scheduled, WriteKey, schedule_window, scheduled_by, thread_left, thread_with,
+    unscheduled_by,
+};
 
 /// The facts that a command needs, by key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,19 +34,6 @@ impl FactsWanted {
         let FactsWanted { messages, replies, scheduled, windows, key } = self;
         messages.is_empty() && replies.is_empty() && scheduled.is_empty() && windows.is_empty() && key.is_none()
     }
-}
-
-/// A message and what hangs on it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct MessageFact {
-    /// The message as it is now.
-    pub message: Message,
-    /// Its reactions, in the order in which they came.
-    pub reactions: Vec<Reaction>,
-    /// Of a root with replies: its thread.
-    pub thread: Option<Thread>,
-    /// A deleted root that stands as a tombstone for its thread.
-    pub tombstone: bool,
 }
 
 /// The answer to [`FactsWanted`], as of some position.

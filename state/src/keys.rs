@@ -5,9 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use teamlog_schemas::{Event, Ts};
-
-use crate::WriteKey;
+use teamlog_schemas::{Event, Ts, UserId};
 
 /// How long a keyed write stays in memory, by the events' own time, in microseconds: ten minutes. A client's retries
 /// come within seconds; whoever comes later is answered from the shard's table `keys`.
@@ -19,6 +17,26 @@ const KEPT_MAX: usize = 4096;
 const BYTES_MAX: usize = 16 << 20;
 /// The bytes of a key and of an event, without what the event holds on the heap; roughly.
 const BYTES_A_KEY: usize = 768;
+
+/// The name of a write with an idempotency key. A client's key is unique only within one actor and method.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct WriteKey {
+    /// The user who sent it; none for the operator's tools.
+    pub actor: Option<UserId>,
+    /// The method.
+    pub method: String,
+    /// The client's key.
+    pub key: String,
+}
+
+impl WriteKey {
+    /// The key of an event, if its command had one.
+    pub fn of(event: &Event) -> Option<WriteKey> {
+        let meta = event.meta()?;
+        let (method, key) = (meta.method.clone()?, meta.key.clone()?);
+        Some(WriteKey { actor: meta.actor, method, key })
+    }
+}
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RecentKeys {
@@ -66,7 +84,7 @@ fn bytes_of(event: &Event) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use teamlog_schemas::{ConversationId, Message, MessagePosted, Meta, TeamId, Text, UserId};
+    use teamlog_schemas::{ConversationId, Message, MessagePosted, Meta, TeamId, Text};
     use uuid::Uuid;
 
     use super::*;

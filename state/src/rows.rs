@@ -5,7 +5,7 @@ use std::sync::Arc;
 use roaring::RoaringBitmap;
 use teamlog_schemas::{ConversationId, Person, TeamId, Ts, UserId};
 
-use crate::{Bot, Conversation, ConversationRow, Member, Team, TokenHash, TokenState};
+use crate::{Bot, Conversation, ConversationRow, Team, TokenHash, TokenState};
 
 /// All rows of one team that [`Team`] is made of, as of one position.
 #[derive(Clone, Debug)]
@@ -41,10 +41,10 @@ impl Team {
     pub fn from_rows(rows: TeamRows) -> Team {
         let mut team = Team::empty(rows.team, rows.domain, rows.name, rows.shard, rows.created);
         for (person, since) in rows.people {
-            team.add_person(person, since);
+            team.people.add(person, since);
         }
         for row in rows.conversations {
-            team.add_conversation(row.into());
+            team.conversations.add(row.into());
         }
         for (conversation, user) in rows.members {
             team.set_member(conversation, user, true);
@@ -53,7 +53,7 @@ impl Team {
             team.set_closed(conversation, user, true);
         }
         for index in 0..team.conversations.len() {
-            team.index_direct(index as u32);
+            team.conversations.index_direct(index as u32);
         }
         Arc::make_mut(&mut team.bots).extend(rows.bots.into_iter().map(|bot| (bot.bot, bot)));
         Arc::make_mut(&mut team.tokens).extend(rows.tokens);
@@ -110,57 +110,10 @@ impl Team {
             created,
             last_ts: Ts::ZERO,
             people: Default::default(),
-            people_by_id: Default::default(),
-            people_by_name: Default::default(),
-            people_by_email: Default::default(),
             conversations: Default::default(),
-            conversations_by_id: Default::default(),
-            channels_by_name: Default::default(),
-            directs: Default::default(),
-            general: None,
             bots: Default::default(),
             tokens: Default::default(),
             keys: Default::default(),
-        }
-    }
-
-    pub(crate) fn add_person(&mut self, person: Person, since: Ts) {
-        if self.people_by_id.contains_key(&person.user) {
-            return;
-        }
-        let (user, name) = (person.user, person.name.plain.clone());
-        let email = person.email.as_ref().map(|email| email.plain.to_lowercase());
-        let index = self.people.push(Member { person, since, conversations: RoaringBitmap::new() });
-        Arc::make_mut(&mut self.people_by_id).insert(user, index);
-        Arc::make_mut(&mut self.people_by_name).entry(name).or_insert(index);
-        if let Some(email) = email {
-            Arc::make_mut(&mut self.people_by_email).entry(email).or_insert(index);
-        }
-    }
-
-    pub(crate) fn add_conversation(&mut self, conversation: Conversation) {
-        let id = conversation.conversation;
-        if self.conversations_by_id.contains_key(&id) {
-            return;
-        }
-        let channel_name = conversation.name.clone().filter(|_| conversation.kind.is_channel());
-        let is_general = conversation.is_general;
-        let index = self.conversations.push(conversation);
-        Arc::make_mut(&mut self.conversations_by_id).insert(id, index);
-        if let Some(name) = channel_name {
-            Arc::make_mut(&mut self.channels_by_name).insert(name, index);
-        }
-        if is_general {
-            self.general = Some(index);
-        }
-    }
-
-    /// Makes a direct message findable by its members. To be called once they are all in.
-    pub(crate) fn index_direct(&mut self, index: u32) {
-        let Some(conversation) = self.conversations.get(index) else { return };
-        if !conversation.kind.is_channel() {
-            let members = conversation.members.iter().collect();
-            Arc::make_mut(&mut self.directs).insert(members, index);
         }
     }
 

@@ -2,31 +2,12 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use roaring::RoaringBitmap;
-use teamlog_schemas::{BotId, ConversationId, ConversationKind, Event, Person, TeamId, Text, Ts, UserId};
+use teamlog_schemas::{BotId, ConversationId, ConversationKind, Event, TeamId, Text, Ts, UserId};
 
-use crate::{Conversation, TokenHash, TokenState, segments::Segments};
-
-/// People a segment holds at most.
-pub const PEOPLE_A_SEGMENT: usize = 512;
-/// Conversations a segment holds at most.
-pub const CONVERSATIONS_A_SEGMENT: usize = 256;
-
-/// A person's dense index in their team, given out in the order in which people came.
-pub type PersonIndex = u32;
-/// A conversation's dense index in its team.
-pub type ConversationIndex = u32;
-
-/// A person of the team.
-#[derive(Clone, Debug)]
-pub struct Member {
-    /// The person, as events described them.
-    pub person: Person,
-    /// The time at which they were added.
-    pub since: Ts,
-    /// The conversations that they are in, by index.
-    pub conversations: RoaringBitmap,
-}
+use crate::{
+    Conversation, ConversationIndex, Member, PersonIndex, TokenHash, TokenState, WriteKey,
+    conversations::Conversations, keys::RecentKeys, people::People,
+};
 
 /// A bot that sends without a user of its own.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,26 +18,6 @@ pub struct Bot {
     pub name: Text,
     /// A JSON object with what an import brought.
     pub extra: Option<Text>,
-}
-
-/// The name of a write with an idempotency key. A client's key is unique only within one actor and method.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct WriteKey {
-    /// The user who sent it; none for the operator's tools.
-    pub actor: Option<UserId>,
-    /// The method.
-    pub method: String,
-    /// The client's key.
-    pub key: String,
-}
-
-impl WriteKey {
-    /// The key of an event, if its command had one.
-    pub fn of(event: &Event) -> Option<WriteKey> {
-        let meta = event.meta()?;
-        let (method, key) = (meta.method.clone()?, meta.key.clone()?);
-        Some(WriteKey { actor: meta.actor, method, key })
-    }
 }
 
 /// People, conversations, members, tokens and recent keys of one team, as of some position.
@@ -71,19 +32,11 @@ pub struct Team {
     pub(crate) shard: Arc<str>,
     pub(crate) created: Ts,
     pub(crate) last_ts: Ts,
-    pub(crate) people: Segments<Member, PEOPLE_A_SEGMENT>,
-    pub(crate) people_by_id: Arc<HashMap<UserId, PersonIndex>>,
-    pub(crate) people_by_name: Arc<HashMap<String, PersonIndex>>,
-    pub(crate) people_by_email: Arc<HashMap<String, PersonIndex>>,
-    pub(crate) conversations: Segments<Conversation, CONVERSATIONS_A_SEGMENT>,
-    pub(crate) conversations_by_id: Arc<HashMap<ConversationId, ConversationIndex>>,
-    pub(crate) channels_by_name: Arc<HashMap<String, ConversationIndex>>,
-    /// Direct messages by their members' indexes, ascending: a pair (or one, with oneself) or a group.
-    pub(crate) directs: Arc<HashMap<Vec<PersonIndex>, ConversationIndex>>,
-    pub(crate) general: Option<ConversationIndex>,
+    pub(crate) people: People,
+    pub(crate) conversations: Conversations,
     pub(crate) bots: Arc<HashMap<BotId, Bot>>,
     pub(crate) tokens: Arc<HashMap<TokenHash, TokenState>>,
-    pub(crate) keys: crate::keys::RecentKeys,
+    pub(crate) keys: RecentKeys,
 }
 
 impl Team {
@@ -98,17 +51,10 @@ impl Team {
             created: self.created,
             last_ts: self.last_ts,
             people: self.people.clone(),
-            people_by_id: self.people_by_id.clone(),
-            people_by_name: self.people_by_name.clone(),
-            people_by_email: self.people_by_email.clone(),
             conversations: self.conversations.clone(),
-            conversations_by_id: self.conversations_by_id.clone(),
-            channels_by_name: self.channels_by_name.clone(),
-            directs: self.directs.clone(),
-            general: self.general,
             bots: self.bots.clone(),
             tokens: self.tokens.clone(),
-            keys: crate::keys::RecentKeys::default(),
+            keys: RecentKeys::default(),
         }
     }
 
@@ -151,7 +97,7 @@ impl Team {
     }
     /// Returns a person's dense index.
     pub fn person_index(&self, user: UserId) -> Option<PersonIndex> {
-        self.people_by_id.get(&user).copied()
+        self.people.index(user)
     }
     /// Returns a person by dense index.
     pub fn person_at(&self, index: PersonIndex) -> Option<&Member> {
@@ -159,11 +105,11 @@ impl Team {
     }
     /// Returns a person by handle.
     pub fn person_named(&self, name: &str) -> Option<&Member> {
-        self.people.get(*self.people_by_name.get(name)?)
+        self.people.named(name)
     }
     /// Returns a person by email; letter case does not matter.
     pub fn person_by_email(&self, email: &str) -> Option<&Member> {
-        self.people.get(*self.people_by_email.get(&email.to_lowercase())?)
+        self.people.by_email(email)
     }
 
     /// How many conversations there are, of all kinds.
@@ -180,7 +126,7 @@ impl Team {
     }
     /// Returns a conversation's dense index.
     pub fn conversation_index(&self, conversation: ConversationId) -> Option<ConversationIndex> {
-        self.conversations_by_id.get(&conversation).copied()
+        self.conversations.index(conversation)
     }
     /// Returns a conversation by dense index.
     pub fn conversation_at(&self, index: ConversationIndex) -> Option<&Conversation> {
@@ -188,18 +134,18 @@ impl Team {
     }
     /// A channel, public or private, by name.
     pub fn channel_named(&self, name: &str) -> Option<&Conversation> {
-        self.conversations.get(*self.channels_by_name.get(name)?)
+        self.conversations.channel_named(name)
     }
     /// The channel that everybody is in.
     pub fn general(&self) -> Option<&Conversation> {
-        self.conversations.get(self.general?)
+        self.conversations.general()
     }
     /// The direct message of exactly these people; their order and repeats do not matter.
     pub fn direct(&self, users: &[UserId]) -> Option<&Conversation> {
         let mut indexes = users.iter().map(|user| self.person_index(*user)).collect::<Option<Vec<_>>>()?;
         indexes.sort_unstable();
         indexes.dedup();
-        self.conversations.get(*self.directs.get(&indexes)?)
+        self.conversations.direct(&indexes)
     }
     /// Returns the conversations that a person is in.
     pub fn conversations_of(&self, user: UserId) -> impl Iterator<Item = &Conversation> {
@@ -238,11 +184,11 @@ impl Team {
     }
     /// Whether nobody and nothing in this team has this id yet.
     pub fn is_free_user_id(&self, user: UserId) -> bool {
-        !self.people_by_id.contains_key(&user)
+        self.people.index(user).is_none()
     }
     /// Whether no conversation in this team has this id yet.
     pub fn is_free_conversation_id(&self, conversation: ConversationId) -> bool {
-        !self.conversations_by_id.contains_key(&conversation)
+        self.conversations.index(conversation).is_none()
     }
     /// The event of a keyed write of the last minutes. That it is not here says nothing: see the shard's table `keys`.
     pub fn recent_write(&self, key: &WriteKey) -> Option<&Arc<Event>> {

@@ -10,11 +10,11 @@ use teamlog_schemas::UserId;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::Fold;
+use super::Decider;
 use crate::{Answer, NotAccepted};
 
-/// A command of a writer of this fold that has no answer yet.
-pub(super) type PendingOf<F> = Pending<<F as Fold>::Request, <F as Fold>::Facts>;
+/// A command of a writer with this decider that has no answer yet.
+pub(super) type PendingOf<F> = Pending<<F as Decider>::Request, <F as Decider>::Facts>;
 
 /// A command that has no answer yet.
 pub(super) struct Pending<R, F> {

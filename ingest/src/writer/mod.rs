@@ -1,5 +1,5 @@
 //! The one writer of a partition: takes commands in turn, decides them against its own state that runs ahead of the
-//! log, appends, reads back, answers. Generic over its fold: the teams of a partition of `events`, or the directory.
+//! log, appends, reads back, answers. Generic over its decider: that of the teams of a partition of `events`, or that of the directory.
 //!
 //! The rules that make it safe (numbers as in `docs/protocol.md`):
 //!
@@ -11,13 +11,13 @@
 //! 4. after an append that failed or whose outcome is unknown it appends nothing under that epoch any more: it claims
 //!    anew, if its node is chosen still. Once that claim counts, whatever was in flight either counts or never will.
 
-mod fold;
+mod decider;
 mod handle;
 mod inflight;
 mod lanes;
 mod service;
 
-pub(crate) use fold::{Fold, Loaded, Lookup};
+pub(crate) use decider::{Decider, Loaded, Lookup};
 pub(crate) use handle::Submission;
 pub use handle::{WriterConfig, WriterHandle};
 pub(crate) use service::start;

@@ -24,7 +24,7 @@ use tracing::{error, warn};
 use uuid::Uuid;
 
 use super::{
-    Fold, Loaded, Submission, WriterConfig, WriterHandle,
+    Decider, Loaded, Submission, WriterConfig, WriterHandle,
     lanes::{Held, Lanes, Pending, PendingOf},
 };
 use crate::{Acked, Answer, NotAccepted};
@@ -39,9 +39,9 @@ const CLAIM_TIMEOUT: Duration = Duration::from_secs(10);
 const DRAIN: Duration = Duration::from_secs(5);
 
 /// A lane's facts, in the order of the commands that wait for them.
-type EarlyFacts<F> = (<F as Fold>::Lane, Loaded<Vec<<F as Fold>::Facts>>);
+type EarlyFacts<F> = (<F as Decider>::Lane, Loaded<Vec<<F as Decider>::Facts>>);
 
-enum Done<F: Fold> {
+enum Done<F: Decider> {
     End { ask: u64, end: Result<Offset, LogError> },
     Appended { epoch: u64, first_seq: u64, outcomes: Vec<Appended> },
     Claimed { claim: Uuid, outcome: Option<Appended> },
@@ -51,8 +51,8 @@ enum Done<F: Fold> {
 
 /// The writer's task: `tenure.rs` is whether it may write, `sent.rs` what it has decided and not answered yet, the lanes
 /// what it has still to decide.
-struct Service<F: Fold> {
-    fold: Arc<F>,
+struct Service<F: Decider> {
+    decider: Arc<F>,
     feed: Feed<Event>,
     source: TopicPartition,
     config: WriterConfig,
@@ -69,7 +69,7 @@ struct Service<F: Fold> {
 }
 
 /// The look-ups that run outside of the task.
-struct Lookups<F: Fold> {
+struct Lookups<F: Decider> {
     /// The number of times that all state was dropped. A look-up of an earlier generation is ignored.
     generation: u64,
     /// Facts that reflect a position which this writer has not caught up to yet.
@@ -87,8 +87,8 @@ struct Signs {
 /// Starts the writer of a partition, in a task of `tasks` that drains and ends with `stop`. It reads from `from` on, and
 /// while it is `chosen` it claims, and then decides.
 #[allow(clippy::too_many_arguments, reason = "each is of another kind, and there is one caller")]
-pub(crate) fn start<F: Fold>(
-    fold: F,
+pub(crate) fn start<F: Decider>(
+    decider: F,
     feed: Feed<Event>,
     source: TopicPartition,
     from: Position,
@@ -105,7 +105,7 @@ pub(crate) fn start<F: Fold>(
     let gauges = ["teamlog_writer_waiting", "teamlog_writer_in_flight"]
         .map(|name| metrics::gauge!(name, "partition" => source.to_string()));
     let service = Service {
-        fold: Arc::new(fold),
+        decider: Arc::new(decider),
         source,
         writer: Bytes::from(config.node.to_string()),
         position: from,
@@ -123,7 +123,7 @@ pub(crate) fn start<F: Fold>(
     WriterHandle { inbox, leads, stop }
 }
 
-impl<F: Fold> Service<F> {
+impl<F: Decider> Service<F> {
     async fn run(
         mut self,
         mut subscriber: Subscriber<Event>,
@@ -301,7 +301,7 @@ impl<F: Fold> Service<F> {
             return;
         }
         let (lane, actor, deadline) =
-            (self.fold.lane(&request), self.fold.actor(&request), self.fold.deadline(&request));
+            (self.decider.lane(&request), self.decider.actor(&request), self.decider.deadline(&request));
         let mut pending = Pending { request, actor, deadline, reply: Some(reply), facts: None, may_be_done: false };
         let lane_max = self.config.lane_max;
         let inbox_max = self.config.inbox_max;

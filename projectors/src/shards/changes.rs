@@ -1,18 +1,15 @@
 //! How a batch changes the rows of one table: read first, last one wins, or first one wins.
 //!
-//! A table is a [`Row`] and its [`Folded`] rule in a file under `tables/`, and a line in `tables/mod.rs` that says which of
+//! A table is a [`Row`] and its rule (`Folded`) in a file under `tables/`, and a line in `tables/mod.rs` that says which of
 //! these three holds its rows while a batch is folded. No I/O but [`Changes::read`] and [`Changes::write`].
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     hash::Hash,
-    sync::Arc,
 };
 
-use teamlog_log::Topic;
 use teamlog_schemas::{Event, TeamId};
 
-use super::tables::Tables;
 use crate::db::{Cell, Cells, DbError, Table, Tx};
 
 /// A row of a table, apart from its key.
@@ -31,31 +28,6 @@ pub(super) trait ReadFirst: Row {
     fn wanted(team: TeamId, event: &Event) -> Vec<Self::Key>;
     /// Parses a row of all columns, in the table's order.
     fn parse(row: &[Cell]) -> Result<(Self::Key, Self), DbError>;
-}
-
-/// A table whose rows are changed by events.
-pub(super) trait Folded: Row {
-    const SOURCE: Source;
-    /// Applies one event of the table's source. Tables before this one in the registry are seen (and may be changed) as they
-    /// are after the event; tables after it, as they were before the event.
-    fn apply(on: &mut Tables, team: TeamId, event: &Arc<Event>);
-}
-
-/// The topic from which a table is built.
-pub(super) enum Source {
-    /// The topic `events`, only of teams that began on this shard.
-    Events,
-    /// A compacted topic, and the function that applies a tombstone, given the record's key.
-    Compacted(Topic, fn(&mut Tables, TeamId, &str)),
-}
-
-impl Source {
-    pub(super) fn topic(&self) -> Topic {
-        match self {
-            Source::Events => Topic::Events,
-            Source::Compacted(topic, _) => *topic,
-        }
-    }
 }
 
 /// The rows of one table while a batch is folded.

@@ -1,6 +1,7 @@
 //! Shards: the rows of teams in a database, each replica projected on its own from the same log.
 
 mod changes;
+mod config;
 mod fold;
 mod placement;
 mod projector;
@@ -9,9 +10,10 @@ mod reader;
 mod tables;
 mod values;
 
+pub use config::ShardConfig;
 pub use placement::Misplaced;
 pub use projector::ShardProjector;
 pub use questions::{HistoryPage, Unread};
-pub use reader::{ShardConfig, Shards};
+pub use reader::Shards;
 pub(crate) use tables::SHARD;
 pub use tables::ScheduledPage;

@@ -2,13 +2,16 @@
 
 use std::{
     collections::HashMap,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use async_trait::async_trait;
 use teamlog_log::{Partition, Position, Topic, TopicPartition};
 
-use super::{fold::Fold, tables::prune};
+use super::{fold::Fold, reader::Shards, tables::prune};
 use crate::{
     db::{Replica, advance, positions_of},
     projector::{Batch, ProjectError, Projector},
@@ -81,5 +84,17 @@ impl Projector for ShardProjector {
         }
         tx.commit().await?;
         Ok(())
+    }
+}
+
+impl Shards {
+    /// Returns a projector for each replica of each shard.
+    pub fn projectors(&self) -> Vec<Arc<dyn Projector>> {
+        let one = |shard: &str, replica: Replica| {
+            Arc::new(ShardProjector::new(shard, self.partitions_of(shard), replica)) as Arc<dyn Projector>
+        };
+        self.names()
+            .flat_map(|shard| self.replicas(shard).into_iter().map(move |replica| one(shard, replica)))
+            .collect()
     }
 }

@@ -3,31 +3,11 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
 use teamlog_log::{Feed, Partition, Position, Topic, TopicPartition};
-use teamlog_schemas::{Event, TeamId, Ts, UserId, partition_of};
-use teamlog_state::{At, Facts, FactsWanted, SourceError, TeamRows, TeamSource, Timer, UserState};
+use teamlog_schemas::{Event, TeamId, partition_of};
+use teamlog_state::{At, SourceError};
 
-use super::{
-    ShardProjector,
-    questions::{FactsQuery, TeamQuery},
-    tables::{SHARD, UserQuery},
-};
-use crate::{
-    db::{DbError, Query, Replica, Replicas},
-    projector::Projector,
-};
-
-/// The configuration of one shard.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ShardConfig {
-    /// The shard's name in the directory.
-    pub name: String,
-    /// `mysql://user@host:port/database` or `sqlite://path`, nearest first.
-    pub replicas: Vec<String>,
-}
+use crate::db::{Query, Replica, Replicas};
 
 /// All configured shards. Cheap to clone.
 #[derive(Clone)]
@@ -37,22 +17,8 @@ pub struct Shards {
 }
 
 impl Shards {
-    /// Makes the shards of a log with this number of partitions. Replicas are opened at their first use.
-    ///
-    /// # Errors
-    /// [`DbError::Url`] for a replica's url that is none, or a shard without a replica.
-    pub fn new(partitions: u32, shards: &[ShardConfig]) -> Result<Shards, DbError> {
-        let open = |shard: &ShardConfig| {
-            if shard.replicas.is_empty() {
-                return Err(DbError::Url(format!("shard {} has no replica", shard.name)));
-            }
-            let view = crate::names::shard(&shard.name);
-            let open = |url: &String| Replica::open(&view, url, &SHARD);
-            let replicas = shard.replicas.iter().map(open).collect::<Result<_, _>>()?;
-            Ok((shard.name.clone(), Replicas::new(&shard.name, &SHARD, replicas)))
-        };
-        let shards = shards.iter().map(open).collect::<Result<_, _>>()?;
-        Ok(Shards { partitions, shards: Arc::new(shards) })
+    pub(super) fn of(partitions: u32, shards: BTreeMap<String, Replicas>) -> Shards {
+        Shards { partitions, shards: Arc::new(shards) }
     }
 
     /// How many partitions the log has.
@@ -94,16 +60,6 @@ impl Shards {
         all.join(".")
     }
 
-    /// Returns a projector for each replica of each shard.
-    pub fn projectors(&self) -> Vec<Arc<dyn Projector>> {
-        let one = |shard: &str, replica: Replica| {
-            Arc::new(ShardProjector::new(shard, self.partitions_of(shard), replica)) as Arc<dyn Projector>
-        };
-        self.names()
-            .flat_map(|shard| self.replicas(shard).into_iter().map(move |replica| one(shard, replica)))
-            .collect()
-    }
-
     pub(super) fn replicas_of(&self, shard: &str) -> Result<&Replicas, SourceError> {
         let unknown = || SourceError::Away { shard: shard.to_owned(), why: "it is not configured here".to_owned() };
         self.shards.get(shard).ok_or_else(unknown)
@@ -119,35 +75,5 @@ impl Shards {
     ) -> Result<At<Position, Q::Answer>, SourceError> {
         let partition = Partition(partition_of(team, self.partitions));
         self.replicas_of(shard)?.ask(TopicPartition { topic, partition }, query).await
-    }
-}
-
-#[async_trait]
-impl TeamSource<Position> for Shards {
-    async fn team(&self, shard: &str, team: TeamId) -> Result<At<Position, Option<TeamRows>>, SourceError> {
-        self.ask(shard, team, Topic::Events, &TeamQuery(team)).await
-    }
-
-    async fn facts(
-        &self,
-        shard: &str,
-        team: TeamId,
-        wanted: &[FactsWanted],
-    ) -> Result<At<Position, Vec<Facts>>, SourceError> {
-        self.ask(shard, team, Topic::Events, &FactsQuery { team, wanted: wanted.to_vec() }).await
-    }
-
-    async fn timers(
-        &self,
-        shard: &str,
-        partition: u32,
-        until: Ts,
-        limit: usize,
-    ) -> Result<At<Position, Vec<Timer>>, SourceError> {
-        self.timers_before(shard, TopicPartition::events(Partition(partition)), until, limit).await
-    }
-
-    async fn user(&self, shard: &str, team: TeamId, user: UserId) -> Result<At<Position, UserState>, SourceError> {
-        self.ask(shard, team, Topic::Marks, &UserQuery(team, user)).await
     }
 }

@@ -124,9 +124,21 @@ impl Crate {
         })
     }
 
-    /// Sets of modules each of which uses all others of its set, directly or by way of them, with the arrows in between.
-    pub(crate) fn circles(&self) -> Vec<String> {
-        let arrows = self.arrows();
+    /// Sets of modules each of which uses all others of its set, directly or by way of them, with the arrows in between. A
+    /// registry and its entries count as one module.
+    pub(crate) fn circles(&self, registries: &[&str]) -> Vec<String> {
+        let is_registry = |module: &Module| registries.contains(&module.join("::").as_str());
+        let whole = |module: &Module| -> &Module {
+            let parts = (0..=module.len()).map(|len| module[..len].to_vec()).find(|part| is_registry(part));
+            let part = parts.unwrap_or_else(|| module.clone());
+            self.modules.get_key_value(&part).map(|(module, _)| module).expect("a module of this crate")
+        };
+        let mut arrows: BTreeMap<&Module, BTreeMap<&Module, String>> = BTreeMap::new();
+        for (from, to) in self.arrows() {
+            let from = whole(from);
+            let to = to.into_iter().map(|(to, path)| (whole(to), path)).filter(|(to, _)| *to != from);
+            arrows.entry(from).or_default().extend(to);
+        }
         let reachable: BTreeMap<&Module, BTreeSet<&Module>> =
             arrows.keys().map(|from| (*from, reachable(&arrows, from))).collect();
         let mut seen = BTreeSet::new();
@@ -339,12 +351,16 @@ mod tests {
     use super::*;
 
     fn circles(sources: &[(&str, &str)]) -> Vec<String> {
+        circles_but(&[], sources)
+    }
+
+    fn circles_but(registries: &[&str], sources: &[(&str, &str)]) -> Vec<String> {
         let mut one = Crate::default();
         for (module, text) in sources {
             one.add(module.split("::").filter(|name| !name.is_empty()).map(str::to_owned).collect(), text);
         }
         let first_line = |circle: String| circle.lines().next().unwrap().to_owned();
-        one.circles().into_iter().map(first_line).collect()
+        one.circles(registries).into_iter().map(first_line).collect()
     }
 
     #[test]
@@ -373,6 +389,20 @@ mod tests {
         let child = ("a::c", "use super::A; pub struct C;");
         assert_eq!(circles(&[("", "mod a;"), ("a", "mod c; pub struct A(c::C);"), child]), ["a, a::c"]);
         assert_eq!(circles(&[("", "mod a;"), ("a", "mod c; use c::C; pub struct A(C);"), child]), ["a, a::c"]);
+    }
+
+    #[test]
+    fn a_registry_and_its_entries_are_one_module() {
+        let sources = [
+            ("", "mod a; mod b;"),
+            ("a", "mod c; pub struct All { c: c::C }"),
+            ("a::c", "use super::All; use crate::b::B; pub struct C;"),
+            ("b", "pub struct B;"),
+        ];
+        assert_eq!(circles_but(&["a"], &sources), Vec::<String>::new());
+        let mut with_a_circle = sources;
+        with_a_circle[3] = ("b", "use crate::a::All; pub struct B;");
+        assert_eq!(circles_but(&["a"], &with_a_circle), ["a, b"]);
     }
 
     #[test]

@@ -8,9 +8,9 @@ use tracing::{info, warn};
 use uuid::Uuid;
 
 use super::{Done, PendingOf, Service, sent::Settled, tenure::Phase};
-use crate::{NotAccepted, writer::Fold};
+use crate::{NotAccepted, writer::Decider};
 
-impl<F: Fold> Service<F> {
+impl<F: Decider> Service<F> {
     /// Changes the phase by whether this node is chosen. A chosen writer that does not lead asks for the end and
     /// claims there. A leading writer that is no longer chosen goes on until the chosen node's claim counts, or until its
     /// own epoch is over: so a hand-over makes commands wait for that claim only.
@@ -142,7 +142,7 @@ impl<F: Fold> Service<F> {
             for (answer, mut pending) in record.riders {
                 match record.counted {
                     Some(position) => pending.answer(answer.at(position)),
-                    None => again.entry(self.fold.lane(&pending.request)).or_default().push(pending),
+                    None => again.entry(self.decider.lane(&pending.request)).or_default().push(pending),
                 }
             }
             match (record.event, record.counted) {
@@ -163,7 +163,7 @@ impl<F: Fold> Service<F> {
             }
         }
         for (_, pending) in std::mem::take(&mut self.sent.riders) {
-            again.entry(self.fold.lane(&pending.request)).or_default().push(pending);
+            again.entry(self.decider.lane(&pending.request)).or_default().push(pending);
         }
         self.lookups.generation += 1;
         self.lookups.early.clear();

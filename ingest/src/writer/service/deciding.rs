@@ -16,7 +16,7 @@ use super::{Done, PendingOf, Service, tenure::Phase};
 use crate::{
     Answer, Decision, NotAccepted, Now, Refusal,
     writer::{
-        Fold, Loaded,
+        Decider, Loaded,
         inflight::InFlight,
         lanes::{Held, QUANTUM},
     },
@@ -30,7 +30,7 @@ const APPENDS_MAX: usize = 2;
 /// A `ts` further ahead of the clock than this is logged as a warning: a correct clock never gave it.
 const AHEAD_MICROS: i64 = CLOCK_BOUND.as_micros() as i64;
 
-impl<F: Fold> Service<F> {
+impl<F: Decider> Service<F> {
     pub(super) fn decide(&mut self) {
         let Phase::Leading { mut next_seq } = self.tenure.phase else { return };
         let most = self.config.in_flight_max.min(self.sent.in_flight.len() + BATCH_MAX);
@@ -101,14 +101,14 @@ impl<F: Fold> Service<F> {
                     it.behind.entry(pending.actor).or_default().push_back(pending);
                     continue;
                 }
-                if self.fold.wanted(state, &pending.request).is_some() {
+                if self.decider.wanted(state, &pending.request).is_some() {
                     it.holding.insert(pending.actor);
                     it.wanting.push(pending);
                     continue;
                 }
             }
             let facts = pending.facts.take().unwrap_or_default();
-            if let Some(event) = self.fold.written(state, &facts, &pending.request) {
+            if let Some(event) = self.decider.written(state, &facts, &pending.request) {
                 let under_way = self.sent.in_flight.holds(lane, &event);
                 let answer = self.acked(event, self.position, true);
                 if under_way {
@@ -122,7 +122,7 @@ impl<F: Fold> Service<F> {
             let mut random = || self.config.random.next();
             let at = self.config.clock.now();
             let now = Now { at, event_id: Uuid::now_v7(), random: &mut random, secrets: &self.config.secrets };
-            let decided = self.fold.decide(state, &facts, &pending.request, now).map(|decision| match decision {
+            let decided = self.decider.decide(state, &facts, &pending.request, now).map(|decision| match decision {
                 // A node that cannot read the event would stop at it, and miss all later ones.
                 Decision::Event(event) => {
                     let value = event.encode_for(|schema_id| self.config.members.borrow().all_know(schema_id));
@@ -136,19 +136,19 @@ impl<F: Fold> Service<F> {
                 }
                 Ok(Ok((_, Err(_)))) => self.ride(Answer::Refused(Refusal::MsgTooLong), pending),
                 Ok(Ok((event, Ok(value)))) => {
-                    self.fold.apply(state, &event);
+                    self.decider.apply(state, &event);
                     let ahead = event.given_ts().micros() - at.micros();
                     if ahead > AHEAD_MICROS && !std::mem::replace(&mut self.signs.ahead_said, true) {
                         warn!(partition = %self.source, ahead_seconds = ahead / 1_000_000, "messages of this partition have a ts ahead of the clock; new ones go on behind them, a microsecond each");
                     }
                     for other in it.queue.iter_mut() {
                         if let Some(facts) = &mut other.facts {
-                            self.fold.apply_facts(facts, &event);
+                            self.decider.apply_facts(facts, &event);
                         }
                     }
                     it.in_flight += 1;
                     let key = event.record_key().map(Bytes::from);
-                    let traceparent = self.fold.traceparent(&pending.request);
+                    let traceparent = self.decider.traceparent(&pending.request);
                     self.sent.unsent.push(self.record(key, value, *next_seq, traceparent));
                     let riders = std::mem::take(&mut self.sent.riders);
                     let event = Some((lane, event, pending));
@@ -182,7 +182,7 @@ impl<F: Fold> Service<F> {
 
     fn load(&self, lane: F::Lane) {
         let (load, done, generation) =
-            (self.fold.load(lane, self.position.offset), self.done.clone(), self.lookups.generation);
+            (self.decider.load(lane, self.position.offset), self.done.clone(), self.lookups.generation);
         tokio::spawn(async move {
             let loaded = load.await;
             let _ = done.send(Done::State { generation, lane, loaded });
@@ -198,7 +198,7 @@ impl<F: Fold> Service<F> {
         }
         it.reading = std::mem::take(&mut it.wanting);
         let wanted =
-            it.reading.iter().filter_map(|pending| self.fold.wanted(state, &pending.request)).collect::<Vec<_>>();
+            it.reading.iter().filter_map(|pending| self.decider.wanted(state, &pending.request)).collect::<Vec<_>>();
         if wanted.len() != it.reading.len() {
             // Meanwhile the state has what some of them wanted to know: all take their turn again.
             for pending in std::mem::take(&mut it.reading).into_iter().rev() {
@@ -207,7 +207,7 @@ impl<F: Fold> Service<F> {
             }
             return self.lanes.wake(lane);
         }
-        let (read, done, generation) = (self.fold.facts(lane, wanted), self.done.clone(), self.lookups.generation);
+        let (read, done, generation) = (self.decider.facts(lane, wanted), self.done.clone(), self.lookups.generation);
         tokio::spawn(async move {
             let read = read.await;
             let _ = done.send(Done::Facts { generation, lane, read });
@@ -235,11 +235,11 @@ impl<F: Fold> Service<F> {
         for (mut pending, mut facts) in std::mem::take(&mut it.reading).into_iter().zip(facts) {
             let counted =
                 tail.iter().filter(|entry| entry.offset < self.position.offset).filter_map(|entry| entry.event());
-            for event in counted.filter(|event| self.fold.belongs(lane, event)) {
-                self.fold.apply_facts(&mut facts, event);
+            for event in counted.filter(|event| self.decider.belongs(lane, event)) {
+                self.decider.apply_facts(&mut facts, event);
             }
             for event in self.sent.in_flight.uncounted(lane) {
-                self.fold.apply_facts(&mut facts, event);
+                self.decider.apply_facts(&mut facts, event);
             }
             pending.facts = Some(facts);
             ready.push(pending);

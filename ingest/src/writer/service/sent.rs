@@ -8,11 +8,11 @@ use tokio::time::Instant;
 
 use crate::{
     Answer, NotAccepted,
-    writer::{Fold, inflight::Queue, lanes::PendingOf},
+    writer::{Decider, inflight::Queue, lanes::PendingOf},
 };
 
 /// A record of an epoch that is over. It counts, and is not acknowledged yet.
-pub(super) struct Settled<F: Fold> {
+pub(super) struct Settled<F: Decider> {
     pub(super) epoch: u64,
     pub(super) seq: u64,
     pub(super) event: Arc<Event>,
@@ -21,7 +21,7 @@ pub(super) struct Settled<F: Fold> {
 }
 
 /// All that waits for the log.
-pub(super) struct Sent<F: Fold> {
+pub(super) struct Sent<F: Decider> {
     /// Records of the present epoch, oldest first.
     pub(super) in_flight: Queue<F::Lane, F::Request, F::Facts>,
     /// The newest of these records, which were not handed to the log yet.
@@ -34,7 +34,7 @@ pub(super) struct Sent<F: Fold> {
     pub(super) settled: Vec<Settled<F>>,
 }
 
-impl<F: Fold> Sent<F> {
+impl<F: Decider> Sent<F> {
     pub(super) fn new() -> Sent<F> {
         Sent { in_flight: Queue::default(), unsent: Vec::new(), appends: 0, riders: Vec::new(), settled: Vec::new() }
     }

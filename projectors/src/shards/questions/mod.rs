@@ -2,10 +2,11 @@
 
 mod facts;
 mod history;
+mod source;
 mod team;
 mod unread;
 
-pub(super) use facts::FactsQuery;
+use facts::FactsQuery;
 pub use history::HistoryPage;
-pub(super) use team::TeamQuery;
+use team::TeamQuery;
 pub use unread::Unread;

@@ -5,13 +5,10 @@ use std::sync::Arc;
 use teamlog_schemas::{BotId, Event, TeamId, Text};
 use teamlog_state::{Bot, new_bot};
 
-use super::{Tables, all_of};
+use super::{Folded, Source, Tables, all_of};
 use crate::{
     db::{Cell, Cells, DbError, Table, Tx, int, optional, text},
-    shards::{
-        changes::{Folded, Row, Source},
-        values::bot_of,
-    },
+    shards::{changes::Row, values::bot_of},
 };
 
 impl Row for Bot {

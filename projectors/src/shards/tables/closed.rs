@@ -5,11 +5,11 @@ use std::sync::Arc;
 use teamlog_schemas::{ConversationId, Event, TeamId, UserId};
 use teamlog_state::closings;
 
-use super::{Tables, all_of};
+use super::{Folded, Source, Tables, all_of};
 use crate::{
     db::{Cells, DbError, Table, Tx, int},
     shards::{
-        changes::{Folded, Row, Source},
+        changes::Row,
         values::{conversation_of, user_of},
     },
 };

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use teamlog_schemas::{ConversationId, Event, TeamId};
 use teamlog_state::{ConversationRow, begun_conversations, change_conversation};
 
-use super::{Tables, all_of};
+use super::{Folded, Source, Tables, all_of};
 use crate::{
     db::{Cell, Cells, DbError, Table, Tx, int, optional, text},
     shards::{
-        changes::{Folded, ReadFirst, Row, Source},
+        changes::{ReadFirst, Row},
         values::{conversation_of, number, team_of, ts_of},
     },
 };

@@ -8,13 +8,10 @@ use teamlog_schemas::{Event, TeamId, UserId};
 use teamlog_state::{At, SourceError};
 use uuid::Uuid;
 
-use super::Tables;
+use super::{Folded, Source, Tables};
 use crate::{
     db::{Cells, DbError, Query, Table, Tx, bytes, int, text},
-    shards::{
-        Shards,
-        changes::{Folded, Row, Source},
-    },
+    shards::{Shards, changes::Row},
 };
 
 pub(in crate::shards) struct CredentialRow {

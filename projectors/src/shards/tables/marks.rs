@@ -7,11 +7,11 @@ use teamlog_log::Topic;
 use teamlog_schemas::{ConversationId, Event, TeamId, Ts, UserId};
 use teamlog_state::UserState;
 
-use super::Tables;
+use super::{Folded, Source, Tables};
 use crate::{
     db::{Cells, DbError, Query, Table, Tx, int},
     shards::{
-        changes::{Folded, Row, Source},
+        changes::Row,
         values::{conversation_of, ts_of},
     },
 };

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use teamlog_schemas::{ConversationId, Event, TeamId, Ts, UserId};
 
-use super::Tables;
+use super::{Folded, Source, Tables};
 use crate::{
     db::{Cell, Cells, Table, int},
-    shards::changes::{Folded, Row, Source},
+    shards::changes::Row,
 };
 
 /// All of it is its key.

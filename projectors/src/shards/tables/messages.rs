@@ -10,11 +10,11 @@ use teamlog_schemas::{
 };
 use teamlog_state::{MessageFact, Reactions, ReplyHead, is_countable};
 
-use super::{Tables, threads_at};
+use super::{Folded, Source, Tables, threads_at};
 use crate::{
     db::{Cell, Cells, DbError, Table, Tx, int, optional, text},
     shards::{
-        changes::{Folded, ReadFirst, Row, Source},
+        changes::{ReadFirst, Row},
         values::{conversation_of, number, team_of, ts_of, user_of},
     },
 };

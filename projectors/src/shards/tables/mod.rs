@@ -29,7 +29,7 @@ use std::sync::Arc;
 use teamlog_log::Topic;
 use teamlog_schemas::{Event, TeamId};
 
-use super::changes::{Changes, FirstWins, Folded, Found, LastWins, Row, Source};
+use super::changes::{Changes, FirstWins, Found, LastWins, Row};
 use crate::db::{Cells, DbError, Schema, Table, Tx};
 
 pub(super) use bots::bots_of;
@@ -50,6 +50,31 @@ pub(super) use write_keys::{digest, prune, writes_of};
 /// rebuild from an unchanged log would give other rows than before: a JSON body gains or loses a field, or a rule of
 /// `teamlog_state` or of a table here changes. The test `golden` fails if that was forgotten.
 const ROWS_VERSION: u32 = 1;
+
+/// A table whose rows are changed by events.
+trait Folded: Row {
+    const SOURCE: Source;
+    /// Applies one event of the table's source. Tables before this one in the registry are seen (and may be changed) as they
+    /// are after the event; tables after it, as they were before the event.
+    fn apply(on: &mut Tables, team: TeamId, event: &Arc<Event>);
+}
+
+/// The topic from which a table is built.
+enum Source {
+    /// The topic `events`, only of teams that began on this shard.
+    Events,
+    /// A compacted topic, and the function that applies a tombstone, given the record's key.
+    Compacted(Topic, fn(&mut Tables, TeamId, &str)),
+}
+
+impl Source {
+    fn topic(&self) -> Topic {
+        match self {
+            Source::Events => Topic::Events,
+            Source::Compacted(topic, _) => *topic,
+        }
+    }
+}
 
 macro_rules! shard {
     ($($table:ident: $changes:ident<$row:ty>,)*) => {

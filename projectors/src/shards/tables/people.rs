@@ -5,11 +5,11 @@ use std::sync::Arc;
 use teamlog_schemas::{Event, Person, TeamId, Ts, UserId};
 use teamlog_state::newcomer;
 
-use super::{Tables, all_of};
+use super::{Folded, Source, Tables, all_of};
 use crate::{
     db::{Cell, Cells, DbError, Table, Tx, int, text},
     shards::{
-        changes::{Folded, ReadFirst, Row, Source},
+        changes::{ReadFirst, Row},
         values::{number, team_of, ts_of, user_of},
     },
 };

@@ -9,12 +9,12 @@ use teamlog_state::{
     At, SCHEDULE_WINDOW_SECONDS, Scheduled, SourceError, Timer, TimerKey, scheduled_by, unscheduled_by,
 };
 
-use super::Tables;
+use super::{Folded, Source, Tables};
 use crate::{
     db::{Cell, Cells, DbError, Query, Table, Tx, int, optional, text},
     shards::{
         Shards,
-        changes::{Folded, Row, Source},
+        changes::Row,
         values::{conversation_of, schedule_of, team_of, ts_of, user_of},
     },
 };

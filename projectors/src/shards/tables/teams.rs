@@ -7,12 +7,12 @@ use teamlog_log::{Partition, Position, TopicPartition};
 use teamlog_schemas::{Event, TeamId, Ts};
 use teamlog_state::{At, SourceError};
 
-use super::Tables;
+use super::{Folded, Source, Tables};
 use crate::{
     db::{Cell, Cells, DbError, Query, Table, Tx, id_of, int, text},
     shards::{
         Shards,
-        changes::{Folded, ReadFirst, Row, Source},
+        changes::{ReadFirst, Row},
         values::{number, team_of, ts_of},
     },
 };

@@ -5,11 +5,11 @@ use std::{collections::HashMap, sync::Arc};
 use teamlog_schemas::{Changed, ConversationId, Event, MessageChange, MessageImported, TeamId, Thread, Ts};
 use teamlog_state::{thread_left, with_reply};
 
-use super::Tables;
+use super::{Folded, Source, Tables};
 use crate::{
     db::{Cell, Cells, DbError, Table, Tx, int, optional, text},
     shards::{
-        changes::{Folded, ReadFirst, Row, Source},
+        changes::{ReadFirst, Row},
         values::{conversation_of, team_of, ts_of},
     },
 };

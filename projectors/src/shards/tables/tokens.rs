@@ -5,11 +5,11 @@ use std::sync::Arc;
 use teamlog_schemas::{Event, TeamId, TokenKind};
 use teamlog_state::{TokenHash, TokenState, issued_token, revoked_token};
 
-use super::{Tables, all_of};
+use super::{Folded, Source, Tables, all_of};
 use crate::{
     db::{Cell, Cells, DbError, Table, Tx, bytes, int, text},
     shards::{
-        changes::{Folded, ReadFirst, Row, Source},
+        changes::{ReadFirst, Row},
         values::{team_of, user_of},
     },
 };

@@ -6,10 +6,10 @@ use sha2::{Digest as _, Sha256};
 use teamlog_schemas::{Event, TeamId, Ts, UserId};
 use teamlog_state::WriteKey;
 
-use super::Tables;
+use super::{Folded, Source, Tables};
 use crate::{
     db::{Cells, DbError, Dialect, Table, Tx, blob, bytes, int},
-    shards::changes::{Folded, Row, Source},
+    shards::changes::Row,
 };
 
 /// The time for which keyed writes are kept, by the events' time: two days. At least one day is promised.

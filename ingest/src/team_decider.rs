@@ -1,4 +1,4 @@
-//! The fold of a partition of `events`: its teams.
+//! The decider of a partition of `events`: its teams.
 
 use std::sync::Arc;
 
@@ -12,17 +12,17 @@ use tokio::time::Instant;
 use crate::{
     Decision, NotAccepted, Now, Refusal, Request,
     decide::{decide, facts_wanted},
-    writer::{Fold, Loaded, Lookup},
+    writer::{Decider, Loaded, Lookup},
 };
 
-/// The fold of one partition of `events`, by team. The state is `None` for a team that has not begun.
-pub(crate) struct TeamFold {
+/// The decider of one partition of `events`, by team. The state is `None` for a team that has not begun.
+pub(crate) struct TeamDecider {
     pub(crate) partition: Partition,
     pub(crate) teams: Teams,
     pub(crate) source: Arc<dyn TeamSource<Position>>,
 }
 
-impl Fold for TeamFold {
+impl Decider for TeamDecider {
     type Request = Request;
     type Lane = TeamId;
     type State = Option<Box<Team>>;

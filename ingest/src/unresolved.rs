@@ -27,7 +27,7 @@ const OPEN_MAX: usize = 65_536;
 
 /// The keys with an open try: one that may have executed, or may still execute.
 #[derive(Default)]
-pub(crate) struct Doubts {
+pub(crate) struct UnresolvedWrites {
     hasher: RandomState,
     open: Mutex<Open>,
 }
@@ -46,7 +46,7 @@ struct Open {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Name(u64);
 
-/// A try that has begun. Its outcome stays open until [`Doubts::resolve`] gets its answer.
+/// A try that has begun. Its outcome stays open until [`UnresolvedWrites::resolve`] gets its answer.
 pub(crate) struct Try {
     name: Name,
     place: u64,
@@ -56,7 +56,7 @@ pub(crate) struct Try {
     after_a_loss: bool,
 }
 
-impl Doubts {
+impl UnresolvedWrites {
     /// Records the begin of a try. `keyed` is all that tells its key from other keys; `None` for a command without a key.
     pub(crate) fn begin(&self, keyed: Option<impl Hash>, after_a_loss: bool) -> Option<Try> {
         let name = Name(self.hasher.hash_one(keyed?));
@@ -128,81 +128,81 @@ mod tests {
         Answer::not_accepted(NotAccepted::LogAway)
     }
 
-    fn ended(doubts: &Doubts, key: Option<&str>, answer: Answer) -> Answer {
-        doubts.resolve(doubts.begin(key, false), answer)
+    fn ended(unresolved: &UnresolvedWrites, key: Option<&str>, answer: Answer) -> Answer {
+        unresolved.resolve(unresolved.begin(key, false), answer)
     }
 
-    fn is_unknown(doubts: &Doubts, key: Option<&str>) -> bool {
-        matches!(ended(doubts, key, not_accepted()), Answer::Unknown)
+    fn is_unknown(unresolved: &UnresolvedWrites, key: Option<&str>) -> bool {
+        matches!(ended(unresolved, key, not_accepted()), Answer::Unknown)
     }
 
-    fn doubted(doubts: &Doubts, key: &str) {
-        assert!(matches!(ended(doubts, Some(key), Answer::Unknown), Answer::Unknown));
+    fn doubted(unresolved: &UnresolvedWrites, key: &str) {
+        assert!(matches!(ended(unresolved, Some(key), Answer::Unknown), Answer::Unknown));
     }
 
     #[tokio::test]
     async fn what_is_not_accepted_behind_an_unknown_outcome_is_unknown_until_it_is_decided() {
-        let doubts = Doubts::default();
-        assert!(!is_unknown(&doubts, Some("a")));
-        doubted(&doubts, "a");
-        assert!(is_unknown(&doubts, Some("a")) && is_unknown(&doubts, Some("a")));
-        assert!(!is_unknown(&doubts, Some("b")));
-        let refused = ended(&doubts, Some("a"), Answer::Refused(Refusal::NotInChannel));
+        let unresolved = UnresolvedWrites::default();
+        assert!(!is_unknown(&unresolved, Some("a")));
+        doubted(&unresolved, "a");
+        assert!(is_unknown(&unresolved, Some("a")) && is_unknown(&unresolved, Some("a")));
+        assert!(!is_unknown(&unresolved, Some("b")));
+        let refused = ended(&unresolved, Some("a"), Answer::Refused(Refusal::NotInChannel));
         assert!(matches!(refused, Answer::Refused(_)));
-        assert!(!is_unknown(&doubts, Some("a")));
+        assert!(!is_unknown(&unresolved, Some("a")));
     }
 
     #[tokio::test]
     async fn a_try_whose_end_nobody_heard_is_open() {
-        let doubts = Doubts::default();
-        let first = doubts.begin(Some("a"), false);
-        assert!(is_unknown(&doubts, Some("a")), "it is under way");
-        let first = doubts.resolve(first, not_accepted());
+        let unresolved = UnresolvedWrites::default();
+        let first = unresolved.begin(Some("a"), false);
+        assert!(is_unknown(&unresolved, Some("a")), "it is under way");
+        let first = unresolved.resolve(first, not_accepted());
         assert!(matches!(first, Answer::NotAccepted { .. }), "{first:?}");
-        let _ = doubts.begin(Some("b"), false);
-        assert!(is_unknown(&doubts, Some("b")) && !is_unknown(&doubts, Some("c")));
+        let _ = unresolved.begin(Some("b"), false);
+        assert!(is_unknown(&unresolved, Some("b")) && !is_unknown(&unresolved, Some("c")));
     }
 
     #[tokio::test]
     async fn what_is_refused_behind_a_lost_try_says_nothing_of_that_one() {
-        let doubts = Doubts::default();
-        doubts.resolve(doubts.begin(Some("a"), true), Answer::Refused(Refusal::NotInChannel));
-        assert!(is_unknown(&doubts, Some("a")));
-        assert!(matches!(doubts.resolve(doubts.begin(Some("b"), true), not_accepted()), Answer::Unknown));
+        let unresolved = UnresolvedWrites::default();
+        unresolved.resolve(unresolved.begin(Some("a"), true), Answer::Refused(Refusal::NotInChannel));
+        assert!(is_unknown(&unresolved, Some("a")));
+        assert!(matches!(unresolved.resolve(unresolved.begin(Some("b"), true), not_accepted()), Answer::Unknown));
     }
 
     #[tokio::test]
     async fn what_has_no_key_is_not_remembered() {
-        let doubts = Doubts::default();
-        ended(&doubts, None, Answer::Unknown);
-        assert!(!is_unknown(&doubts, None));
-        assert!(doubts.open.lock().order.is_empty());
+        let unresolved = UnresolvedWrites::default();
+        ended(&unresolved, None, Answer::Unknown);
+        assert!(!is_unknown(&unresolved, None));
+        assert!(unresolved.open.lock().order.is_empty());
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_open_outcome_ends_when_nobody_can_tell_a_repeat_any_more() {
-        let doubts = Doubts::default();
-        doubted(&doubts, "a");
+        let unresolved = UnresolvedWrites::default();
+        doubted(&unresolved, "a");
         tokio::time::advance(KEPT / 2).await;
-        doubted(&doubts, "b");
+        doubted(&unresolved, "b");
         tokio::time::advance(KEPT / 2).await;
-        assert!(!is_unknown(&doubts, Some("a")) && is_unknown(&doubts, Some("b")));
-        doubted(&doubts, "c");
-        assert_eq!(doubts.open.lock().order.len(), 2, "what has ended makes room");
+        assert!(!is_unknown(&unresolved, Some("a")) && is_unknown(&unresolved, Some("b")));
+        doubted(&unresolved, "c");
+        assert_eq!(unresolved.open.lock().order.len(), 2, "what has ended makes room");
     }
 
     #[tokio::test(start_paused = true)]
     async fn past_its_bound_the_oldest_one_is_forgotten() {
-        let doubts = Doubts::default();
+        let unresolved = UnresolvedWrites::default();
         for number in 0..OPEN_MAX {
-            doubted(&doubts, &number.to_string());
+            doubted(&unresolved, &number.to_string());
         }
         // The first one is tried again, and so it is not the oldest any more.
-        doubted(&doubts, "0");
-        doubted(&doubts, "one more");
-        assert!(is_unknown(&doubts, Some("0")) && is_unknown(&doubts, Some("one more")));
-        assert!(is_unknown(&doubts, Some("2")) && !is_unknown(&doubts, Some("1")));
-        let open = doubts.open.lock();
+        doubted(&unresolved, "0");
+        doubted(&unresolved, "one more");
+        assert!(is_unknown(&unresolved, Some("0")) && is_unknown(&unresolved, Some("one more")));
+        assert!(is_unknown(&unresolved, Some("2")) && !is_unknown(&unresolved, Some("1")));
+        let open = unresolved.open.lock();
         assert!(open.places.len() == open.order.len() && open.places.len() <= OPEN_MAX);
     }
 }

@@ -15,11 +15,11 @@ pub(crate) type Loaded<T> = (T, Position);
 /// A look-up that leaves the writer's task: retryable, or final for the commands that wait for it.
 pub(crate) type Lookup<T> = BoxFuture<'static, Result<T, NotAccepted>>;
 
-/// The state that a writer decides against, by lane.
-pub(crate) trait Fold: Send + Sync + 'static {
+/// The decisions of a writer, and the state that they are made on, by lane.
+pub(crate) trait Decider: Send + Sync + 'static {
     /// A command with all that its decision depends on.
     type Request: Send + Sync + 'static;
-    /// Whom commands take their turn with: a team; the directory has one lane.
+    /// The unit that takes turns: a team. The directory has one lane.
     type Lane: Copy + Eq + Hash + Send + Debug + 'static;
     /// The state of a lane.
     type State: Send + 'static;
@@ -29,24 +29,24 @@ pub(crate) trait Fold: Send + Sync + 'static {
     type Facts: Default + Send + 'static;
 
     fn lane(&self, request: &Self::Request) -> Self::Lane;
-    /// Whose later commands wait while this one waits for facts.
+    /// Returns the actor whose later commands wait while this one waits for facts.
     fn actor(&self, request: &Self::Request) -> Option<UserId>;
     fn deadline(&self, request: &Self::Request) -> Instant;
     fn traceparent(&self, request: &Self::Request) -> Option<Bytes>;
 
-    /// The counted state of a lane, as of a position that reflects everything below `reflect`.
+    /// Loads the counted state of a lane, as of a position that reflects everything below `reflect`.
     fn load(&self, lane: Self::Lane, reflect: Offset) -> Lookup<Loaded<Self::State>>;
     /// Returns the facts that a command needs; `None` if the state is enough.
     fn wanted(&self, state: &Self::State, request: &Self::Request) -> Option<Self::Wanted>;
-    /// Facts for several commands of a lane, one each, in order, as of one position.
+    /// Reads the facts for several commands of a lane, one each, in order, as of one position.
     fn facts(&self, lane: Self::Lane, wanted: Vec<Self::Wanted>) -> Lookup<Loaded<Vec<Self::Facts>>>;
 
     fn apply(&self, state: &mut Self::State, event: &Arc<Event>);
     fn apply_facts(&self, facts: &mut Self::Facts, event: &Arc<Event>);
-    /// Whether an event belongs to a lane.
+    /// Returns true if an event belongs to a lane.
     fn belongs(&self, lane: Self::Lane, event: &Event) -> bool;
 
-    /// The event of an earlier try of the same idempotency key.
+    /// Returns the event of an earlier try of the same idempotency key.
     fn written(&self, state: &Self::State, facts: &Self::Facts, request: &Self::Request) -> Option<Arc<Event>>;
     fn decide(
         &self,

@@ -1,4 +1,4 @@
-//! The fold of the topic `directory`: which team owns a domain.
+//! The decider of the topic `directory`: which team owns a domain.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::{
     Decision, NewTeam, NotAccepted, Nothing, Now, Refusal,
     decide::decide_team,
-    writer::{Fold, Loaded, Lookup},
+    writer::{Decider, Loaded, Lookup},
 };
 
 /// A command to the writer of the directory.
@@ -59,7 +59,7 @@ pub(crate) struct Ahead {
     founded: bool,
 }
 
-pub(crate) struct DirectoryFold {
+pub(crate) struct DirectoryDecider {
     pub(crate) directory: DirectoryHandle,
     pub(crate) teams: Teams,
     pub(crate) partitions: u32,
@@ -67,7 +67,7 @@ pub(crate) struct DirectoryFold {
     pub(crate) shard_of: Arc<dyn Fn(u32) -> String + Send + Sync>,
 }
 
-impl Fold for DirectoryFold {
+impl Decider for DirectoryDecider {
     type Request = DirectoryRequest;
     type Lane = ();
     type State = Ahead;
