@@ -28,7 +28,7 @@ enum Answered {
     Fetched(Letter, Result<Option<Box<Event>>, LogError>),
 }
 
-/// What follows for the consumer from an outcome.
+/// An outcome from which something follows for the consumer.
 pub(crate) enum Recorded {
     /// The dead letter of a piece of this event's work is in the log.
     Buried(Offset),

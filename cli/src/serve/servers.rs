@@ -1,4 +1,4 @@
-//! What answers clients and other nodes, from the start of their servers to the end of the last call.
+//! The servers of a process, for clients and for other nodes, from their start to the end of the last call.
 
 use std::{sync::Arc, time::Duration};
 
