@@ -55,7 +55,7 @@ pub struct Flood {
     #[arg(long, default_value_t = 100.0)]
     posts_per_second: f64,
     /// Links a second of the other team, below the server's `[unfurl] team_per_second`.
-    #[arg(long, default_value_t = 15.0)]
+    #[arg(long, default_value_t = 8.0)]
     links_per_second: f64,
     /// Scheduled messages of the other team that are due in each second.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=1000))]

@@ -19,6 +19,11 @@ impl Rate {
         Rate { per_second, burst: per_second }
     }
 
+    /// The rate of a team, which has long pauses: its burst is what it allows in two seconds.
+    pub const fn of_a_team(per_second: u32) -> Rate {
+        Rate { per_second, burst: per_second.saturating_mul(2) }
+    }
+
     /// The time between two beginnings at an even pace.
     fn pause(self) -> Duration {
         Duration::from_secs(1) / self.per_second.max(1)

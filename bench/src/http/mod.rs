@@ -6,3 +6,8 @@ mod stub;
 
 pub(crate) use pages::Pages;
 pub(crate) use stub::{Flush, Publication, Stub};
+
+/// Turns Nagle's algorithm off for a connection, as the real server does.
+fn send_at_once(stream: &mut tokio::net::TcpStream) {
+    let _ = stream.set_nodelay(true);
+}

@@ -6,9 +6,11 @@ use axum::{
     http::header,
     response::{IntoResponse, Response},
     routing::get,
+    serve::ListenerExt,
 };
 use tokio::task::JoinHandle;
 
+use super::send_at_once;
 use crate::BenchError;
 
 /// A running site. Dropping it shuts it down.
@@ -27,7 +29,7 @@ impl Pages {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?.to_string();
         let app = Router::new().route("/{title}/{number}", get(page));
-        let serving = tokio::spawn(async move { drop(axum::serve(listener, app).await) });
+        let serving = tokio::spawn(async move { drop(axum::serve(listener.tap_io(send_at_once), app).await) });
         Ok(Pages { serving, address })
     }
 

@@ -16,6 +16,7 @@ use axum::{
     http::{HeaderValue, Response, header},
     response::Response as Upgraded,
     routing::{get, post},
+    serve::ListenerExt,
 };
 use futures::SinkExt;
 use tokio::{
@@ -24,6 +25,7 @@ use tokio::{
     sync::mpsc,
 };
 
+use super::send_at_once;
 use crate::{BenchError, options::Cpus};
 
 /// Frames that may wait for one socket: as many as in the real server.
@@ -93,7 +95,7 @@ impl Stub {
             .route("/ws/{ticket}", get(upgrade))
             .layer(DefaultBodyLimit::max(1 << 20))
             .with_state(Shared { body: body(&address), flush, arrivals });
-        threads.runtime().spawn(async move { axum::serve(listener, app).await });
+        threads.runtime().spawn(async move { axum::serve(listener.tap_io(send_at_once), app).await });
         threads.runtime().spawn(broadcast(frames, arrived));
         Ok(Stub { _threads: threads, address, published })
     }

@@ -106,7 +106,7 @@ impl Consumer for UnfurlLinks {
         let config = self.unfurler.config();
         JobBudget {
             rate: Rate::per_second(config.per_second.get()),
-            team_rate: Rate::per_second(config.team_per_second.get()),
+            team_rate: Rate::of_a_team(config.team_per_second.get()),
             // A page, its oEmbed document and the command, each with a bound of 10 s.
             run_max: Duration::from_secs(40),
             retry: RetryPolicy {

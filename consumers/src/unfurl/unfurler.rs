@@ -37,7 +37,8 @@ pub struct UnfurlConfig {
     pub tries_max: u32,
     /// Links a second that this process looks at, of all teams.
     pub per_second: NonZeroU32,
-    /// Links a second that this process looks at, of one team. More wait for their turn, and keep no other team waiting.
+    /// Links a second that this process looks at, of one team, and twice as many at once. More wait for their turn, and keep no
+    /// other team waiting.
     pub team_per_second: NonZeroU32,
 }
 

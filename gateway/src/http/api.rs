@@ -1,6 +1,6 @@
 //! `/api/<method>`.
 
-use std::{net::SocketAddr, panic::AssertUnwindSafe, time::Instant};
+use std::{net::SocketAddr, panic::AssertUnwindSafe, pin::pin, time::Instant};
 
 use axum::{
     body::Body,
@@ -55,8 +55,11 @@ async fn answer(
         return respond(outcome, None, false);
     };
     let mut so_far = SoFar::default();
-    let work = serve(gateway, method, client, request, may_pass_on, &mut so_far);
-    let ended = tokio::time::timeout(gateway.config().call_deadline, AssertUnwindSafe(work).catch_unwind()).await;
+    // Pinned, for it is large: the wrappers around it move a pointer.
+    let ended = {
+        let work = pin!(serve(gateway, method, client, request, may_pass_on, &mut so_far));
+        tokio::time::timeout(gateway.config().call_deadline, AssertUnwindSafe(work).catch_unwind()).await
+    };
     let outcome = match ended {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(_)) => {
@@ -140,7 +143,7 @@ async fn serve(
 ) -> Result<Served, ApiError> {
     let (parsed, raw) = read(request, may_pass_on && gateway.homes().is_some()).await?;
     if let Some(raw) = raw
-        && let Some(response) = at_home(gateway, method, client, &parsed, raw, so_far).await?
+        && let Some(response) = Box::pin(at_home(gateway, method, client, &parsed, raw, so_far)).await?
     {
         return Ok(Served::AtHome(response));
     }
@@ -165,7 +168,7 @@ async fn read(request: Request, keep: bool) -> Result<(Parsed, Option<Raw>), Api
     if !keep {
         return Ok((parse::request(request).await?, None));
     }
-    let raw = Raw::of(request).await?;
+    let raw = Box::pin(Raw::of(request)).await?;
     Ok((parse::request(raw.request()).await?, Some(raw)))
 }
 

@@ -98,7 +98,7 @@ async fn body_args(parts: &Parts, body: Body) -> Result<Args, ApiError> {
         let mut rebuilt = Request::new(body);
         *rebuilt.headers_mut() = parts.headers.clone();
         *rebuilt.extensions_mut() = parts.extensions.clone();
-        return multipart(rebuilt).await;
+        return Box::pin(multipart(rebuilt)).await;
     }
     let bytes = axum::body::to_bytes(body, limits::BODY_BYTES_MAX).await.map_err(|_| ApiError::too_large())?;
     if bytes.iter().all(u8::is_ascii_whitespace) {

@@ -8,11 +8,12 @@ use axum::{
     middleware::map_response,
     response::{IntoResponse, Response},
     routing::get,
-    serve::Listener,
+    serve::{Listener, ListenerExt},
 };
 use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
+use tracing::debug;
 
 use super::{ops, router};
 use crate::Gateway;
@@ -26,7 +27,7 @@ const LAST_CALLS: Duration = Duration::from_millis(250);
 /// The listener's own.
 pub async fn serve(listener: TcpListener, gateway: Gateway, stop: CancellationToken) -> io::Result<()> {
     let service = router(gateway).into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await
+    axum::serve(listener.tap_io(send_at_once), service).with_graceful_shutdown(stop.cancelled_owned()).await
 }
 
 /// Answers before there is a gateway, because the log may be unavailable for long when a process starts. The process is
@@ -52,7 +53,15 @@ async fn serve_waiting_for(last_calls: Duration, listener: TcpListener, stop: Ca
             tokio::time::sleep(last_calls).await;
         }
     };
-    axum::serve(Until { listener, stop }, app).with_graceful_shutdown(over).await
+    axum::serve(Until { listener, stop }.tap_io(send_at_once), app).with_graceful_shutdown(over).await
+}
+
+/// Turns Nagle's algorithm off for a connection: with it a small frame waits for the acknowledgement of the one before, which
+/// a client may delay by 40 ms (RFC 9293, 3.8.6.3).
+fn send_at_once(stream: &mut TcpStream) {
+    if let Err(why) = stream.set_nodelay(true) {
+        debug!(%why, "a connection sends small frames late");
+    }
 }
 
 /// Accepts until it is to stop.
@@ -105,6 +114,15 @@ mod tests {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
         answer
+    }
+
+    #[tokio::test]
+    async fn small_frames_are_sent_at_once() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
+        let mut listener = Until { listener, stop }.tap_io(send_at_once);
+        let (accepted, connected) = tokio::join!(listener.accept(), TcpStream::connect(address));
+        assert!(accepted.0.nodelay().unwrap() && !connected.unwrap().nodelay().unwrap());
     }
 
     #[tokio::test]

@@ -288,7 +288,7 @@ pub(super) async fn target(call: &Call<'_>, channel: &str) -> Result<Conversatio
         Target::Conversation(conversation) => return Ok(conversation),
         Target::Person(person) => person,
     };
-    let (conversation, _) = direct(call.write_step(1, OpenDirect { users: vec![person] }).await?)?;
+    let (conversation, _) = direct(Box::pin(call.write_step(1, OpenDirect { users: vec![person] })).await?)?;
     Ok(conversation)
 }
 

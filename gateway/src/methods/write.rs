@@ -64,7 +64,7 @@ impl Call<'_> {
         };
         let (ingest, partition) = (self.gateway.ingest(), team.partition());
         let answer = match self.after_a_loss {
-            true => ingest.submit_after_a_loss(partition, request).await,
+            true => Box::pin(ingest.submit_after_a_loss(partition, request)).await,
             false => ingest.submit(partition, request).await,
         };
         self.seen(&answer).await;
